@@ -1,0 +1,31 @@
+"""Errors that a person caused or can mend: one line each, with the command's exit code."""
+
+
+class CplxsepError(Exception):
+    """Base of all errors whose message is written for the user of a command."""
+
+    exit_code = 1
+
+
+class InputError(CplxsepError):
+    """One input file or folder is bad; other inputs can go on."""
+
+    exit_code = 1
+
+
+class UsageError(CplxsepError):
+    """Wrong arguments or a wrong configuration."""
+
+    exit_code = 2
+
+
+class ModelError(CplxsepError):
+    """A model is missing, corrupt, or does not fit its configuration."""
+
+    exit_code = 3
+
+
+class DeviceError(CplxsepError):
+    """A device cannot be used, or its memory does not suffice."""
+
+    exit_code = 4

@@ -1,0 +1,61 @@
+"""Short-time Fourier transform of (B, S) audio to complex maps (B, 2, F, T) and back."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplxsep.nn.pairs import from_complex, to_complex
+
+
+class STFT(nn.Module):
+    """Centred STFT with a periodic Hann window, unnormalised, and its exact inverse.
+
+    Padding follows SPEC section 2: one hop of zeros is appended, then half a window is reflected
+    at each end, so T = 1 + (S + hop) // hop and every sample is covered by two windows. The
+    inverse divides by the summed squared windows: a true inverse to float precision.
+
+    Args:
+        window: window and FFT length in samples; F = window // 2 + 1 bins.
+        hop: samples between frames; at most half the window.
+    """
+
+    hann: Tensor
+
+    def __init__(self, window: int = 256, hop: int = 128) -> None:
+        super().__init__()
+        if not 0 < hop <= window // 2:
+            raise ValueError(f"hop {hop} must be positive and at most half the window {window}")
+        self.window = window
+        self.hop = hop
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+
+    @property
+    def bins(self) -> int:
+        """Number of frequency bins F."""
+        return self.window // 2 + 1
+
+    def frames(self, samples: int) -> int:
+        """Number of frames T of a signal of ``samples``."""
+        return 1 + (samples + self.hop) // self.hop
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Maps (B, 2, F, T) of audio (B, S)."""
+        edge = self.window // 2
+        padded = F.pad(audio, (0, self.hop))
+        # Reflection needs more samples than it mirrors; very short signals get zeros for the rest.
+        mirrored = min(edge, padded.shape[-1] - 1)
+        padded = F.pad(padded.unsqueeze(1), (mirrored, mirrored), mode="reflect").squeeze(1)
+        padded = F.pad(padded, (edge - mirrored, edge - mirrored))
+        spectrum = torch.stft(
+            padded, self.window, self.hop, window=self.hann, center=False, return_complex=True
+        )
+        return from_complex(spectrum.unsqueeze(1))
+
+    def inverse(self, maps: Tensor, samples: int) -> Tensor:
+        """Audio (B, C, S) of maps (B, 2C, F, T), cut to ``samples``."""
+        spectrum = to_complex(maps.float() if maps.dtype in (torch.bfloat16, torch.float16) else maps)
+        batch, channels = spectrum.shape[:2]
+        audio = torch.istft(
+            spectrum.flatten(0, 1), self.window, self.hop, window=self.hann, length=samples
+        )
+        return audio.unflatten(0, (batch, channels))

@@ -1,0 +1,37 @@
+"""Fixtures shared by all tests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with the real speech corpora; tests that need it skip where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "speech.csv").is_file():
+        pytest.skip("the speech corpora (../shared/data) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """Folder with the shipped example recordings."""
+    return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def run_cli():
+    """Run `cplxsep ARGS...` in a subprocess, as a user does."""
+
+    def run(*args: object, cwd: Path | None = None, timeout: float = 300, **kwargs):
+        command = [sys.executable, "-m", "cplxsep", *map(str, args)]
+        return subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False, **kwargs
+        )
+
+    return run
