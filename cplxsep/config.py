@@ -1,0 +1,203 @@
+"""One schema for everything a run can be told: TOML in, checked objects out.
+
+Unknown keys are errors. The same file trains a model and, stored beside its weights, says how
+to build it again.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cplxsep.errors import UsageError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Section):
+    """What the network is: enough to build it and to load its weights."""
+
+    network: Literal["complex", "real"] = "complex"
+    sample_rate: int = Field(8000, gt=0)  # Hz
+    sources: int = Field(2, ge=1)
+    window: int = Field(256, ge=4)  # samples
+    hop: int = Field(128, ge=1)  # samples
+    start_maps: int = Field(32, ge=2, multiple_of=2)
+    residual_blocks: int = Field(1, ge=0)
+    levels: int = Field(4, ge=1)
+    # The U-Net works on patch x patch blocks of the STFT: its first stage has fewer positions.
+    patch: int = Field(1, ge=1)
+    # Leave the Nyquist bin to the mixture's own phase: 128 bins need no padding, 129 do.
+    drop_nyquist: bool = False
+    transformations: int = Field(0, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    norm: Literal["channel", "layer"] = "channel"
+    init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "rayleigh"
+    head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
+    mask_gain: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        if self.hop > self.window // 2:
+            raise ValueError("hop must be at most half the window")
+        if self.network == "real" and self.transformations:
+            raise ValueError("the real network has no extractor: set transformations to 0")
+        if (self.start_maps // 2) % self.patch**2:
+            raise ValueError("start_maps / 2 must be a multiple of patch squared")
+        return self
+
+
+class DataConfig(_Section):
+    """Where speech comes from and how it is mixed, anew in each step."""
+
+    speech: str = ""  # manifest CSV or folder with a sub-folder for each speaker
+    train_split: str = "train"
+    valid_split: str = "valid"
+    seconds: float = Field(4.0, gt=0)
+    snr: tuple[float, float] = (0.0, 5.0)  # dB, first talker over the others
+    speed: tuple[float, float] | None = (0.9, 1.1)
+    gain: tuple[float, float] = (-15.0, 0.0)  # dB
+    valid_mixtures: int = Field(100, ge=1)
+    cache: str = ""  # folder for decoded audio; the run folder when empty
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "DataConfig":
+        for name in ("snr", "speed", "gain"):
+            pair = getattr(self, name)
+            if pair and pair[0] > pair[1]:
+                raise ValueError(f"{name} must be [low, high]")
+        return self
+
+
+class OptimConfig(_Section):
+    """Optimiser, schedule and regularisation."""
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.98)
+    schedule: Literal["cosine", "constant", "paper"] = "cosine"
+    warmup_steps: int = Field(200, ge=0)
+    final_lr: float = Field(0.02, ge=0, le=1)  # fraction of lr at the end of the cosine
+    clip: float = Field(1.0, gt=0)  # global gradient norm
+    ema: float = Field(0.0, ge=0, lt=1)  # decay; 0 is off
+
+
+class TrainConfig(_Section):
+    """Length, batch, loss and what is watched."""
+
+    steps: int = Field(10000, ge=1)
+    batch: int = Field(8, ge=1)
+    seed: int = 0
+    loss: Literal["si-sdr", "csim", "csim-code", "l2-freq", "l2-time", "cos-time"] = "si-sdr"
+    csim_real: float = 1.0
+    csim_imag: float = 1e4
+    # Steps that make one epoch of the paper's schedule.
+    epoch_steps: int = Field(1000, ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = True
+    valid_every: int = Field(500, ge=1)  # steps
+    save_every: int = Field(200, ge=1)  # steps
+    max_bad_steps: int = Field(50, ge=1)
+
+
+class Config(_Section):
+    """A whole training run."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def read_config(path: Path, changes: list[str] | None = None) -> Config:
+    """Configuration from a TOML file with `a.b=value` changes applied.
+
+    Raises:
+        UsageError: the file is missing or no TOML, a key is unknown, or a value is not allowed.
+    """
+    return parse_config(read_toml(path), str(path), changes)
+
+
+def parse_config(values: dict[str, Any], source: str, changes: list[str] | None = None) -> Config:
+    """Configuration from plain values; `source` names them in errors."""
+    for change in changes or []:
+        _apply(values, change)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_explain(error)}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parsed TOML. Raises UsageError with the file's name."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read config {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"config {path} is not valid TOML: {error}") from None
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML, every value written out."""
+    lines = []
+    for section, values in config.model_dump().items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {_literal(value)}" for key, value in values.items() if value is not None]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    """Set one `a.b=value`; the value is TOML, or a bare word taken as a string."""
+    name, separator, text = change.partition("=")
+    keys = name.strip().split(".")
+    if not separator or not all(keys):
+        raise UsageError(f"--set {change}: write it as section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"--set {change}: '{key}' is no section")
+    values[keys[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """First problem in one line: key, what is wrong, what is allowed or was meant."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location) or "config"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'{_nearest(location)}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"'{key}': {message[0].lower()}{message[1:]} (is {first.get('input')!r})"
+
+
+def _nearest(location: list[str]) -> str:
+    section: type[BaseModel] = Config
+    for part in location[:-1]:
+        annotation = section.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        section = annotation
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(location[-1], known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"

@@ -1,0 +1,91 @@
+"""The whole model, from waveform to waveforms: STFT, level, network, inverse STFT."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplxsep.config import ModelConfig
+from cplxsep.networks.blocks import Algebra, ComplexAlgebra, RealAlgebra
+from cplxsep.networks.heads import Extractor, MaskHead
+from cplxsep.networks.unet import UNet
+from cplxsep.nn.stft import STFT
+
+
+class SpectralNetwork(nn.Module):
+    """Sources' spectrograms from the mixture's: U-Net, then mask head or extractor.
+
+    Input (B, 2, F, T), output (B, 2N, F, T), any F and T; padded with zeros at the high end to
+    what the U-Net needs. The padding enters the norm's statistics (SPEC section 2).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.patch = config.patch
+        self.drop_nyquist = config.drop_nyquist
+        complex_maps = config.network == "complex"
+        algebra: Algebra = (
+            ComplexAlgebra(scope=config.norm, init=config.init) if complex_maps else RealAlgebra()
+        )
+        in_maps = config.patch**2 * (1 if complex_maps else 2)
+        self.unet = UNet(
+            algebra, in_maps, config.start_maps, config.residual_blocks, config.levels
+        )
+        features = self.unet.out_maps // config.patch**2
+        self.head: nn.Module
+        if config.transformations:
+            assert isinstance(algebra, ComplexAlgebra)
+            self.head = Extractor(
+                algebra,
+                features,
+                config.sources,
+                config.transformations,
+                dropout=config.dropout,
+                init=config.head_init,
+                mask_gain=config.mask_gain,
+            )
+        else:
+            self.head = MaskHead(algebra, features, config.sources, config.residual_blocks)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        bins, frames = mixture.shape[2:]
+        kept = bins - 1 if self.drop_nyquist else bins
+        factor = self.patch * self.unet.factor
+        padded = F.pad(mixture[:, :, :kept], (0, -frames % factor, 0, -kept % factor))
+        padded = padded.contiguous(memory_format=torch.channels_last)
+        if self.patch == 1:
+            features = self.unet(padded)
+        else:
+            features = F.pixel_shuffle(
+                self.unet(F.pixel_unshuffle(padded, self.patch)), self.patch
+            )
+        sources = self.head(features, padded)[:, :, :kept, :frames]
+        return F.pad(sources, (0, 0, 0, bins - kept))
+
+
+class SeparationModel(nn.Module):
+    """Separates (B, S) mixtures into (B, N, S) sources at `sample_rate` Hz.
+
+    The network sees each mixture at unit RMS and its output is scaled back, so that
+    model(g * x) = g * model(x) for any gain g, and silence gives silence (DESIGN section 3).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sample_rate = config.sample_rate
+        self.sources = config.sources
+        self.stft = STFT(config.window, config.hop)
+        self.network = SpectralNetwork(config)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Sources (B, N, S) of mixtures (B, S)."""
+        return self.stft.inverse(self.spectra(mixture), mixture.shape[-1])
+
+    def spectra(self, mixture: Tensor) -> Tensor:
+        """Spectrograms (B, 2N, F, T) of the sources, at the mixture's level."""
+        level = mixture.square().mean(dim=-1, keepdim=True).sqrt()
+        # A level below the smallest normal float has no usable inverse: treat it as silence.
+        audible = level > torch.finfo(level.dtype).tiny * 1e4
+        unit = mixture * torch.where(audible, 1 / level.where(audible, level.new_ones(())), 0)
+        spectra = self.network(self.stft(unit)).to(mixture.dtype)
+        return spectra * level.where(audible, level.new_zeros(()))[:, :, None, None]

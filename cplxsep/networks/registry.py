@@ -1,0 +1,66 @@
+"""Models from configurations and from checkpoint folders."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from cplxsep.config import Config, ModelConfig, read_config
+from cplxsep.errors import ModelError, UsageError
+from cplxsep.networks.model import SeparationModel
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.toml"
+
+
+def build(config: ModelConfig) -> SeparationModel:
+    """A freshly initialised model; seed torch first for a repeatable one."""
+    return SeparationModel(config)
+
+
+def read_model_config(folder: Path) -> Config:
+    """The training configuration stored in a model folder. Raises ModelError."""
+    if not folder.is_dir():
+        raise ModelError(f"model folder {folder} does not exist")
+    try:
+        return read_config(folder / CONFIG)
+    except UsageError as error:
+        raise ModelError(f"model {folder.name}: {error}") from None
+
+
+def load(folder: Path) -> SeparationModel:
+    """The model in a checkpoint folder, in evaluation mode on the CPU.
+
+    Raises:
+        ModelError: a file is missing or corrupt, or the weights do not fit the configuration.
+    """
+    model = build(read_model_config(folder).model)
+    path = folder / WEIGHTS
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"model {folder.name}: {path} is missing") from None
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"model {folder.name}: {path} is corrupt: {error}") from None
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    if expected != found:
+        wrong = sorted(
+            name for name in expected | found if expected.get(name) != found.get(name)
+        )
+        raise ModelError(
+            f"model {folder.name}: weights do not fit {CONFIG}: {len(wrong)} tensors differ, "
+            f"first {wrong[0]} (expected {_shape(expected, wrong[0])}, "
+            f"found {_shape(found, wrong[0])})"
+        )
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def weights_bytes(model: SeparationModel) -> bytes:
+    """The model's weights in safetensors form."""
+    return save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+
+
+def _shape(shapes: dict, name: str) -> str:
+    return str(tuple(shapes[name])) if name in shapes else "none"
