@@ -1,8 +1,8 @@
 """Complex layer normalisation, alone or with CReLU, as one operator with an analytic gradient.
 
 For each example and channel the normalisation is a 2x2 real affine map of (Re, Im), found from
-five moments of the input. Written this way it costs two passes over memory forward and two
-backward; autograd through the plain formula needs several times as many (DESIGN section 2).
+five moments of the input. Written this way it costs two sweeps over memory forward and two
+backward (`cplxsep.nn.passes`); autograd through the plain formula needs several times as many.
 """
 
 from typing import Any, Literal
@@ -10,120 +10,77 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from cplxsep.nn import compiled
+from cplxsep.nn.passes import passes_for
 
 Scope = Literal["channel", "layer"]
 EPS = 1e-4
 
 
-def _moments(rows: Tensor, scope: Scope) -> tuple[Tensor, Tensor]:
-    """Shift (2, B, C) and the five shifted raw moments (5, B, C) of rows (B, P, 2C).
+class _Whitening:
+    """V^-1/2 of the covariance in five shifted moments (5, B, C), and its derivative.
 
-    Moments are taken about one value of the map itself: sums of raw squares would lose the
-    variance to rounding where a channel's mean is large against its spread.
+    V = [[rr, ri], [ri, ii]] with EPS on its diagonal; closed form of SPEC section 3.
     """
-    real, imag = rows.chunk(2, dim=2)
-    shift = torch.stack([real[:, 0], imag[:, 0]])
-    if scope == "layer":
-        shift = shift.mean(dim=2, keepdim=True).expand_as(shift)
-    real = real - shift[0].unsqueeze(1)
-    imag = imag - shift[1].unsqueeze(1)
-    sums = [real.sum(1), imag.sum(1)]
-    sums += [(real * real).sum(1), (real * imag).sum(1), (imag * imag).sum(1)]
-    return shift, torch.stack(sums) / rows.shape[1]
+
+    def __init__(self, moments: Tensor) -> None:
+        self.mean = moments[:2]
+        mean_r, mean_i = self.mean
+        self.rr = moments[2] - mean_r * mean_r + EPS
+        self.ri = moments[3] - mean_r * mean_i
+        self.ii = moments[4] - mean_i * mean_i + EPS
+        determinant = self.rr * self.ii - self.ri * self.ri
+        # At least EPS^2 in exact arithmetic; rounding of a nearly singular V must not pass it.
+        self.s = determinant.clamp_min(EPS * EPS).sqrt()
+        self.t = (self.rr + self.ii + 2 * self.s).sqrt()
+        self.k = 1 / (self.s * self.t)
+        self.w_rr = (self.ii + self.s) * self.k
+        self.w_ri = -self.ri * self.k
+        self.w_ii = (self.rr + self.s) * self.k
+
+    def backward(self, g_rr: Tensor, g_ri: Tensor, g_ii: Tensor) -> Tensor:
+        """Gradient (3, B, C) for the covariance from that for w_rr, w_ri, w_ii."""
+        into_k = g_rr * (self.ii + self.s) - g_ri * self.ri + g_ii * (self.rr + self.s)
+        into_t = -into_k * self.k / self.t
+        into_s = (g_rr + g_ii - into_k / self.s) * self.k + into_t / self.t
+        both = into_t / (2 * self.t)
+        half = into_s / (2 * self.s)
+        return torch.stack(
+            [
+                g_ii * self.k + both + half * self.ii,
+                -g_ri * self.k - 2 * half * self.ri,
+                g_rr * self.k + both + half * self.rr,
+            ]
+        )
 
 
-def _affine(moments: Tensor, gain: Tensor, bias: Tensor, scope: Scope) -> tuple[Tensor, Tensor]:
-    """Matrix (4, B, C) and offset (2, B, C) of the map from shifted values to the output."""
-    if scope == "layer":
-        moments = moments.mean(dim=2, keepdim=True)
-    mean_r, mean_i, rr, ri, ii = moments
-    rr = rr - mean_r * mean_r + EPS
-    ii = ii - mean_i * mean_i + EPS
-    ri = ri - mean_r * mean_i
-    # V^-1/2 of the 2x2 covariance [[rr, ri], [ri, ii]] in closed form (SPEC section 3).
-    s = torch.sqrt(torch.clamp(rr * ii - ri * ri, min=EPS * EPS))
-    scale = 1 / (s * torch.sqrt(rr + ii + 2 * s))
-    w_rr, w_ri, w_ii = (ii + s) * scale, -ri * scale, (rr + s) * scale
-    g_rr, g_ri, g_ii = gain
-    matrix = torch.stack(
-        [
-            g_rr * w_rr + g_ri * w_ri,
-            g_rr * w_ri + g_ri * w_ii,
-            g_ri * w_rr + g_ii * w_ri,
-            g_ri * w_ri + g_ii * w_ii,
-        ]
-    )
-    offset = torch.stack(
-        [
-            bias[0] - matrix[0] * mean_r - matrix[1] * mean_i,
-            bias[1] - matrix[2] * mean_r - matrix[3] * mean_i,
-        ]
-    )
-    return matrix, offset
-
-
-def _transform(real: Tensor, imag: Tensor, matrix: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
-    m, o = matrix.unsqueeze(2), offset.unsqueeze(2)
-    return m[0] * real + m[1] * imag + o[0], m[2] * real + m[3] * imag + o[1]
-
-
-def _forward(
-    rows: Tensor, gain: Tensor, bias: Tensor, scope: Scope, relu: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Output rows, and what the backward pass needs: shift and moments."""
-    wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
-    shift, moments = _moments(wide, scope)
-    matrix, offset = _affine(moments, gain, bias, scope)
-    # Fold the shift into the offset, so that the second pass reads the input once, as it is.
-    out = _transform(*wide.chunk(2, dim=2), matrix, offset - _matvec(matrix, shift))
-    if relu:
-        out = (torch.relu(out[0]), torch.relu(out[1]))
-    return torch.cat(out, dim=2).to(rows.dtype), shift, moments
-
-
-def _matvec(matrix: Tensor, vector: Tensor) -> Tensor:
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Product of 2x2 matrices stored as (4, ...), row by row."""
     return torch.stack(
         [
-            matrix[0] * vector[0] + matrix[1] * vector[1],
-            matrix[2] * vector[0] + matrix[3] * vector[1],
+            a[0] * b[0] + a[1] * b[2],
+            a[0] * b[1] + a[1] * b[3],
+            a[2] * b[0] + a[3] * b[2],
+            a[2] * b[1] + a[3] * b[3],
         ]
     )
 
 
-def _backward(
-    grad: Tensor,
-    rows: Tensor,
-    shift: Tensor,
-    moments: Tensor,
-    gain: Tensor,
-    bias: Tensor,
-    scope: Scope,
-    relu: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients for rows, gain and bias."""
-    (matrix, offset), pull_back = torch.func.vjp(
-        lambda *inputs: _affine(*inputs, scope), moments, gain, bias
-    )
-    wide = rows.to(shift.dtype)
-    real, imag = wide.chunk(2, dim=2)
-    grad_r, grad_i = grad.to(shift.dtype).chunk(2, dim=2)
-    if relu:
-        out_r, out_i = _transform(real, imag, matrix, offset - _matvec(matrix, shift))
-        grad_r = torch.where(out_r > 0, grad_r, 0)
-        grad_i = torch.where(out_i > 0, grad_i, 0)
-    real = real - shift[0].unsqueeze(1)
-    imag = imag - shift[1].unsqueeze(1)
-    sums = [(grad_r * real).sum(1), (grad_r * imag).sum(1)]
-    sums += [(grad_i * real).sum(1), (grad_i * imag).sum(1)]
-    grad_moments, grad_gain, grad_bias = pull_back(
-        (torch.stack(sums), torch.stack([grad_r.sum(1), grad_i.sum(1)]))
-    )
-    d_r, d_i, d_rr, d_ri, d_ii = (grad_moments / rows.shape[1]).unsqueeze(2)
-    m = matrix.unsqueeze(2)
-    into_r = m[0] * grad_r + m[2] * grad_i + 2 * d_rr * real + d_ri * imag + d_r
-    into_i = m[1] * grad_r + m[3] * grad_i + d_ri * real + 2 * d_ii * imag + d_i
-    return torch.cat([into_r, into_i], dim=2).to(rows.dtype), grad_gain, grad_bias
+def _matvec(a: Tensor, v: Tensor) -> Tensor:
+    return torch.stack([a[0] * v[0] + a[1] * v[1], a[2] * v[0] + a[3] * v[1]])
+
+
+def _symmetric(rr: Tensor, ri: Tensor, ii: Tensor) -> Tensor:
+    return torch.stack([rr, ri, ri, ii])
+
+
+def _shift(rows: Tensor, scope: Scope) -> Tensor:
+    """One value of the map itself (2, B, C), about which moments are taken.
+
+    Raw squares would lose the variance to rounding where a mean is large against the spread.
+    """
+    first = rows[:, 0].to(torch.promote_types(rows.dtype, torch.float32))
+    shift = torch.stack(first.chunk(2, dim=1))
+    return shift.mean(dim=2, keepdim=True).expand_as(shift) if scope == "layer" else shift
 
 
 class _Normalise(torch.autograd.Function):
@@ -133,15 +90,55 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, rows: Tensor, gain: Tensor, bias: Tensor, scope: Scope, relu: bool
     ) -> Tensor:
-        out, shift, moments = compiled.call(_forward, rows, gain, bias, scope, relu)
-        ctx.save_for_backward(rows, shift, moments, gain, bias)
+        passes = passes_for(rows)
+        shift = _shift(rows, scope)
+        moments = passes.moments(rows, shift)
+        if scope == "layer":
+            moments = moments.mean(dim=2, keepdim=True)
+        white = _Whitening(moments)
+        matrix = _matmul(_symmetric(*gain), _symmetric(white.w_rr, white.w_ri, white.w_ii))
+        offset = bias.unsqueeze(1) - _matvec(matrix, white.mean + shift)
+        ctx.save_for_backward(rows, shift, moments, gain, matrix, offset)
         ctx.options = (scope, relu)
-        return out
+        return passes.transform(rows, matrix, offset, relu)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        grads = compiled.call(_backward, grad, *ctx.saved_tensors, *ctx.options)
-        return (*grads, None, None)
+        rows, shift, moments, gain, matrix, offset = ctx.saved_tensors
+        scope, relu = ctx.options
+        grad = grad.to(rows.dtype).contiguous()
+        passes = passes_for(rows)
+        sums = passes.grad_sums(rows, grad, matrix, offset, shift, relu)
+        white = _Whitening(moments)
+        g, outer = sums[:2], sums[2:]
+        # offset = bias - matrix @ mean, in shifted coordinates: that is where `mean` comes in.
+        mean_r, mean_i = white.mean
+        into_matrix = outer - torch.stack(
+            [g[0] * mean_r, g[0] * mean_i, g[1] * mean_r, g[1] * mean_i]
+        )
+        white_matrix = _symmetric(white.w_rr, white.w_ri, white.w_ii)
+        into_gain = _matmul(into_matrix, white_matrix)  # W is symmetric
+        into_white = _matmul(_symmetric(*gain), into_matrix)  # and so is the gain
+        into_v = white.backward(into_white[0], into_white[1] + into_white[2], into_white[3])
+        into_mean = -torch.stack(
+            [matrix[0] * g[0] + matrix[2] * g[1], matrix[1] * g[0] + matrix[3] * g[1]]
+        )
+        if scope == "layer":
+            # Shared statistics collect the gradient of all channels and give each its share.
+            into_v = into_v.sum(dim=2, keepdim=True) / gain.shape[1]
+            into_mean = into_mean.sum(dim=2, keepdim=True) / gain.shape[1]
+        back = _back_to_rows(into_v, into_mean, white.mean + shift, rows.shape[1])
+        into_rows = passes.grad_input(rows, grad, matrix, offset, back, relu)
+        grad_gain = torch.stack([into_gain[0], into_gain[1] + into_gain[2], into_gain[3]]).sum(1)
+        return into_rows, grad_gain, g.sum(1), None, None
+
+
+def _back_to_rows(into_v: Tensor, into_mean: Tensor, mean: Tensor, positions: int) -> Tensor:
+    """Coefficients (5, B, C) of the part of the rows' gradient that comes through statistics."""
+    rr, ri, ii = 2 * into_v[0], into_v[1], 2 * into_v[2]
+    constant = into_mean - torch.stack([rr * mean[0] + ri * mean[1], ri * mean[0] + ii * mean[1]])
+    back = torch.stack([item.expand_as(mean[0]) for item in (rr, ri, ii, *constant)])
+    return back / positions
 
 
 class ComplexNorm(nn.Module):
