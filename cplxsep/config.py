@@ -81,9 +81,11 @@ class OptimConfig(_Section):
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.98)
-    schedule: Literal["cosine", "constant", "paper"] = "cosine"
+    # linear-decay: constant, then down over the last decay_steps, so `steps` can be set late.
+    schedule: Literal["cosine", "constant", "linear-decay", "paper"] = "cosine"
     warmup_steps: int = Field(200, ge=0)
-    final_lr: float = Field(0.02, ge=0, le=1)  # fraction of lr at the end of the cosine
+    decay_steps: int = Field(2000, ge=1)
+    final_lr: float = Field(0.02, ge=0, le=1)  # fraction of lr that is left at the end
     clip: float = Field(1.0, gt=0)  # global gradient norm
     ema: float = Field(0.0, ge=0, lt=1)  # decay; 0 is off
 

@@ -1,0 +1,55 @@
+"""`cplxsep train`: train a model from a TOML configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cplxsep.cli import common
+from cplxsep.errors import UsageError
+
+
+def train(
+    config: Annotated[Path, typer.Option(help="TOML file with the run's configuration.")],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Override one value: section.key=value.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Checkpoints, log and model go here [runs/CONFIG].")
+    ] = None,
+    resume: Annotated[str, typer.Option(help="auto, never, or a checkpoint file.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(min=0, help="Stop after this long; resume later.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option(help="One step and one validation; keep nothing.")
+    ] = False,
+) -> None:
+    """Train a network, resuming where a run in the same folder stopped."""
+    from cplxsep.config import read_config
+
+    changes = list(changes or [])
+    if precision:
+        changes.append(f'train.precision="{precision}"')
+    settings = read_config(config, changes)
+    if resume not in ("auto", "never") and not Path(resume).is_file():
+        raise UsageError(f"--resume {resume}: neither auto, never, nor a checkpoint file")
+
+    from cplxsep.training import run
+
+    folder = run_dir or run.default_folder(config.name)
+    options = run.Options(
+        folder=folder,
+        resume=resume,
+        device=device,
+        max_steps=max_steps,
+        max_minutes=max_minutes,
+    )
+    if check:
+        run.check(settings, options, common.stderr, common.note)
+        common.stdout("ok")
+        return
+    common.stdout(str(run.train(settings, options, common.stderr, common.note)))

@@ -1,0 +1,92 @@
+"""Losses for separated sources, each permutation-invariant for every mixture on its own.
+
+A pair loss scores every estimate against every reference; `pit` then picks the cheapest
+assignment. Spectra are (B, 2N, F, T) maps, audio (B, N, S). All losses are lower for better.
+"""
+
+from collections.abc import Callable
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+PairLoss = Callable[[Tensor, Tensor], Tensor]
+EPS = 1e-8
+
+
+def pit(pairwise: Tensor) -> tuple[Tensor, Tensor]:
+    """Cheapest assignment of a (B, N, N) matrix [estimate, reference].
+
+    Returns the mean loss over sources (B,) and, for each reference, its estimate (B, N).
+    All N! permutations are tried, on the device and without loops over B.
+    """
+    n = pairwise.shape[-1]
+    orders = torch.tensor(list(permutations(range(n))), device=pairwise.device)
+    references = torch.arange(n, device=pairwise.device)
+    totals = pairwise[:, orders, references].mean(dim=-1)
+    best = totals.argmin(dim=-1)
+    return totals.gather(1, best[:, None]).squeeze(1), orders[best]
+
+
+def si_sdr_pairs(estimates: Tensor, references: Tensor) -> Tensor:
+    """Negative SI-SDR in dB (B, N, N) of audio (B, N, S) (Le Roux et al. 2019, eq. 5)."""
+    estimates = estimates - estimates.mean(dim=-1, keepdim=True)
+    references = references - references.mean(dim=-1, keepdim=True)
+    dot = estimates @ references.mT
+    est = estimates.square().sum(-1)[:, :, None]
+    ref = references.square().sum(-1)[:, None, :]
+    target = dot.square() / (ref + EPS)
+    noise = (est - target).clamp_min(0)
+    return -10 * torch.log10((target + EPS) / (noise + EPS))
+
+
+def l2_pairs(estimates: Tensor, references: Tensor) -> Tensor:
+    """Mean squared difference (B, N, N) of (B, N, ...) tensors, time or frequency."""
+    difference = estimates.unsqueeze(2) - references.unsqueeze(1)
+    return difference.square().flatten(3).mean(dim=-1)
+
+
+def cosine_pairs(estimates: Tensor, references: Tensor) -> Tensor:
+    """Minus the cosine of the angle between signals (B, N, S): (B, N, N) (paper eq. 5)."""
+    dot = estimates @ references.mT
+    norms = estimates.norm(dim=-1)[:, :, None] * references.norm(dim=-1)[:, None, :]
+    return -dot / norms.clamp_min(EPS)
+
+
+def csim_pairs(
+    estimates: Tensor, references: Tensor, real_weight: float = 1.0, imag_weight: float = 1e4
+) -> Tensor:
+    """CSimLoss (B, N, N) of complex spectra as (B, N, 2, F, T) (paper section 4, eq. 7).
+
+    -real_weight * Re<x|y>/(|x||y|) + imag_weight * (Im<x|y>/(|x||y|))^2 for each signal pair.
+    """
+    est, ref = estimates.flatten(3), references.flatten(3)
+    real = torch.einsum("nick,njck->nij", est, ref)
+    est_r, est_i = est.unbind(2)
+    ref_r, ref_i = ref.unbind(2)
+    imag = est_i @ ref_r.mT - est_r @ ref_i.mT
+    norms = est.flatten(2).norm(dim=-1)[:, :, None] * ref.flatten(2).norm(dim=-1)[:, None, :]
+    norms = norms.clamp_min(1e-4)
+    return -real_weight * real / norms + imag_weight * (imag / norms).square()
+
+
+def csim_code_pairs(
+    estimates: Tensor, references: Tensor, real_weight: float = 1.0, imag_weight: float = 1e4
+) -> Tensor:
+    """The published code's CSim: squares per bin before summing, norms over the whole batch.
+
+    Differs from the paper's equation (SPEC section 7.2); (B, N, N) of (B, N, 2, F, T).
+    """
+    est_norm = estimates.transpose(0, 1).flatten(1).norm(dim=-1)[:, None]
+    ref_norm = references.transpose(0, 1).flatten(1).norm(dim=-1)[None, :]
+    norms = (est_norm * ref_norm).clamp_min(1e-4)
+    est_r, est_i = estimates.flatten(3).unsqueeze(2).unbind(3)
+    ref_r, ref_i = references.flatten(3).unsqueeze(1).unbind(3)
+    real = (est_r * ref_r + est_i * ref_i).sum(-1) / norms
+    imag = ((est_r * ref_i - est_i * ref_r) / norms[..., None]).square().sum(-1)
+    # The code sums over the batch; the factor keeps that sum equal to our mean over it.
+    return estimates.shape[0] * (-real_weight * real + imag_weight * imag)
+
+
+SPECTRAL = {"l2-freq": l2_pairs, "csim": csim_pairs, "csim-code": csim_code_pairs}
+WAVEFORM = {"si-sdr": si_sdr_pairs, "l2-time": l2_pairs, "cos-time": cosine_pairs}

@@ -1,0 +1,68 @@
+"""Checkpoints of a running training: written whole or not at all, the previous one kept."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cplxsep.errors import InputError, UsageError
+
+NAME = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write the state; the checkpoint before it stays as the previous one.
+
+    Raises:
+        InputError: the folder cannot be written or is full; the older checkpoint is untouched.
+    """
+    path, temporary = folder / NAME, folder / f".{NAME}.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            os.replace(path, folder / PREVIOUS)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
+        temporary.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise InputError(f"cannot write checkpoint {path}: {reason}") from None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """State from a checkpoint file. Raises UsageError when it is missing or corrupt."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UsageError(f"checkpoint {path} does not exist") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0][:120]
+        raise UsageError(f"checkpoint {path} is corrupt: {reason}") from None
+    if not isinstance(state, dict) or "step" not in state:
+        raise UsageError(f"checkpoint {path} is corrupt: it holds no training state")
+    return state
+
+
+def find(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Newest sound checkpoint of a run folder, or None, and a line for each corrupt one.
+
+    Raises:
+        UsageError: there are checkpoints, but every one of them is corrupt.
+    """
+    problems = []
+    for path in (folder / NAME, folder / PREVIOUS):
+        if not path.exists():
+            continue
+        try:
+            return load(path), problems
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError(f"{problems[0]}; --resume never starts again in a new --run-dir")
+    return None, []

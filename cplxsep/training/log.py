@@ -1,0 +1,85 @@
+"""What a run tells: one JSON object a line in a file, and one live line on a terminal."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+EVERY = 20  # steps between lines of the file
+
+
+class Log:
+    """Log of one run; a resumed run appends.
+
+    Args:
+        path: JSONL file.
+        console: live progress goes here when it is a terminal.
+        total: steps of the whole run.
+        say: takes one line at each validation.
+    """
+
+    def __init__(
+        self, path: Path, console: Console, total: int, say: Callable[[str], None]
+    ) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+        self._say = say
+        self._losses: list[float] = []
+        self._bar = Progress(
+            TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._score = ""
+
+    def __enter__(self) -> "Log":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        self._file.close()
+
+    def step(
+        self, step: int, loss: float, norm: float, lr: float, audio: float, busy: float
+    ) -> None:
+        """One training step; audio and busy are totals in seconds."""
+        if math.isfinite(loss):
+            self._losses.append(loss)
+        rate = audio / max(busy, 1e-9)
+        recent = sum(self._losses) / max(len(self._losses), 1)
+        text = f"loss {recent:7.2f}  {rate:5.1f} s audio/s{self._score}"
+        self._bar.update(self._task, completed=step, description=text)
+        if step % EVERY == 0:
+            self._write(
+                step=step, loss=recent, grad_norm=norm, lr=lr, audio_seconds=audio, seconds=busy
+            )
+            self._losses.clear()
+
+    def validation(self, step: int, score: float, audio: float, busy: float) -> None:
+        """Validation result: SI-SDR improvement in dB."""
+        self._write(step=step, valid_si_sdr_i=score, audio_seconds=audio, seconds=busy)
+        self._score = f"  valid {score:5.2f} dB"
+        self._say(
+            f"step {step}: valid SI-SDR improvement {score:.2f} dB "
+            f"after {audio / 3600:.2f} h of audio, {busy / 60:.1f} min"
+        )
+
+    def _write(self, **values: Any) -> None:
+        rounded = {
+            # JSON has no NaN.
+            key: (round(value, 6) if math.isfinite(value) else None)
+            for key, value in values.items()
+        }
+        self._file.write(json.dumps({**rounded, "time": round(time.time(), 1)}) + "\n")
+        self._file.flush()

@@ -1,0 +1,57 @@
+"""Model folders as `cplxsep separate` takes them, written from a training run."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from cplxsep.config import Config, to_toml
+from cplxsep.errors import InputError
+from cplxsep.networks.model import SeparationModel
+from cplxsep.networks.registry import CONFIG, WEIGHTS, weights_bytes
+from cplxsep.training.loop import Progress
+
+
+def write(folder: Path, model: SeparationModel, config: Config, progress: Progress) -> None:
+    """Write weights, configuration, metrics and a short card; the folder is complete or absent.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    weights = weights_bytes(model)
+    metrics = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "training": {
+            "step": progress.step,
+            "audio_hours": round(progress.audio / 3600, 2),
+            "hours": round(progress.busy / 3600, 3),
+        },
+        "valid": {"si_sdr_i": round(progress.best, 3)},
+    }
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        (temporary / WEIGHTS).write_bytes(weights)
+        (temporary / CONFIG).write_text(to_toml(config), encoding="utf-8")
+        (temporary / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+        (temporary / "README.md").write_text(_card(folder, config, metrics), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise InputError(f"cannot write model {folder}: {error.strerror}") from None
+
+
+def _card(folder: Path, config: Config, metrics: dict) -> str:
+    model = config.model
+    return (
+        f"# {folder.parent.name}\n\n"
+        f"Separates {model.sources} sources at {model.sample_rate} Hz; "
+        f"{metrics['parameters']:,} parameters.\n\n"
+        f"Trained for {metrics['training']['audio_hours']} h of mixtures "
+        f"({metrics['training']['step']} steps) on `{Path(config.data.speech).name}`. "
+        f"Validation SI-SDR improvement {metrics['valid']['si_sdr_i']} dB.\n"
+    )

@@ -1,0 +1,29 @@
+"""Learning rate as a function of the step."""
+
+import math
+
+from cplxsep.config import OptimConfig, TrainConfig
+
+
+def lr_at(step: int, optim: OptimConfig, train: TrainConfig) -> float:
+    """Learning rate for the 0-based `step`."""
+    if optim.schedule == "paper":
+        return _paper(step // train.epoch_steps)
+    warm = min(1.0, (step + 1) / max(optim.warmup_steps, 1))
+    if optim.schedule == "constant":
+        return optim.lr * warm
+    if optim.schedule == "linear-decay":
+        left = (train.steps - step) / max(optim.decay_steps, 1)
+        return optim.lr * warm * (optim.final_lr + (1 - optim.final_lr) * min(1.0, max(left, 0.0)))
+    length = max(train.steps - optim.warmup_steps, 1)
+    done = min(1.0, max(0.0, (step - optim.warmup_steps) / length))
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    return optim.lr * warm * (optim.final_lr + (1 - optim.final_lr) * cosine)
+
+
+def _paper(epoch: int) -> float:
+    """Published code's schedule (SPEC section 6): it drops at epoch 100 too, unlike the text."""
+    for until, lr in ((10, 0.01), (100, 0.1), (120, 0.01), (150, 1e-3)):
+        if epoch < until:
+            return lr
+    return 1e-4
