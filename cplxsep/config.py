@@ -59,16 +59,17 @@ class DataConfig(_Section):
     valid_split: str = "valid"
     seconds: float = Field(4.0, gt=0)
     snr: tuple[float, float] = (0.0, 5.0)  # dB, first talker over the others
-    speed: tuple[float, float] | None = (0.9, 1.1)
+    speed: tuple[float, float] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
     gain: tuple[float, float] = (-15.0, 0.0)  # dB
     valid_mixtures: int = Field(100, ge=1)
+    valid_seconds: float = Field(4.0, gt=0)
     cache: str = ""  # folder for decoded audio; the run folder when empty
 
     @model_validator(mode="after")
     def _ordered(self) -> "DataConfig":
         for name in ("snr", "speed", "gain"):
             pair = getattr(self, name)
-            if pair and pair[0] > pair[1]:
+            if pair[0] > pair[1]:
                 raise ValueError(f"{name} must be [low, high]")
         return self
 
@@ -76,7 +77,7 @@ class DataConfig(_Section):
 class OptimConfig(_Section):
     """Optimiser, schedule and regularisation."""
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
     lr: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -151,7 +152,7 @@ def to_toml(config: Config) -> str:
     lines = []
     for section, values in config.model_dump().items():
         lines.append(f"[{section}]")
-        lines += [f"{key} = {_literal(value)}" for key, value in values.items() if value is not None]
+        lines += [f"{key} = {_literal(value)}" for key, value in values.items()]
         lines.append("")
     return "\n".join(lines)
 

@@ -59,7 +59,6 @@ def train(config: Config, options: Options, console: Console, say: Callable[[str
     valid_set = _mixtures(config, options, config.data.valid_split, VALID_SEED, say)
     torch.manual_seed(config.train.seed)
     model = build(config.model).to(device)
-    model.network = model.network.to(memory_format=torch.channels_last)
     total = config.train.steps
     target = options.folder / "model"
 
@@ -115,9 +114,9 @@ def _mixtures(
         utterances,
         sample_rate=config.model.sample_rate,
         sources=config.model.sources,
-        seconds=data.seconds,
+        seconds=data.seconds if training else data.valid_seconds,
         snr=data.snr,
-        speed=data.speed if training else None,
+        speed=data.speed if training and data.speed != (1.0, 1.0) else None,
         gain_db=data.gain,
         seed=seed,
         cache=Path(data.cache).expanduser() if data.cache else options.folder / "cache",

@@ -1,0 +1,41 @@
+"""Levels: RMS, RMS of the active frames, decibels, one gain against clipping."""
+
+import numpy as np
+
+FRAME_SECONDS = 0.032
+ACTIVE_RANGE_DB = 40.0
+
+
+def db(ratio: float) -> float:
+    """Decibels of an amplitude ratio; -inf for 0."""
+    return 20.0 * float(np.log10(ratio)) if ratio > 0 else -np.inf
+
+
+def from_db(decibels: float) -> float:
+    """Amplitude ratio of a level in dB."""
+    return float(10.0 ** (decibels / 20.0))
+
+
+def rms(audio: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Root mean square over one axis, float64; 0 where the axis is empty."""
+    if audio.shape[axis] == 0:
+        return np.zeros(np.delete(audio.shape, axis))
+    return np.sqrt(np.mean(np.square(audio, dtype=np.float64), axis=axis))
+
+
+def active_rms(audio: np.ndarray, sample_rate: int) -> float:
+    """RMS of (S,) over the frames of 32 ms whose level is within 40 dB of the loudest frame's."""
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    whole = audio.shape[-1] // frame * frame
+    if whole == 0:
+        return float(rms(audio))
+    powers = rms(audio[:whole].reshape(-1, frame)) ** 2
+    active = powers >= powers.max() * from_db(-ACTIVE_RANGE_DB) ** 2
+    return float(np.sqrt(powers[active].mean()))
+
+
+def common_gain(audio: np.ndarray, peak: float = 1.0) -> float:
+    """The one gain, at most 1, that keeps all of `audio` within +-`peak`."""
+    highest = float(np.max(np.abs(audio))) if audio.size else 0.0
+    # A hair less: the rounded product must not land above the peak.
+    return 1.0 if highest <= peak else peak / highest * (1.0 - 1e-6)

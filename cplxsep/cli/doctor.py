@@ -1,0 +1,158 @@
+"""`cplxsep doctor`: what is installed here, and whether separation works."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from cplxsep.cli import common
+from cplxsep.errors import DeviceError, ModelError
+
+
+def doctor(
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead.")
+    ] = False,
+) -> None:
+    """Report versions, devices and models; exit 0 if separation works here, 4 if not."""
+    from cplxsep import report
+
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _try(check) for name, check in _CHECKS.items()},
+    }
+    models = _models()
+    works = any(model["ok"] for model in models)
+    if json_output:
+        common.stdout(report.to_json({**facts, "models": models, "works": works}))
+    else:
+        rows: list[list[object]] = [[name, _text(value)] for name, value in facts.items()]
+        rows += [[f"model {m['name']}", m["remark"] or "ok"] for m in models]
+        rows.append(["separation", "works" if works else "does not work"])
+        common.stdout(report.table(["", ""], rows).lstrip("\n"))
+    if not works:
+        raise typer.Exit(DeviceError.exit_code)
+
+
+def _torch() -> str:
+    import torch
+
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
+    return f"{torch.__version__} ({built})"
+
+
+def _torchaudio() -> str:
+    # Its import fails beside a torch of another CUDA version: that is what we want to know.
+    import torchaudio
+
+    return str(torchaudio.__version__)
+
+
+def _soundfile() -> str:
+    import soundfile
+
+    return f"{soundfile.__version__} (libsndfile {soundfile.__libsndfile_version__})"
+
+
+def _soxr() -> str:
+    import soxr
+
+    return f"{soxr.__version__} ({soxr.__libsoxr_version__})"
+
+
+def _cpu() -> dict[str, Any]:
+    import torch
+
+    return {
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    properties = [torch.cuda.get_device_properties(index) for index in range(count)]
+    return [
+        {
+            "device": f"cuda:{index}",
+            "name": found.name,
+            "memory_gib": round(found.total_memory / 2**30, 1),
+            "bf16": torch.cuda.is_bf16_supported(),
+        }
+        for index, found in enumerate(properties)
+    ]
+
+
+def _compiler() -> str:
+    """The C++ compiler that torch.compile would take; training needs it to be fast."""
+    names = [os.environ.get("CXX"), *(["cl"] if sys.platform == "win32" else ["g++", "clang++"])]
+    for name in names:
+        if name and (found := shutil.which(name)):
+            return found
+    raise FileNotFoundError("none found: training will be slower")
+
+
+_CHECKS: dict[str, Callable[[], Any]] = {
+    "cplxsep": lambda: version("cplxsep"),
+    "torch": _torch,
+    "torchaudio": _torchaudio,
+    "soundfile": _soundfile,
+    "soxr": _soxr,
+    "fast-bss-eval": lambda: version("fast-bss-eval"),
+    "cpu": _cpu,
+    "gpus": _gpus,
+    "c++ compiler": _compiler,
+}
+
+
+def _try(check: Callable[[], Any]) -> Any:
+    """What a check finds, or {"error": one line}."""
+    try:
+        return check()
+    except PackageNotFoundError as error:
+        return {"error": f"{error} is not installed"}
+    except Exception as error:  # a broken library may raise anything when imported
+        line = " ".join(str(error).split()) or type(error).__name__
+        return {"error": line[:200]}
+
+
+def _models() -> list[dict[str, Any]]:
+    """Whether each shipped model loads and separates."""
+    from cplxsep.engine import shelf
+
+    results = []
+    for name in shelf.names():
+        remark = _try(partial(_verify, name))
+        failed = isinstance(remark, dict)
+        results.append(
+            {"name": name, "ok": not failed, "remark": remark["error"] if failed else remark}
+        )
+    if not results:
+        common.fail(ModelError(f"there are no models in {shelf.root()}"))
+    return results
+
+
+def _verify(name: str) -> str | None:
+    from cplxsep.engine import shelf
+
+    return shelf.verify(shelf.resolve(name))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_text, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

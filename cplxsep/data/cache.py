@@ -1,0 +1,157 @@
+"""Decoded speech at one rate in one memory-mapped file: decoding once makes examples fast."""
+
+import io as streams
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.audio.atomic import replacing, write_text
+from cplxsep.audio.level import rms
+from cplxsep.audio.resample import resample
+from cplxsep.data.manifest import Utterance, fingerprint
+from cplxsep.data.parallel import default_workers, ordered_map
+from cplxsep.errors import InputError
+
+_VERSION = 1
+_FULL = 32767.0
+Report = Callable[[InputError], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SpeechCache:
+    """Utterances end to end in `samples` (int16), each scaled to its own peak.
+
+    `kept` are positions in the list that the cache was made from: bad utterances are left out.
+    """
+
+    samples: np.ndarray
+    kept: np.ndarray
+    starts: np.ndarray
+    levels: np.ndarray
+
+    def audio(self, index: int) -> np.ndarray:
+        """Utterance `index` of those kept, (S,) int16; a view."""
+        return self.samples[self.starts[index] : self.starts[index + 1]]
+
+
+def decode(utterance: Utterance, sample_rate: int) -> np.ndarray:
+    """Read as mono float32 (S,) at `sample_rate`. InputError: unreadable, NaN or silent."""
+    audio, rate = io.read(utterance.path)
+    mono = resample(audio.mean(axis=0), rate, sample_rate)
+    if not np.any(mono):
+        raise InputError(f"{utterance.path} is silent")
+    return mono
+
+
+def open_cache(
+    utterances: Sequence[Utterance],
+    sample_rate: int,
+    folder: Path | None,
+    *,
+    report: Report | None = None,
+    progress: Progress | None = None,
+) -> SpeechCache:
+    """Open the cache of these utterances in `folder`, made first where it is not there.
+
+    Without a folder it is kept in memory. Bad utterances are told to `report` and left out.
+    `progress(done, total)` follows the decoding. InputError: no good utterance, or `folder`
+    cannot be written.
+    """
+    if folder is None:
+        data = streams.BytesIO()
+        index = _decode_all(utterances, sample_rate, data.write, report, progress)
+        return _assemble(np.frombuffer(data.getbuffer(), np.int16), index)
+    stem = folder / f"speech{_VERSION}-{sample_rate}-{fingerprint(utterances)}"
+    ready = _load(stem, len(utterances))
+    if ready is None:
+        _build(stem, utterances, sample_rate, report, progress)
+        ready = _load(stem, len(utterances))
+    if ready is None:
+        raise InputError(f"cannot read back the speech cache {stem}.npy: remove it and try again")
+    return ready
+
+
+def _decode_all(
+    utterances: Sequence[Utterance],
+    sample_rate: int,
+    write: Callable[[bytes], object],
+    report: Report | None,
+    progress: Progress | None,
+) -> dict[str, list]:
+    def work(utterance: Utterance) -> tuple[np.ndarray, float] | InputError:
+        try:
+            audio = decode(utterance, sample_rate)
+        except InputError as error:
+            return error
+        steps = np.rint(audio * (_FULL / np.max(np.abs(audio)))).astype(np.int16)
+        return steps, float(rms(steps.astype(np.float32)))
+
+    index: dict[str, list] = {"kept": [], "lengths": [], "levels": []}
+    results = ordered_map(work, utterances, default_workers())
+    for position, result in enumerate(results):
+        if isinstance(result, InputError):
+            if report:
+                report(result)
+        else:
+            steps, level = result
+            write(steps.tobytes())
+            index["kept"].append(position)
+            index["lengths"].append(len(steps))
+            index["levels"].append(level)
+        if progress:
+            progress(position + 1, len(utterances))
+    if not index["kept"]:
+        raise InputError(f"none of the {len(utterances)} utterances could be read")
+    return index
+
+
+def _build(
+    stem: Path,
+    utterances: Sequence[Utterance],
+    sample_rate: int,
+    report: Report | None,
+    progress: Progress | None,
+) -> None:
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {stem.parent}: {error.strerror}") from error
+    with replacing(Path(f"{stem}.npy")) as temporary, temporary.open("wb") as file:
+        room = len(_header(0))
+        file.write(bytes(room))
+        index = _decode_all(utterances, sample_rate, file.write, report, progress)
+        head = _header(sum(index["lengths"]))
+        if len(head) != room:
+            raise RuntimeError("numpy's header changed its size")
+        file.seek(0)
+        file.write(head)
+    # The index comes last: where it stands, the samples are whole.
+    write_text(Path(f"{stem}.json"), json.dumps(index))
+
+
+def _header(samples: int) -> bytes:
+    file = streams.BytesIO()
+    description = {"descr": "<i2", "fortran_order": False, "shape": (samples,)}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue()
+
+
+def _load(stem: Path, utterances: int) -> SpeechCache | None:
+    try:
+        index = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
+        samples = np.load(f"{stem}.npy", mmap_mode="r")
+        cache = _assemble(samples, index)
+    except (OSError, ValueError, KeyError):
+        return None
+    whole = cache.starts[-1] == len(samples) and max(index["kept"], default=-1) < utterances
+    return cache if whole else None
+
+
+def _assemble(samples: np.ndarray, index: dict[str, list]) -> SpeechCache:
+    starts = np.concatenate([[0], np.cumsum(index["lengths"], dtype=np.int64)])
+    return SpeechCache(samples, np.asarray(index["kept"]), starts, np.asarray(index["levels"]))

@@ -1,0 +1,109 @@
+"""Training mixtures made while training: example i depends on the seed and i, on nothing else."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio.level import from_db, rms
+from cplxsep.audio.resample import change_speed
+from cplxsep.data.cache import open_cache
+from cplxsep.data.manifest import Utterance
+from cplxsep.data.mixing import Level, add, mix
+from cplxsep.data.plan import Planner, Range, generator
+from cplxsep.errors import InputError
+
+_TRIES = 4
+# A crop this far under its utterance's level is mostly silence.
+_QUIET_DB = -20.0
+
+
+class DynamicMixtures:
+    """Endless mixtures of `sources` different talkers, each of `seconds`.
+
+    `snr` in dB is how much louder one talker is than the others, `speed` the range of the change
+    of speed (None: none), `gain_db` the range of the gain of the whole example.
+    """
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        sample_rate: int,
+        sources: int,
+        seconds: float,
+        snr: Range = (0.0, 5.0),
+        speed: Range | None = (0.9, 1.1),
+        gain_db: Range = (-25.0, 0.0),
+        level: Level = "rms",
+        seed: int = 0,
+        cache: Path | None = None,
+        report: Callable[[InputError], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Decode all utterances at `sample_rate`, or open the folder `cache` where that was done.
+
+        Bad utterances are told to `report` and left out. InputError: too few speakers, nothing
+        readable, or `cache` cannot be written.
+        """
+        Planner(utterances, sources=sources, snr=snr)  # Fails before the long decoding.
+        self._cache = open_cache(utterances, sample_rate, cache, report=report, progress=progress)
+        kept = [utterances[position] for position in self._cache.kept]
+        self._planner = Planner(kept, sources=sources, snr=snr)
+        self.sample_rate = sample_rate
+        self.samples = round(seconds * sample_rate)
+        self._speed = speed
+        self._gain_db = gain_db
+        self._level = level
+        self._seed = seed
+
+    def example(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mixture (S,) and sources (N, S), float32; the mixture is exactly the sources' sum."""
+        rng = generator(self._seed, index)
+        plan = self._planner.draw(rng)
+        pieces, offsets = [], []
+        for utterance, place in zip(plan.utterances, plan.places, strict=True):
+            piece = self._crop(utterance, rng)
+            pieces.append(piece)
+            offsets.append(int(place * (self.samples - len(piece) + 1)))
+        # All levels follow the first source's.
+        pieces[0] = pieces[0] * np.float32(from_db(rng.uniform(*self._gain_db)))
+        order = rng.permutation(len(pieces))
+        mixed = mix(
+            pieces,
+            snr_db=plan.snr_db,
+            sample_rate=self.sample_rate,
+            level=self._level,
+            mode="max",
+            peak=None,
+            offsets=offsets,
+            length=self.samples,
+        )
+        # Any source may be the louder one; added again, for the order changes the last bit.
+        sources = mixed.sources[order]
+        return add(sources), sources
+
+    def _crop(self, utterance: int, rng: np.random.Generator) -> np.ndarray:
+        """At most S samples of an utterance, float32, its speed changed."""
+        audio = self._cache.audio(utterance)
+        speed = rng.uniform(*self._speed) if self._speed else 1.0
+        wanted = int(np.ceil(self.samples * speed))
+        room = len(audio) - wanted
+        if room > 0:
+            audio = _pick(audio, wanted, self._cache.levels[utterance], rng)
+        piece = audio.astype(np.float32) / np.float32(32768)
+        if speed != 1.0:
+            piece = change_speed(piece, speed)
+        return piece[: self.samples]
+
+
+def _pick(audio: np.ndarray, wanted: int, level: float, rng: np.random.Generator) -> np.ndarray:
+    """A crop that is not mostly silence; the surroundings of the peak where none is found."""
+    starts = rng.integers(0, len(audio) - wanted + 1, size=_TRIES)
+    for start in starts:
+        crop = audio[start : start + wanted]
+        if rms(crop) >= level * from_db(_QUIET_DB):
+            return crop
+    peak = int(np.argmax(np.abs(audio.astype(np.int32))))
+    start = min(max(0, peak - wanted // 2), len(audio) - wanted)
+    return audio[start : start + wanted]

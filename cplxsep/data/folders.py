@@ -1,0 +1,97 @@
+"""Prepared mixtures: one split's folder in the wsj0-2mix layout, {mix,s1,s2,...}/NAME.wav."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.errors import InputError
+
+
+class MixtureFolder:
+    """The mixtures of one split, in the order of their names.
+
+    `sources` is the number of source folders s1, s2, ...
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the folder of a split, or one that holds a single split.
+
+        InputError: missing, several splits, no source folder, or no mixture in it.
+        """
+        self.path = _split_folder(path)
+        self.sources = 0
+        while (self.path / f"s{self.sources + 1}").is_dir():
+            self.sources += 1
+        if not self.sources:
+            raise InputError(f"{self.path} has no folder s1 of sources beside mix")
+        files = sorted((self.path / "mix").glob("*.wav"))
+        self.names = [file.stem for file in files if not file.name.startswith(".")]
+        if not self.names:
+            raise InputError(f"{self.path / 'mix'} holds no WAV file")
+        self._metadata = _read_metadata(self.path / "metadata.csv")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def files(self, name: str) -> tuple[Path, list[Path]]:
+        """The mixture's file and the sources' files."""
+        folders = [f"s{number + 1}" for number in range(self.sources)]
+        return (
+            self.path / "mix" / f"{name}.wav",
+            [self.path / folder / f"{name}.wav" for folder in folders],
+        )
+
+    def load(self, name: str) -> tuple[np.ndarray, np.ndarray, int]:
+        """Mixture (S,) and sources (N, S), float32, and the rate in Hz.
+
+        InputError: a file is missing or unreadable, not mono, or fits the others in neither
+        length nor rate.
+        """
+        mixture_file, source_files = self.files(name)
+        signals: list[np.ndarray] = []
+        rate, length = 0, 0
+        for file in (mixture_file, *source_files):
+            audio, own_rate = io.read(file)
+            if len(audio) != 1:
+                raise InputError(f"{file} has {len(audio)} channels: mixtures are mono")
+            if not signals:
+                rate, length = own_rate, audio.shape[1]
+            elif (own_rate, audio.shape[1]) != (rate, length):
+                raise InputError(
+                    f"{file} has {audio.shape[1]} samples at {own_rate} Hz, "
+                    f"its mixture {length} at {rate} Hz"
+                )
+            signals.append(audio[0])
+        return signals[0], np.stack(signals[1:]), rate
+
+    def metadata(self, name: str) -> dict[str, str]:
+        """The row of metadata.csv; empty where there is none."""
+        return self._metadata.get(name, {})
+
+
+def _split_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise InputError(f"{path} is not a folder of mixtures")
+    if (path / "mix").is_dir():
+        return path
+    splits = sorted(item for item in path.iterdir() if (item / "mix").is_dir())
+    if not splits:
+        raise InputError(f"{path} has no folder mix: it is no folder of mixtures")
+    if len(splits) > 1:
+        raise InputError(f"{path} holds several splits: choose {' or '.join(map(str, splits))}")
+    return splits[0]
+
+
+def _read_metadata(path: Path) -> dict[str, dict[str, str]]:
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if "name" not in (reader.fieldnames or []):
+                raise InputError(f"{path} has no column name")
+            return {row["name"]: row for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,163 @@
+"""Which utterances there are: a manifest CSV, or a folder with one sub-folder a speaker."""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.errors import InputError
+
+COLUMNS = ("path", "corpus", "speaker", "split", "sample_rate", "seconds")
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording of one speaker; `path` is absolute, `sample_rate` in Hz."""
+
+    path: Path
+    corpus: str
+    speaker: str
+    split: str
+    sample_rate: int
+    seconds: float
+
+    @property
+    def talker(self) -> str:
+        """The speaker's name over all corpora: two corpora may use the same number."""
+        return f"{self.corpus}/{self.speaker}"
+
+
+def load_speech(
+    source: Path, report: Callable[[InputError], None] | None = None
+) -> list[Utterance]:
+    """Read a manifest CSV or scan a folder. InputError: missing, or nothing usable in it."""
+    if source.is_dir():
+        return scan_folder(source, report)
+    return read_manifest(source)
+
+
+def read_manifest(path: Path) -> list[Utterance]:
+    """Read a CSV with COLUMNS, paths relative to its folder. InputError: file, line, column."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            absent = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
+            if absent:
+                raise InputError(f"{path} has no column {', '.join(absent)}: it is no manifest")
+            root = path.absolute().parent
+            utterances = [_utterance(row, root, f"{path} line {reader.line_num}") for row in reader]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a CSV text file in UTF-8: {error}") from error
+    if not utterances:
+        raise InputError(f"{path} lists no utterance")
+    return utterances
+
+
+def _utterance(row: dict[str, str | None], root: Path, where: str) -> Utterance:
+    def text(column: str) -> str:
+        value = (row[column] or "").strip()
+        if not value:
+            raise InputError(f"{where}: column {column} is empty")
+        return value
+
+    def number(column: str) -> float:
+        try:
+            value = float(text(column))
+        except ValueError:
+            raise InputError(f"{where}: column {column} is no number: {row[column]!r}") from None
+        if not 0 < value < 1e9:
+            raise InputError(f"{where}: column {column} must be above zero: {row[column]!r}")
+        return value
+
+    return Utterance(
+        path=root / text("path"),
+        corpus=text("corpus"),
+        speaker=text("speaker"),
+        split=(row["split"] or "").strip(),
+        sample_rate=int(number("sample_rate")),
+        seconds=number("seconds"),
+    )
+
+
+def scan_folder(
+    folder: Path, report: Callable[[InputError], None] | None = None
+) -> list[Utterance]:
+    """Utterances of a folder with one sub-folder a speaker, searched to any depth; split "".
+
+    Files that are no readable audio are left out and told to `report`.
+    InputError: no folder, or no audio file in any sub-folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder of speech")
+    root = folder.absolute()
+    utterances = []
+    for speaker in sorted(item for item in root.iterdir() if item.is_dir()):
+        for path in sorted(speaker.rglob("*")):
+            if path.suffix.lower() not in io.EXTENSIONS or path.is_dir():
+                continue
+            try:
+                info = io.probe(path)
+            except InputError as error:
+                if report:
+                    report(error)
+                continue
+            utterances.append(
+                Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
+            )
+    if not utterances:
+        raise InputError(f"{folder} holds no audio in sub-folders: it needs one a speaker")
+    return utterances
+
+
+def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+    """Utterances of each talker, in the order given, under `Utterance.talker`."""
+    table: dict[str, list[Utterance]] = {}
+    for utterance in utterances:
+        table.setdefault(utterance.talker, []).append(utterance)
+    return table
+
+
+def assign_splits(utterances: list[Utterance], seed: int, *, least: int = 2) -> list[Utterance]:
+    """Give utterances without a split one of SPLITS: 80, 10 and 10% of the speakers, disjoint.
+
+    Valid and test get at least `least` speakers each; with fewer than three times that in all,
+    everything is train.
+    """
+    talkers = sorted({item.talker for item in utterances if not item.split})
+    order = np.random.default_rng(seed).permutation(len(talkers))
+    held = max(least, round(0.1 * len(talkers))) if len(talkers) >= 3 * least else 0
+    split = {}
+    for place, index in enumerate(order):
+        split[talkers[index]] = SPLITS[1 if place < held else 2 if place < 2 * held else 0]
+    return [item if item.split else replace(item, split=split[item.talker]) for item in utterances]
+
+
+def check_disjoint(utterances: Iterable[Utterance]) -> None:
+    """InputError naming a speaker that is in two splits."""
+    seen: dict[str, str] = {}
+    for item in utterances:
+        first = seen.setdefault(item.talker, item.split)
+        if first != item.split:
+            raise InputError(
+                f"speaker {item.speaker} of {item.corpus} is in two splits, {first} and "
+                f"{item.split}: give each speaker one split"
+            )
+
+
+def fingerprint(utterances: Sequence[Utterance]) -> str:
+    """A short hash of the list; it stays when the recordings are moved as a whole."""
+    root = os.path.commonpath([item.path.parent for item in utterances]) if utterances else ""
+    rows = [
+        [os.path.relpath(item.path, root), item.talker, item.sample_rate, item.seconds]
+        for item in utterances
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]

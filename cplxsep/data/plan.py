@@ -1,0 +1,63 @@
+"""Who talks in a mixture: drawn from a seed and an index alone, before any audio is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cplxsep.data.manifest import Utterance
+from cplxsep.errors import InputError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MixturePlan:
+    """Positions of the utterances in the planner's list, levels, and where in their room they lie.
+
+    `snr_db[i]` is how much louder talker 1 is than talker i. `places[i]`, from 0 to 1, is the
+    share of the room between a source and the mixture's length that comes before.
+    """
+
+    utterances: tuple[int, ...]
+    snr_db: tuple[float, ...]
+    places: tuple[float, ...]
+
+
+def generator(seed: int, *index: int) -> np.random.Generator:
+    """Random numbers that depend on the seed and the index alone."""
+    return np.random.default_rng(np.random.SeedSequence((seed, *index)))
+
+
+class Planner:
+    """Draws mixtures of different talkers: talkers alike likely, their utterances by length."""
+
+    def __init__(self, utterances: Sequence[Utterance], *, sources: int, snr: Range) -> None:
+        """InputError where there are fewer talkers than `sources`."""
+        self.sources = sources
+        self.snr = snr
+        table: dict[str, list[int]] = {}
+        for position, utterance in enumerate(utterances):
+            table.setdefault(utterance.talker, []).append(position)
+        if len(table) < sources:
+            raise InputError(
+                f"mixtures of {sources} talkers need {sources} different speakers: "
+                f"there {'is' if len(table) == 1 else 'are'} only {len(table)}"
+            )
+        self._positions = [table[name] for name in sorted(table)]
+        self._ends = [
+            np.cumsum([utterances[position].seconds for position in positions])
+            for positions in self._positions
+        ]
+
+    def draw(self, rng: np.random.Generator) -> MixturePlan:
+        """One mixture. The draws are made in a fixed order: more can follow from the same `rng`."""
+        talkers = rng.choice(len(self._positions), self.sources, replace=False)
+        chosen = []
+        for talker, where in zip(talkers, rng.random(self.sources), strict=True):
+            ends = self._ends[talker]
+            pick = min(int(np.searchsorted(ends, where * ends[-1], side="right")), len(ends) - 1)
+            chosen.append(self._positions[talker][pick])
+        snr = rng.uniform(*self.snr, size=self.sources - 1)
+        places = rng.random(self.sources)
+        return MixturePlan(tuple(chosen), (0.0, *map(float, snr)), tuple(map(float, places)))

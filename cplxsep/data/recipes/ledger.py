@@ -1,0 +1,124 @@
+"""What a prepared folder says of itself: whose it is, how far it is, what is in it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from cplxsep.audio.atomic import TEMPORARY, write_text
+from cplxsep.errors import InputError
+
+Row = dict[str, str]
+
+
+class Ledger:
+    """The records of one split's folder.
+
+    preparation.json says what it was made from, and once it is done, what was left out;
+    metadata.csv lists the mixtures; the journal lists those finished so far.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any], files: list[str]) -> None:
+        """`files` are the sub-folders where a mixture's WAV files lie."""
+        self.folder = folder
+        self.metadata = folder / "metadata.csv"
+        self._identity = identity
+        self._identity_file = folder / "preparation.json"
+        self._journal_file = folder / ".progress.jsonl"
+        self._subfolders = files
+        self._finished: dict[str, Row] = {}
+
+    def claim(self) -> tuple[list[Row], list[str]] | None:
+        """Make the folder ours; the rows and what was left out where all is done already.
+
+        InputError: it holds something else, or cannot be written.
+        """
+        try:
+            known = self._read_identity()
+            for name in self._subfolders:
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+                for left in (self.folder / name).glob(TEMPORARY):
+                    left.unlink()  # By a run that was killed.
+        except OSError as error:
+            raise InputError(f"cannot write in {self.folder}: {error.strerror}") from error
+        if known is None:
+            self._write_identity({})
+        elif "left_out" in known:
+            rows = _read_table(self.metadata)
+            if rows and all(self._is_whole(row["name"]) for row in rows):
+                return rows, known["left_out"]
+        rows = _read_lines(self._journal_file)
+        self._finished = {row["name"]: row for row in rows if self._is_whole(row["name"])}
+        # Written again: the last line may have been cut off.
+        write_text(self._journal_file, "".join(map(_line, self._finished.values())))
+        return None
+
+    def finished(self, name: str) -> Row | None:
+        """The row of a mixture that an earlier, interrupted run wrote."""
+        return self._finished.get(name)
+
+    def record(self, row: Row) -> None:
+        """Note that a mixture's files are written."""
+        if row["name"] in self._finished:
+            return
+        try:
+            with self._journal_file.open("a", encoding="utf-8") as file:
+                file.write(_line(row))
+        except OSError as error:
+            raise InputError(f"cannot write {self._journal_file}: {error.strerror}") from error
+
+    def finish(self, rows: list[Row], left_out: list[str]) -> None:
+        """Write metadata.csv and that all is done."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.metadata, text.getvalue())
+        self._write_identity({"left_out": left_out})
+        self._journal_file.unlink(missing_ok=True)
+
+    def _is_whole(self, name: str) -> bool:
+        return all((self.folder / part / f"{name}.wav").is_file() for part in self._subfolders)
+
+    def _read_identity(self) -> dict[str, Any] | None:
+        if not self._identity_file.is_file():
+            if self.folder.is_dir() and any(self.folder.iterdir()):
+                raise InputError(f"{self.folder} already holds other files: choose another folder")
+            return None
+        try:
+            known = json.loads(self._identity_file.read_text(encoding="utf-8"))
+            other = [key for key, value in self._identity.items() if known.get(key) != value]
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{self._identity_file} is corrupt: choose another folder") from error
+        if other:
+            raise InputError(
+                f"{self.folder} holds a different preparation (other {', '.join(other)}): "
+                "choose another folder"
+            )
+        return known
+
+    def _write_identity(self, more: dict[str, Any]) -> None:
+        write_text(self._identity_file, json.dumps(self._identity | more, indent=1) + "\n")
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row) + "\n"
+
+
+def _read_lines(path: Path) -> list[Row]:
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+    return rows
+
+
+def _read_table(path: Path) -> list[Row]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

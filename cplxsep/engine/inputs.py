@@ -1,0 +1,199 @@
+"""From what the user names to a list of jobs: which files, which channels, which outputs.
+
+All of it happens before any work, so that names that clash stop the command at once.
+"""
+
+import glob
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from cplxsep.audio import io
+from cplxsep.audio.io import AudioInfo
+from cplxsep.errors import InputError, UsageError
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One audio file: where it is, what the user calls it, where it lies below what was named."""
+
+    path: Path
+    label: str
+    stem: str
+    parent: str
+    below: Path = Path()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One channel of one file (None: the mean of all) and the file for each source."""
+
+    found: Found
+    info: AudioInfo
+    channel: int | None
+    outputs: tuple[Path, ...]
+    plot: Path | None
+
+    @property
+    def label(self) -> str:
+        """What the user calls the input."""
+        name = self.found.label
+        return name if self.channel is None else f"{name} (channel {self.channel + 1})"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How outputs are called: folder, template, number of sources, channels, extras."""
+
+    out: Path
+    template: str
+    sources: int
+    extension: str
+    channel: str = "mix"
+    plot: bool = False
+
+    def __post_init__(self) -> None:
+        if self.channel not in ("mix", "each") and not (
+            self.channel.isdecimal() and int(self.channel) > 0
+        ):
+            raise UsageError(f"channel '{self.channel}': use mix, each or a number from 1")
+        if self.sources > 1 and self._name("a", "p", "s1") == self._name("a", "p", "s2"):
+            raise UsageError(f"name '{self.template}' gives all sources one file: use {{source}}")
+        if ".." in Path(self._name("a", "p", "s1")).parts:
+            raise UsageError(f"name '{self.template}' leads out of the output folder")
+
+    def jobs(self, found: Found, info: AudioInfo) -> list[Job]:
+        """Jobs for one file. Raises InputError when it has not the channel asked for."""
+        if self.channel == "mix":
+            return [self._job(found, info, None, found.stem)]
+        if self.channel == "each":
+            return [
+                self._job(found, info, index, f"{found.stem}_ch{index + 1}")
+                for index in range(info.channels)
+            ]
+        index = int(self.channel) - 1
+        if index >= info.channels:
+            raise InputError(f"{found.label} has {info.channels} channels, not {self.channel}")
+        return [self._job(found, info, index, found.stem)]
+
+    def _job(self, found: Found, info: AudioInfo, channel: int | None, stem: str) -> Job:
+        folder = self.out / found.below
+        tags = [f"s{index + 1}" for index in range(self.sources)]
+        outputs = tuple(folder / self._name(stem, found.parent, tag) for tag in tags)
+        plot = folder / self._name(stem, found.parent, "plot", "png") if self.plot else None
+        if plot in outputs or (plot and plot.suffix != ".png"):
+            plot = outputs[0].with_name(f"{stem}_plot.png")
+        return Job(found, info, channel, outputs, plot)
+
+    def _name(self, stem: str, parent: str, source: str, extension: str | None = None) -> str:
+        fields = {"stem": stem, "parent": parent, "source": source}
+        try:
+            name = self.template.format(**fields, ext=extension or self.extension)
+        except (KeyError, IndexError, ValueError, AttributeError):
+            raise UsageError(
+                f"name '{self.template}': use {{stem}}, {{source}}, {{ext}} and {{parent}} only"
+            ) from None
+        name = name.lstrip("/\\")
+        if not name or name.endswith(("/", "\\")):
+            raise UsageError(f"name '{self.template}' names no file")
+        return name
+
+
+def expand(named: str, out: Path) -> list[Found]:
+    """Audio files behind a file name, a folder or a glob pattern.
+
+    Folders are searched through, but not the output folder inside one: what one run wrote is no
+    input to the next.
+
+    Raises:
+        InputError: there is nothing of that name, or no audio file in it.
+    """
+    path = Path(named)
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if _is_audio(p) and not _within(p, out, path))
+        if not inside:
+            raise InputError(f"no audio files in folder {named}")
+        return [_found(p, p.parent.relative_to(path)) for p in inside]
+    if not path.exists() and glob.has_magic(named):
+        base = _fixed_part(path)
+        matches = sorted(Path(match) for match in glob.glob(named, recursive=True))
+        files = [p for p in matches if _is_audio(p) and not _within(p, out, base)]
+        if not files:
+            raise InputError(f"no audio files match {named}")
+        return [_found(p, p.parent.relative_to(base)) for p in files]
+    return [_found(path)]
+
+
+def unique(items: Iterable[Item]) -> list[Item]:
+    """The items without repeated jobs: a file that was named twice is done once."""
+    seen: dict[object, Item] = {}
+    for item in items:
+        key: object = id(item)
+        if isinstance(item, Job):
+            key = (_real(item.found.path), item.channel, item.outputs)
+        seen.setdefault(key, item)
+    return list(seen.values())
+
+
+def check_clashes(jobs: Iterable[Job], report: Path | None = None) -> None:
+    """Raise UsageError if a file would be written twice or an input would be replaced."""
+    jobs = list(jobs)
+    inputs = {_real(job.found.path): job.found.label for job in jobs}
+    files = {_identity(job.found.path): job.found.label for job in jobs}
+    writers = {_real(report): "--report"} if report else {}
+    if report and (_real(report) in inputs or _identity(report) in files):
+        raise UsageError(f"--report {report} would replace an input")
+    for job in jobs:
+        for path in (*job.outputs, *([job.plot] if job.plot else [])):
+            key = _real(path)
+            taken = inputs.get(key) or files.get(_identity(path))
+            if taken:
+                raise UsageError(f"{path} would replace the input {taken}: choose another --out")
+            if key in writers:
+                raise UsageError(
+                    f"{writers[key]} and {job.label} would both write {path}: "
+                    "run them apart or put {parent} into --name"
+                )
+            writers[key] = job.label
+
+
+def _found(path: Path, below: Path = Path()) -> Found:
+    return Found(path, str(path), path.stem, path.absolute().parent.name, below)
+
+
+def _is_audio(path: Path) -> bool:
+    # Names with a leading dot are other programs' side files, or our unfinished ones.
+    return path.suffix.lower() in io.EXTENSIONS and not path.name.startswith(".") and path.is_file()
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders of a pattern before its first wildcard."""
+    fixed = []
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)
+
+
+def _within(path: Path, out: Path, searched: Path) -> bool:
+    """Whether path lies in the output folder, and that in the folder searched."""
+    folder, top = out.resolve(), searched.resolve()
+    return folder != top and folder.is_relative_to(top) and path.resolve().is_relative_to(folder)
+
+
+def _real(path: Path) -> str:
+    return os.path.normcase(path.resolve())
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What tells one file from another where names do not, as on case-blind file systems."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _real(path)
+    return (status.st_dev, status.st_ino)

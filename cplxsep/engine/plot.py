@@ -1,0 +1,70 @@
+"""One picture of a separation: spectrograms of the mixture and of each source."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.audio.atomic import replacing
+
+COLUMNS = 1500  # spectra across the picture; more than its pixels
+RANGE = 70.0  # dB shown below the loudest point of the mixture
+
+
+def plot(path: Path, mixture: Path, channel: int | None, sources: Sequence[Path]) -> None:
+    """Write a PNG of the mixture's channel (None: the mean of all) over its sources.
+
+    InputError: a file cannot be read, or the picture not written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    titles = ["mixture", *(f"s{index + 1}" for index in range(len(sources)))]
+    figure = Figure(figsize=(10, 2.2 * len(titles)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
+    top: float | None = None
+    for axis, title, file in zip(axes, titles, [mixture, *sources], strict=True):
+        spectra = spectrogram(file, channel if file == mixture else None)
+        top = float(spectra.max()) if top is None else top
+        info = io.probe(file)
+        axis.imshow(
+            spectra,
+            origin="lower",
+            aspect="auto",
+            extent=(0, info.seconds, 0, info.sample_rate / 2000),
+            vmin=top - RANGE,
+            vmax=top,
+            cmap="magma",
+        )
+        axis.set_title(title, loc="left", fontsize=9)
+        axis.set_ylabel("kHz")
+    axes[-1].set_xlabel("seconds")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def spectrogram(path: Path, channel: int | None) -> np.ndarray:
+    """Levels in dB (F, columns) of one channel of a file, or of the mean of all.
+
+    Long files are sampled, not averaged: one pass in constant memory.
+    """
+    info = io.probe(path)
+    window = max(2 * round(0.016 * info.sample_rate), 4)
+    hop = max(info.frames // COLUMNS, window // 2)
+    shape = np.hanning(window)
+    columns = []
+    rest = np.zeros(0, np.float32)  # samples from the next window's start on
+    skip = 0  # samples to pass over before that start
+    for block in io.blocks(path, 1 << 18):
+        samples = np.concatenate([rest, block.mean(axis=0) if channel is None else block[channel]])
+        while skip + window <= samples.size:
+            columns.append(np.abs(np.fft.rfft(samples[skip : skip + window] * shape)))
+            skip += hop
+        passed = min(skip, samples.size)
+        rest, skip = samples[passed:], skip - passed
+    if not columns:
+        short = np.pad(rest, (0, window - rest.size))
+        columns.append(np.abs(np.fft.rfft(short * shape)))
+    return 20 * np.log10(np.stack(columns, axis=1) + 1e-7)

@@ -1,0 +1,23 @@
+"""Which estimate belongs to which reference."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def best_permutation(scores: ArrayLike) -> NDArray[np.intp]:
+    """The permutation (N,) with the highest mean of scores[j, permutation[j]], for (N, N) scores.
+
+    Rows are references, columns estimates. Pairs that cannot be scored are NaN: as few of them
+    are used as possible, so a silent estimate never takes a reference from a sounding one.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    matrix = np.array(scores, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"expected a square matrix of scores, got {matrix.shape}")
+    known = matrix[np.isfinite(matrix)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+    step = len(matrix) * (high - low + 1.0)
+    # Each step outweighs everything that the finite scores can add up to.
+    matrix = np.nan_to_num(matrix, nan=low - 2 * step, posinf=high + step, neginf=low - step)
+    return np.asarray(linear_sum_assignment(matrix, maximize=True)[1])

@@ -1,0 +1,145 @@
+"""All asked-for scores of one example, with a reason wherever there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cplxsep.metrics import bss, perceptual
+from cplxsep.metrics.assignment import best_permutation
+from cplxsep.metrics.coherence import Array, signals, silent
+from cplxsep.metrics.perceptual import UndefinedError
+from cplxsep.metrics.sisdr import si_sdr_matrix
+
+METRICS = ("sdr", "sir", "sar", "si-sdr", "pesq", "stoi")
+BSS_METRICS = ("sdr", "sir", "sar")
+DEFAULT_METRICS = (*BSS_METRICS, "si-sdr")
+# The mixture has no artefacts: its SAR is without bound, and an improvement over it means nothing.
+IMPROVED = ("sdr", "sir", "si-sdr", "pesq", "stoi")
+
+
+@dataclass
+class SourceScore:
+    """Scores of one reference: `values` by key (None: not defined), and in `null` the reasons.
+
+    Keys are `si_sdr` for the metric `si-sdr` and so on, `si_sdr_i` for its improvement over the
+    mixture. `estimate` is the index of the estimate that was assigned to the reference.
+    """
+
+    reference: int
+    estimate: int
+    values: dict[str, float | None] = field(default_factory=dict)
+    null: dict[str, str] = field(default_factory=dict)
+
+
+def key(metric: str, improvement: bool = False) -> str:
+    """Name of a metric's value in results: `si_sdr`, or `si_sdr_i` for the improvement."""
+    return metric.replace("-", "_") + ("_i" if improvement else "")
+
+
+def keys(metrics: Sequence[str], mixture: bool) -> list[str]:
+    """Names of all values that `score_example` gives for these metrics, with or without mixture."""
+    improved = [key(metric, True) for metric in metrics if mixture and metric in IMPROVED]
+    return [key(metric) for metric in metrics] + improved
+
+
+def criterion(metrics: Sequence[str]) -> str:
+    """The metric whose mean decides the permutation: SIR with any BSS metric, else SI-SDR."""
+    return "sir" if any(metric in BSS_METRICS for metric in metrics) else "si-sdr"
+
+
+def score_example(
+    mixture: ArrayLike | None,
+    references: ArrayLike,
+    estimates: ArrayLike,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    sample_rate: int = 8000,
+) -> list[SourceScore]:
+    """Score N estimates (N, S) against N references (N, S), and the gain over the mixture (S,).
+
+    One permutation serves all metrics: the one with the best mean SIR (as in mir_eval) where SDR,
+    SIR or SAR are asked for, else the one with the best mean SI-SDR. The baseline of an
+    improvement is the mixture taken as the estimate. A silent or non-finite signal gives None and
+    a reason, for its own source only. `sample_rate` in Hz matters to PESQ and STOI alone.
+    ValueError where the shapes do not fit.
+    """
+    ref, est = signals(references), signals(estimates)
+    if ref.shape != est.shape:
+        raise ValueError(f"references have shape {ref.shape}, estimates {est.shape}")
+    # The mixture is one more estimate, so that each system of equations is solved once.
+    candidates = est if mixture is None else np.concatenate([est, signals(mixture)])
+    pairs = _Pairs(ref, candidates, metrics, sample_rate)
+    scores = [SourceScore(j, int(k)) for j, k in enumerate(pairs.permutation())]
+    for score in scores:
+        for metric in metrics:
+            _fill(score, metric, pairs, None if mixture is None else len(est))
+    return scores
+
+
+def _fill(score: SourceScore, metric: str, pairs: "_Pairs", mixture: int | None) -> None:
+    """Store a metric's value and its improvement over the candidate with index `mixture`."""
+    plain, better = key(metric), key(metric, True)
+    improve = mixture is not None and metric in IMPROVED
+    try:
+        value = score.values[plain] = pairs.score(metric, score.reference, score.estimate)
+    except UndefinedError as error:
+        for name in [plain, better] if improve else [plain]:
+            score.values[name], score.null[name] = None, str(error)
+        return
+    if mixture is None or not improve:
+        return
+    try:
+        score.values[better] = value - pairs.score(metric, score.reference, mixture)
+    except UndefinedError as error:
+        score.values[better], score.null[better] = None, f"mixture: {error}"
+
+
+class _Pairs:
+    """Scores of N references with M >= N candidates: the N estimates, and perhaps the mixture."""
+
+    def __init__(
+        self, references: Array, candidates: Array, metrics: Sequence[str], sample_rate: int
+    ) -> None:
+        self._references, self._reference_faults = _sounding(references, "reference")
+        self._candidates, self._candidate_faults = _sounding(candidates, "estimate")
+        self._sample_rate = sample_rate
+        self._si_sdr = si_sdr_matrix(self._references, self._candidates)
+        self._bss: bss.BssPairs | None = None
+        if criterion(metrics) == "sir":
+            self._bss = bss.bss_pairs(self._references, self._candidates)
+
+    def permutation(self) -> NDArray[np.intp]:
+        """Index of the estimate for each reference."""
+        count = len(self._references)
+        if self._bss is not None and not self._bss.dependent:
+            return bss.choose(self._bss, count)
+        return best_permutation(self._si_sdr[:, :count])
+
+    def score(self, metric: str, j: int, k: int) -> float:
+        """Score of reference j with candidate k. Raises UndefinedError."""
+        fault = self._reference_faults[j] or self._candidate_faults[k]
+        if fault is not None:
+            raise UndefinedError(fault)
+        if metric == "si-sdr":
+            return float(self._si_sdr[j, k])
+        if self._bss is None or metric not in BSS_METRICS:
+            measure = {"pesq": perceptual.pesq, "stoi": perceptual.stoi}[metric]
+            return measure(self._references[j], self._candidates[k], self._sample_rate)
+        if self._bss.dependent:
+            raise UndefinedError("references are linearly dependent")
+        table = {"sdr": self._bss.sdr, "sir": self._bss.sir, "sar": self._bss.sar}[metric]
+        value = float(table[j, k])
+        if not np.isfinite(value):
+            raise UndefinedError("only one source: nothing interferes")
+        return value
+
+
+def _sounding(values: Array, name: str) -> tuple[Array, list[str | None]]:
+    """Signals (N, S) with the broken ones made silent, and what is wrong with each, or None."""
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
+    values = np.where(finite[:, None], values, 0.0)
+    faults: list[str | None] = []
+    for sound, quiet in zip(finite, silent(values), strict=True):
+        faults.append(f"{name} is not finite" if not sound else f"silent {name}" if quiet else None)
+    return values, faults

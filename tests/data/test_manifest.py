@@ -1,0 +1,123 @@
+import dataclasses
+
+import pytest
+from synthetic import make_manifest, make_speech
+
+from cplxsep.data.manifest import (
+    assign_splits,
+    by_speaker,
+    check_disjoint,
+    fingerprint,
+    load_speech,
+    read_manifest,
+    scan_folder,
+)
+from cplxsep.errors import InputError
+
+HEAD = "path,corpus,speaker,split,sample_rate,seconds\n"
+
+
+def test_manifest(tmp_path):
+    utterances = read_manifest(make_manifest(tmp_path))
+    assert len(utterances) == 18
+    assert {item.split for item in utterances} == {"train", "valid", "test"}
+    assert all(item.path.is_absolute() and item.path.is_file() for item in utterances)
+    assert {item.talker for item in utterances} == {f"babble/spk{i:02d}" for i in range(9)}
+    check_disjoint(utterances)
+
+
+def test_byte_order_mark_and_more_columns(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeff" + HEAD.strip() + ",text\na.wav,c,s,,8000,1.5,hello\n", "utf-8")
+    (item,) = read_manifest(path)
+    assert item.path == tmp_path / "a.wav"
+    assert item.split == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("path,corpus,speaker\n", "no column split, sample_rate, seconds"),
+        ("", "no column path"),
+        (HEAD, "lists no utterance"),
+        (HEAD + "a.wav,c,s,train,8000,1.0\n,c,s,train,8000,1.0\n", "line 3: column path is empty"),
+        (HEAD + "a.wav,c,,train,8000,1.0\n", "line 2: column speaker is empty"),
+        (HEAD + "a.wav,c,s,train,8000,long\n", "line 2: column seconds is no number: 'long'"),
+        (HEAD + "a.wav,c,s,train,-1,1.0\n", "line 2: column sample_rate must be above zero"),
+        (HEAD + "a.wav,c,s,train,8000,nan\n", "line 2: column seconds must be above zero"),
+        (HEAD + "a.wav,c,s\n", "line 2: column sample_rate is empty"),
+        ("\xff\xfe binary", "not a CSV text file"),
+    ],
+)
+def test_bad_manifests(tmp_path, text, says):
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=says) as error:
+        read_manifest(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_source(tmp_path):
+    with pytest.raises(InputError, match="cannot read"):
+        load_speech(tmp_path / "none.csv")
+
+
+def test_folder_reports_bad_files_and_goes_on(tmp_path):
+    make_speech(tmp_path, speakers=2)
+    (tmp_path / "spk00" / "chapter").mkdir()
+    (tmp_path / "spk00" / "utt0.wav").rename(tmp_path / "spk00" / "chapter" / "utt0.WAV")
+    (tmp_path / "spk01" / "utt1.wav").write_bytes(b"")
+    (tmp_path / "spk01" / "notes.txt").write_text("hello")
+    told = []
+    utterances = scan_folder(tmp_path, told.append)
+    assert len(utterances) == 3
+    assert [str(error) for error in told] == [f"{tmp_path}/spk01/utt1.wav is empty (0 bytes)"]
+    assert {name: len(own) for name, own in by_speaker(utterances).items()} == {
+        f"{tmp_path.name}/spk00": 2,
+        f"{tmp_path.name}/spk01": 1,
+    }
+
+
+def test_folder_without_speech(tmp_path):
+    with pytest.raises(InputError, match="sub-folders"):
+        load_speech(tmp_path)
+
+
+def test_splits_of_a_folder_are_disjoint(tmp_path):
+    utterances = scan_folder(make_speech(tmp_path, speakers=30, utterances=1))
+    split = assign_splits(utterances, seed=3)
+    check_disjoint(split)
+    sizes = [
+        len({u.talker for u in split if u.split == name}) for name in ("train", "test", "valid")
+    ]
+    assert sizes == [24, 3, 3]
+    assert split == assign_splits(list(utterances), seed=3)
+    assert split != assign_splits(utterances, seed=4)
+
+
+@pytest.mark.parametrize(("speakers", "held"), [(2, 0), (5, 0), (6, 2), (12, 2)])
+def test_few_speakers(tmp_path, speakers, held):
+    split = assign_splits(scan_folder(make_speech(tmp_path, speakers=speakers, utterances=1)), 0)
+    for name in ("valid", "test"):
+        assert sum(item.split == name for item in split) == held
+
+
+def test_given_splits_stay(tmp_path):
+    utterances = read_manifest(make_manifest(tmp_path))
+    assert assign_splits(utterances, 0) == utterances
+
+
+def test_a_speaker_in_two_splits(tmp_path):
+    utterances = read_manifest(make_manifest(tmp_path))
+    utterances[0] = dataclasses.replace(utterances[0], split="valid")
+    with pytest.raises(InputError, match="spk00 of babble is in two splits"):
+        check_disjoint(utterances)
+
+
+def test_fingerprint_stays_when_all_is_moved(tmp_path):
+    before = read_manifest(make_manifest(tmp_path / "a"))
+    (tmp_path / "a").rename(tmp_path / "b")
+    after = read_manifest(tmp_path / "b" / "speech.csv")
+    assert fingerprint(before) == fingerprint(after)
+    assert fingerprint(before) != fingerprint(after[:-1])

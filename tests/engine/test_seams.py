@@ -1,0 +1,126 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from cplxsep.engine.chunks import ChunkPlan, Cutter
+from cplxsep.engine.seams import TalkerOrder, _best_order
+
+RATE = 8000
+PLAN = ChunkPlan.of(4.0, 0.25, RATE)
+
+
+def voice(seconds, colour, seed, rng_rate=4.0):
+    """Syllables of noise with a spectrum of its own: 0 dull, 1 bright."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal(round(seconds * RATE))
+    spectrum = np.fft.rfft(noise)
+    tilt = (
+        np.linspace(1, 0.02, spectrum.size) if colour == 0 else np.linspace(0.02, 1, spectrum.size)
+    )
+    noise = np.fft.irfft(spectrum * tilt, n=noise.size)
+    steps = rng.uniform(-0.3, 1, int(seconds * rng_rate) + 2).clip(0)
+    envelope = np.interp(np.arange(noise.size) * rng_rate / RATE, np.arange(steps.size), steps)
+    signal = noise * envelope
+    return (0.1 * signal / np.sqrt((signal**2).mean())).astype(np.float32)
+
+
+def follow(sources, *, leak=0.1, gain=1.0, seed=0, plan=PLAN):
+    """Order of talkers in each arranged chunk when chunks come leaky and shuffled; the seams."""
+    rng = np.random.default_rng(seed)
+    order, cutter = TalkerOrder(RATE), Cutter(plan)
+    found, seams = [], []
+    mixing = np.full((len(sources), len(sources)), leak) + (1 - leak) * np.eye(len(sources))
+    chunks = [*cutter.push(np.arange(sources.shape[1])), *cutter.finish()]
+    for chunk in chunks:
+        piece = (gain * mixing @ sources[:, chunk.samples]).astype(np.float32)
+        permutation = rng.permutation(len(sources))
+        arranged = order.arrange(chunk.start, piece[permutation])
+        found.append([int(np.abs(piece - row).sum(axis=1).argmin()) for row in arranged])
+        if order.latest:
+            seams.append(order.latest)
+    return found, seams
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_shuffled_chunks_come_out_in_one_order(count):
+    sources = np.stack([voice(30, i % 2, i) for i in range(count)])
+    found, seams = follow(sources)
+    assert all(order == found[0] for order in found)
+    assert any(seam.swapped for seam in seams)
+    assert all(0 <= seam.confidence <= 1 for seam in seams)
+
+
+def test_one_talker_in_the_overlap_is_enough_despite_leakage():
+    sources = np.stack([voice(30, 0, 1), voice(30, 0, 2)])
+    sources[1, :: PLAN.hop] = 0
+    for start in range(0, sources.shape[1], PLAN.hop):
+        sources[1, start : start + PLAN.overlap] = 0
+    found, seams = follow(sources, leak=0.2)
+    assert all(order == found[0] for order in found)
+    assert all(seam.method == "overlap" for seam in seams)
+
+
+def test_silent_overlaps_are_decided_by_profiles():
+    sources = np.stack([voice(40, 0, 1), voice(40, 1, 2)])
+    noise = 1e-4 * np.random.default_rng(3).standard_normal(sources.shape).astype(np.float32)
+    for start in range(0, sources.shape[1], PLAN.hop):
+        sources[:, start : start + PLAN.overlap] = noise[:, start : start + PLAN.overlap]
+    found, seams = follow(sources)
+    assert {seam.method for seam in seams[:-1]} == {"profile"}
+    assert all(order == found[0] for order in found)
+
+
+def test_order_stays_when_nothing_tells():
+    order = TalkerOrder(RATE)
+    silent = np.zeros((2, PLAN.length), np.float32)
+    for index in range(3):
+        assert np.array_equal(order.arrange(index * PLAN.hop, silent), silent)
+    assert order.latest is not None
+    assert order.latest.method == "kept"
+    assert order.latest.confidence == 0
+    assert not order.latest.swapped
+
+
+def test_order_is_carried_through_a_long_pause():
+    sources = np.stack([voice(60, 0, 1), voice(60, 1, 2)])
+    sources[:, 20 * RATE : 40 * RATE] = 0
+    found, _ = follow(sources, seed=4)
+    talking = [order for i, order in enumerate(found) if not 16 < i * PLAN.hop / RATE < 40]
+    assert all(order == talking[0] for order in talking)
+
+
+def test_background_noise_does_not_pass_for_speech():
+    sources = np.stack([voice(40, 0, 1), voice(40, 1, 2)])
+    for start in range(0, sources.shape[1], PLAN.hop):
+        sources[:, start : start + PLAN.overlap] = 0
+    noise = 0.01 * np.random.default_rng(3).standard_normal(sources.shape).astype(np.float32)
+    _, seams = follow(sources + noise)
+    assert "overlap" not in {seam.method for seam in seams[:-1]}
+
+
+@pytest.mark.parametrize("gain", [1e-3, 0.37, 100.0])
+def test_decisions_do_not_depend_on_the_level(gain):
+    sources = np.stack([voice(30, 0, 1), voice(30, 1, 2)])
+    sources[:, 3 * RATE : 8 * RATE] *= 1e-3
+    reference, seams = follow(sources)
+    found, scaled = follow(sources, gain=gain)
+    assert found == reference
+    assert [s.method for s in scaled] == [s.method for s in seams]
+
+
+def test_best_order_and_its_lead_agree_with_trying_all():
+    scores = np.random.default_rng(0).standard_normal((5, 5))
+    every = sorted(
+        (sum(scores[i, p[i]] for i in range(5)), p) for p in itertools.permutations(range(5))
+    )
+    order, lead = _best_order(scores)
+    assert tuple(order) == every[-1][1]
+    assert lead == pytest.approx(every[-1][0] - every[-2][0])
+
+
+def test_one_source_passes_through():
+    order = TalkerOrder(RATE)
+    signal = np.ones((1, 100), np.float32)
+    assert order.arrange(0, signal) is signal
+    assert order.latest is None

@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+import torch
+from standins import RATE, Stand, copies, halves, swapping
+
+from cplxsep.engine.separator import Separator
+from cplxsep.errors import InputError, UsageError
+
+
+def blocks_of(signal: np.ndarray, size: int) -> list[np.ndarray]:
+    return [signal[start : start + size] for start in range(0, len(signal), size)]
+
+
+@pytest.mark.parametrize("seconds", [0.000125, 0.01, 3.0, 8.0, 8.1, 31.7])
+def test_identity_network_gives_the_input_back_bit_for_bit(make_separator, talk, seconds):
+    signal = talk(seconds)
+    sources = make_separator(copies)(signal, RATE)
+    assert sources.dtype == np.float32
+    assert np.array_equal(sources, np.stack([signal, signal]))
+
+
+def test_one_chunk_gives_what_the_network_gives(make_separator, talk):
+    signal = talk(7.9)
+    expected = halves(torch.from_numpy(signal)[None])[0].numpy()
+    assert np.array_equal(make_separator()(signal, RATE), expected)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000, 7999, 192000])
+@pytest.mark.parametrize("samples", [1, 2, 777, 100_001])
+def test_output_has_the_length_of_the_input(make_separator, rate, samples):
+    signal = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
+    sources = make_separator(chunk=0.5)(signal, rate)
+    assert sources.shape == (2, samples)
+    assert np.isfinite(sources).all()
+
+
+def test_any_rate_resamples_there_and_back(make_separator):
+    time = np.arange(44100 * 3) / 44100
+    signal = np.sin(2 * np.pi * 440 * time).astype(np.float32)
+    sources = make_separator(copies, chunk=1.0)(signal, 44100)
+    assert np.abs(sources - signal)[:, 4410:-4410].max() < 1e-3
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize("size", [160, 4097, 10**6])
+def test_stream_agrees_with_the_call(make_separator, talk, rate, size):
+    signal = talk(11.3, rate)
+    separator = make_separator(swapping(halves), chunk=2.0)
+    whole = separator(signal, rate)
+    parts = list(make_separator(swapping(halves), chunk=2.0).stream(blocks_of(signal, size), rate))
+    assert np.abs(np.concatenate(parts, axis=1) - whole).max() < 1e-4
+
+
+def test_stream_emits_while_it_reads(make_separator):
+    taken = 0
+
+    def blocks():
+        nonlocal taken
+        for _ in range(600):
+            taken += 800
+            yield np.ones(800, np.float32)
+
+    given = 0
+    for part in make_separator(chunk=2.0).stream(blocks(), RATE):
+        given += part.shape[1]
+        assert taken - given <= 2 * 2.0 * RATE
+    assert given == taken
+
+
+@pytest.mark.parametrize("batch", [1, 3, "auto"])
+def test_batches_change_nothing(make_separator, talk, batch):
+    signal = talk(20)
+    expected = make_separator(chunk=2.0, batch=8)(signal, RATE)
+    assert np.allclose(make_separator(chunk=2.0, batch=batch)(signal, RATE), expected, atol=1e-6)
+
+
+def test_swapped_outputs_are_put_in_order(make_separator, talk):
+    low = halves(torch.from_numpy(talk(30))[None])[0, 0].numpy()
+    high = halves(torch.from_numpy(talk(30, seed=1))[None])[0, 1].numpy()
+    seams = []
+    sources = make_separator(swapping(halves))(low + high, RATE, seams=seams)
+    assert np.abs(sources[0] - low).max() < 0.02
+    assert sum(seam.swapped for seam in seams) == len(seams) // 2 + len(seams) % 2
+    assert seams[0].seconds == 6.0
+
+
+@pytest.mark.parametrize("gain", [1e-3, 0.1, 37.0, 100.0])
+def test_gain_passes_through_many_chunks(make_separator, talk, gain):
+    signal = talk(30, 16000)
+    separator = make_separator(halves)
+    reference = separator(signal, 16000)
+    scaled = separator((gain * signal).astype(np.float32), 16000)
+    assert np.abs(scaled / gain - reference).max() < 1e-5 * np.abs(reference).max()
+
+
+@pytest.mark.parametrize("at_model_rate", [False, True])
+@pytest.mark.parametrize("rate", [8000, 22050])
+def test_sources_sum_to_the_mixture_if_asked(make_separator, talk, rate, at_model_rate):
+    signal = talk(9, rate)
+    separator = make_separator(lambda x: torch.stack([0.3 * x, 0.2 * x.flip(-1)], 1), chunk=2.0)
+    options = {"sum_to_mix": True, "at_model_rate": at_model_rate}
+    total = separator(signal, rate, **options).sum(axis=0)
+    mixture = make_separator(lambda x: x[:, None], 1)(signal, rate, at_model_rate=at_model_rate)[0]
+    expected = mixture if at_model_rate else signal
+    assert total.shape == expected.shape
+    assert np.abs(total - expected).max() < 1e-4
+
+
+def test_silence_gives_silence_and_never_reaches_the_network(make_separator):
+    separator = make_separator(lambda x: copies(x) + torch.nan)
+    sources = separator(np.zeros(RATE * 20, np.float32), RATE)
+    assert sources.shape == (2, RATE * 20)
+    assert not sources.any()
+
+
+def test_nan_never_leaves(make_separator, talk):
+    signal = talk(1)
+    with pytest.raises(InputError, match="not finite"):
+        make_separator(lambda x: copies(x) + torch.nan)(signal, RATE)
+    signal[5] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        make_separator()(signal, RATE)
+
+
+def test_tensors_give_tensors_and_a_channel_axis_is_allowed(make_separator, talk):
+    signal = talk(1)
+    separator = make_separator()
+    expected = separator(signal, RATE)
+    for given in (torch.from_numpy(signal), torch.from_numpy(signal)[None].double()):
+        sources = separator(given, RATE)
+        assert isinstance(sources, torch.Tensor)
+        assert sources.dtype == torch.float32
+        assert np.array_equal(sources.numpy(), expected)
+    assert np.array_equal(separator(signal[None], RATE), expected)
+
+
+def test_nothing_in_nothing_out(make_separator):
+    assert make_separator()(np.zeros(0, np.float32), RATE).shape == (2, 0)
+    assert list(make_separator().stream([], 44100)) == []
+
+
+def test_two_channels_are_refused(make_separator):
+    with pytest.raises(InputError, match="one channel"):
+        make_separator()(np.ones((2, 100), np.float32), RATE)
+
+
+@pytest.mark.parametrize("sources", [1, 3])
+def test_any_number_of_sources(make_separator, talk, sources):
+    signal = talk(20)
+    separator = make_separator(lambda x: torch.stack([x] * sources, 1), sources)
+    assert np.array_equal(separator(signal, RATE), np.stack([signal] * sources))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch": 0},
+        {"batch": "many"},
+        {"chunk": -1},
+        {"overlap": 0.7},
+        {"device": "tpu"},
+        {"precision": "fp16"},
+        {"precision": "half"},
+    ],
+)
+def test_wrong_options_are_usage_errors(make_separator, options):
+    with pytest.raises(UsageError):
+        make_separator(**options)
+
+
+def test_network_runs_in_evaluation_mode_on_whole_chunks(talk):
+    network = Stand(halves)
+    network.train()
+    Separator(network, device="cpu", chunk=2.0, batch=4)(talk(11), RATE)
+    assert not network.training
+    assert network.shapes == [(4, 16000), (3, 16000)]

@@ -1,0 +1,77 @@
+"""Means over files, bootstrap intervals, groups, and counts of missing values."""
+
+import numpy as np
+import pytest
+
+from cplxsep.metrics.score import SourceScore
+from cplxsep.metrics.summary import Example, interval, reasons, statistics, summarise
+
+
+def example(name: str, *values: float | None, group: str | None = None) -> Example:
+    sources = [
+        SourceScore(j, j, {"sdr": value}, {} if value is not None else {"sdr": "silent estimate"})
+        for j, value in enumerate(values)
+    ]
+    return Example(name, sources, group)
+
+
+def test_the_interval_is_that_of_the_normal_distribution_for_many_values():
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    low, high = interval(values, 95)
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.03)
+    assert high == pytest.approx(values.mean() + half, abs=0.03)
+
+
+def test_the_interval_is_the_same_each_time_and_wider_for_more_confidence():
+    values = np.random.default_rng(1).normal(0, 1, 50)
+    assert interval(values, 95) == interval(values, 95)
+    (low, high), (lower, higher) = interval(values, 80), interval(values, 99)
+    assert lower < low < high < higher
+
+
+def test_the_interval_moves_with_the_values():
+    values = np.random.default_rng(2).normal(0, 1, 30)
+    np.testing.assert_allclose(interval(values + 7), np.array(interval(values)) + 7)
+
+
+def test_one_value_has_no_interval():
+    assert interval([3.0]) is None
+    assert interval([]) is None
+    assert interval([3.0, 3.0]) == (3.0, 3.0)
+
+
+def test_a_file_counts_once_and_is_the_mean_of_its_sources():
+    result = statistics([example("a", 1.0, 3.0), example("b", 8.0, None)], "sdr")
+    assert result["mean"] == pytest.approx(5.0)
+    assert result["median"] == pytest.approx(5.0)
+    assert (result["n"], result["null"]) == (2, 1)
+
+
+def test_nothing_to_average():
+    result = statistics([example("a", None, None)], "sdr")
+    assert result == {"mean": None, "median": None, "ci": None, "n": 0, "null": 2}
+    assert statistics([], "sdr")["mean"] is None
+
+
+def test_groups():
+    files = [
+        example("a", 1.0, group="x"),
+        example("b", 3.0, group="y"),
+        example("c", 5.0, group="y"),
+    ]
+    result = summarise(files, ["sdr"])
+    assert list(result) == ["all", "x", "y"]
+    assert [result[name]["sdr"]["mean"] for name in result] == pytest.approx([3.0, 1.0, 4.0])
+
+
+def test_a_group_named_all_does_not_hide_the_whole():
+    files = [example("a", 1.0, group="all"), example("b", 3.0, group="y")]
+    result = summarise(files, ["sdr"])
+    assert result["all"]["sdr"]["mean"] == pytest.approx(2.0)
+    assert result["all (group)"]["sdr"]["mean"] == pytest.approx(1.0)
+
+
+def test_reasons_are_counted():
+    assert reasons([example("a", None, 2.0), example("b", None)]) == {"sdr": {"silent estimate": 2}}
+    assert reasons([example("a", 1.0)]) == {}

@@ -1,0 +1,60 @@
+"""Model folders: strict loading, one clear error for each way to be broken."""
+
+import pytest
+import torch
+
+from cplxsep.config import Config, ModelConfig, to_toml
+from cplxsep.errors import ModelError
+from cplxsep.networks.registry import CONFIG, WEIGHTS, build, load, weights_bytes
+
+MODEL = {"start_maps": 8, "levels": 2, "transformations": 1}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    config = Config(model=ModelConfig(**MODEL))
+    (tmp_path / WEIGHTS).write_bytes(weights_bytes(build(config.model)))
+    (tmp_path / CONFIG).write_text(to_toml(config))
+    return tmp_path
+
+
+def test_a_stored_model_gives_the_same_output(folder):
+    torch.manual_seed(0)
+    original = build(ModelConfig(**MODEL)).eval()
+    mixture = torch.randn(1, 1000)
+    loaded = load(folder)
+    assert not loaded.training
+    torch.testing.assert_close(loaded(mixture), original(mixture), rtol=0, atol=0)
+
+
+def test_missing_folder_config_and_weights(folder, tmp_path):
+    with pytest.raises(ModelError, match="does not exist"):
+        load(tmp_path / "nothing")
+    (folder / WEIGHTS).rename(folder / "elsewhere")
+    with pytest.raises(ModelError, match="is missing"):
+        load(folder)
+    (folder / CONFIG).unlink()
+    with pytest.raises(ModelError, match="cannot read config"):
+        load(folder)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"", lambda _: b"x" * 99])
+def test_corrupt_weights(folder, damage):
+    path = folder / WEIGHTS
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ModelError, match="corrupt"):
+        load(folder)
+
+
+def test_weights_of_another_network(folder):
+    other = Config(model=ModelConfig(**{**MODEL, "start_maps": 16}))
+    (folder / CONFIG).write_text(to_toml(other))
+    with pytest.raises(ModelError, match=r"do not fit.*expected .* found"):
+        load(folder)
+
+
+def test_unknown_key_in_the_stored_config(folder):
+    (folder / CONFIG).write_text("[model]\nstart_map = 8\n")
+    with pytest.raises(ModelError, match="did you mean 'start_maps'"):
+        load(folder)

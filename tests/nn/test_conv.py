@@ -1,0 +1,60 @@
+"""Complex convolution against PyTorch's own complex operator."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cplxsep.nn.conv import ComplexConv2d, stacked_kernel
+from cplxsep.nn.pairs import from_complex, to_complex
+
+
+def native(conv: ComplexConv2d, maps: torch.Tensor) -> torch.Tensor:
+    weight = torch.complex(conv.weight_real, conv.weight_imag)
+    bias = None
+    if conv.bias is not None:
+        bias = torch.complex(*conv.bias.chunk(2))
+    out = F.conv2d(to_complex(maps), weight, bias, stride=conv.stride, padding=conv.padding)
+    return from_complex(out)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("bias", [False, True])
+def test_values_and_gradients_are_those_of_complex_conv2d(kernel, stride, bias):
+    torch.manual_seed(0)
+    conv = ComplexConv2d(3, 5, kernel, stride=stride, bias=bias)
+    if conv.bias is not None:
+        torch.nn.init.normal_(conv.bias)
+    maps = torch.randn(2, 6, 9, 11, requires_grad=True)
+    inputs = [maps, *conv.parameters()]
+    ours, theirs = conv(maps), native(conv, maps)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    weight = torch.randn_like(ours)
+    for a, b in zip(
+        torch.autograd.grad((ours * weight).sum(), inputs),
+        torch.autograd.grad((theirs * weight).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-4)
+
+
+def test_gradcheck_in_float64():
+    torch.manual_seed(0)
+    conv = ComplexConv2d(2, 2, 3, bias=True).double()
+    assert torch.autograd.gradcheck(conv, torch.randn(1, 4, 4, 3).double().requires_grad_())
+
+
+def test_turning_the_input_by_i_turns_the_output():
+    torch.manual_seed(0)
+    conv = ComplexConv2d(2, 3, 3)
+    maps = torch.randn(1, 4, 5, 6)
+    turned = from_complex(1j * to_complex(maps))
+    torch.testing.assert_close(conv(turned), from_complex(1j * to_complex(conv(maps))))
+
+
+def test_stacked_kernel_is_the_real_form_of_the_complex_matrix():
+    weight = torch.randn(3, 2, 1, 1), torch.randn(3, 2, 1, 1)
+    vector = torch.randn(2), torch.randn(2)
+    out = stacked_kernel(*weight)[:, :, 0, 0] @ torch.cat(vector)
+    expected = torch.complex(*weight)[:, :, 0, 0] @ torch.complex(*vector)
+    torch.testing.assert_close(out, torch.cat([expected.real, expected.imag]))

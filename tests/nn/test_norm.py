@@ -1,0 +1,159 @@
+"""Complex layer norm: against the plain formula, PyTorch's eigenvectors, and another library."""
+
+import pytest
+import torch
+
+from cplxsep.nn import passes
+from cplxsep.nn.native.build import NoCompilerError, library
+from cplxsep.nn.norm import EPS, ComplexNorm
+
+
+def plain(maps, gain, bias, relu, scope):
+    """The formula of SPEC section 3, written with means and left to autograd."""
+    real, imag = maps.chunk(2, dim=1)
+    dims = (2, 3) if scope == "channel" else (1, 2, 3)
+    real = real - real.mean(dims, keepdim=True)
+    imag = imag - imag.mean(dims, keepdim=True)
+    a = (real * real).mean(dims, keepdim=True) + EPS
+    d = (imag * imag).mean(dims, keepdim=True) + EPS
+    c = (real * imag).mean(dims, keepdim=True)
+    s = torch.sqrt(a * d - c * c)
+    t = torch.sqrt(a + d + 2 * s)
+    white_r = ((d + s) * real - c * imag) / (s * t)
+    white_i = (-c * real + (a + s) * imag) / (s * t)
+    g = gain.view(3, 1, -1, 1, 1)
+    b = bias.view(2, 1, -1, 1, 1)
+    out = torch.cat(
+        [g[0] * white_r + g[1] * white_i + b[0], g[1] * white_r + g[2] * white_i + b[1]], dim=1
+    )
+    return out.relu() if relu else out
+
+
+def random_norm(maps, relu, scope):
+    norm = ComplexNorm(maps, relu=relu, scope=scope)
+    torch.nn.init.normal_(norm.bias, std=0.3)
+    with torch.no_grad():
+        norm.gain += 0.3 * torch.randn_like(norm.gain)
+    return norm
+
+
+@pytest.fixture
+def native_passes():
+    try:
+        library()
+    except NoCompilerError as error:
+        pytest.skip(str(error))
+    assert passes.enable_fast("cpu") is None
+    yield
+    passes.disable_fast()
+
+
+@pytest.mark.parametrize("scope", ["channel", "layer"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_values_and_gradients_are_those_of_the_formula(scope, relu):
+    torch.manual_seed(0)
+    norm = random_norm(3, relu, scope).double()
+    maps = (torch.randn(2, 6, 5, 4) * 2 + 1).double().requires_grad_()
+    inputs = (maps, norm.gain, norm.bias)
+    ours, theirs = norm(maps), plain(maps, norm.gain, norm.bias, relu, scope)
+    torch.testing.assert_close(ours, theirs)
+    weight = torch.randn_like(ours)
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs, weight),
+        torch.autograd.grad(theirs, inputs, weight),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+    assert torch.autograd.gradcheck(norm, maps)
+
+
+@pytest.mark.parametrize("scope", ["channel", "layer"])
+@pytest.mark.parametrize("maps", [1, 3, 8, 22, 40])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-3)])
+@pytest.mark.usefixtures("native_passes")
+def test_compiled_passes_equal_eager_ones(scope, maps, dtype, tolerance):
+    torch.manual_seed(0)
+    norm = random_norm(maps, True, scope)
+    values = (torch.randn(3, 2 * maps, 33, 40) * 3 + 1).to(dtype)
+    values = values.contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(3, 2 * maps, 33, 40).to(dtype)
+
+    def outputs():
+        out = norm(values)
+        return out, *torch.autograd.grad(out, (values, norm.gain, norm.bias), weight)
+
+    fast = outputs()
+    passes.disable_fast()
+    for a, b in zip(fast, outputs(), strict=True):
+        assert (a.double() - b.double()).norm() <= tolerance * b.double().norm()
+
+
+@pytest.mark.usefixtures("native_passes")
+def test_compiled_passes_let_nan_through():
+    norm = ComplexNorm(8, relu=True)
+    values = torch.randn(1, 16, 4, 4)
+    values[0, 3, 2, 2] = float("nan")
+    assert norm(values).isnan().any()
+
+
+@pytest.mark.usefixtures("native_passes")
+def test_compiled_passes_do_not_depend_on_the_number_of_threads():
+    torch.manual_seed(0)
+    norm, values = ComplexNorm(8, relu=True), torch.randn(2, 16, 64, 64)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = norm(values)
+        torch.set_num_threads(2)
+        assert torch.equal(one, norm(values))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_output_is_white_with_variance_one_half_in_each_part():
+    torch.manual_seed(0)
+    real = torch.randn(1, 1, 200, 200)
+    maps = torch.cat([3 * real + 5, real + 0.5 * torch.randn_like(real) - 2], dim=1)
+    out = ComplexNorm(1)(maps)[0].flatten(1)
+    torch.testing.assert_close(torch.cov(out), 0.5 * torch.eye(2), atol=2e-3, rtol=0)
+    torch.testing.assert_close(out.mean(dim=1), torch.zeros(2), atol=1e-4, rtol=0)
+
+
+def test_whitening_is_the_inverse_root_by_eigenvectors():
+    torch.manual_seed(0)
+    maps = torch.randn(1, 2, 8, 9).double()
+    maps[:, 1] += 0.7 * maps[:, 0]
+    parts = maps[0].flatten(1)
+    centred = parts - parts.mean(dim=1, keepdim=True)
+    cov = centred @ centred.T / parts.shape[1] + EPS * torch.eye(2)
+    values, vectors = torch.linalg.eigh(cov)
+    expected = 2**-0.5 * (vectors @ torch.diag(values.rsqrt()) @ vectors.T) @ centred
+    norm = ComplexNorm(1).double()
+    # The gain starts at 1/sqrt(2) in float32.
+    torch.testing.assert_close(norm(maps)[0].flatten(1), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_large_mean_does_not_drown_a_small_spread():
+    torch.manual_seed(0)
+    maps = torch.randn(1, 2, 32, 32)
+    far = ComplexNorm(1)(maps.double() + 1000).float()
+    torch.testing.assert_close(ComplexNorm(1)(maps + 1000), far, atol=2e-3, rtol=0)
+
+
+def test_agrees_with_complextorch():
+    """Per-channel complex layer norm is their batch norm on one example."""
+    complextorch = pytest.importorskip("complextorch")
+    torch.manual_seed(0)
+    maps = torch.randn(1, 6, 16, 16)
+    theirs = complextorch.nn.BatchNorm2d(3, eps=EPS).train()
+    out = theirs(torch.complex(*maps.chunk(2, dim=1)))
+    expected = torch.cat([out.real, out.imag], dim=1)
+    torch.testing.assert_close(ComplexNorm(3)(maps), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_constant_maps_stay_finite():
+    maps = torch.full((2, 4, 8, 8), 3.0, requires_grad=True)
+    out = ComplexNorm(2, relu=True)(maps)
+    out.sum().backward()
+    assert out.isfinite().all()
+    assert maps.grad.isfinite().all()

@@ -1,0 +1,48 @@
+"""Stand-in networks: the engine's properties must hold for any network."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+RATE = 8000
+
+
+class Stand(nn.Module):
+    """A network made of a function (B, S) -> (B, N, S); remembers the shapes it was given."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], sources: int = 2) -> None:
+        super().__init__()
+        self.sample_rate = RATE
+        self.sources = sources
+        self.function = function
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        self.shapes.append(tuple(mixture.shape))
+        return self.function(mixture)
+
+
+def copies(mixture: Tensor) -> Tensor:
+    """Two sources that both are the mixture."""
+    return torch.stack([mixture, mixture], dim=1)
+
+
+def halves(mixture: Tensor) -> Tensor:
+    """Low and high half of the band of each chunk: linear, and dependent on the whole chunk."""
+    spectrum = torch.fft.rfft(mixture)
+    low = spectrum.clone()
+    low[..., low.shape[-1] // 8 :] = 0
+    parts = torch.stack([low, spectrum - low], dim=1)
+    return torch.fft.irfft(parts, n=mixture.shape[-1])
+
+
+def swapping(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The function, with the sources of every second chunk in another order."""
+    calls = iter(range(10**6))
+
+    def swapped(mixture: Tensor) -> Tensor:
+        sources = function(mixture)
+        return torch.stack([s.roll(next(calls) % s.shape[0], dims=0) for s in sources])
+
+    return swapped

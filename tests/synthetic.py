@@ -1,0 +1,48 @@
+"""Speech-like noise for tests that need talkers but no real corpus."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+
+def babble(seconds: float, sample_rate: int, seed: int) -> np.ndarray:
+    """(S,) float32: noise in syllables, with pauses between."""
+    rng = np.random.default_rng(seed)
+    samples = round(seconds * sample_rate)
+    syllables = rng.uniform(0.0, 1.0, samples // (sample_rate // 5) + 2)
+    loudness = np.interp(
+        np.arange(samples) / (sample_rate / 5), np.arange(len(syllables)), syllables
+    )
+    noise = rng.standard_normal(samples).cumsum()
+    noise -= np.convolve(noise, np.ones(64) / 64, "same")
+    speech = noise * np.maximum(loudness - 0.3, 0.0)
+    return (0.3 * speech / np.abs(speech).max()).astype(np.float32)
+
+
+def make_speech(
+    folder: Path, *, speakers: int, utterances: int = 2, sample_rate: int = 8000, first: int = 0
+) -> Path:
+    """Write `speakers` sub-folders of WAV files of 0.6 to 1.2 s."""
+    for speaker in range(first, first + speakers):
+        own = folder / f"spk{speaker:02d}"
+        own.mkdir(parents=True)
+        for number in range(utterances):
+            seconds = 0.6 + 0.1 * ((3 * speaker + 2 * number) % 7)
+            audio = babble(seconds, sample_rate, 100 * speaker + number)
+            soundfile.write(own / f"utt{number}.wav", audio, sample_rate)
+    return folder
+
+
+def make_manifest(folder: Path, *, per_split: int = 3, sample_rate: int = 8000) -> Path:
+    """Write a speech.csv of three splits beside its recordings."""
+    make_speech(folder / "speech", speakers=3 * per_split, sample_rate=sample_rate)
+    lines = ["path,corpus,speaker,split,sample_rate,seconds"]
+    for file in sorted((folder / "speech").rglob("*.wav")):
+        number = int(file.parent.name[3:])
+        split = ("train", "valid", "test")[number // per_split]
+        seconds = soundfile.info(file).duration
+        path = file.relative_to(folder).as_posix()
+        lines.append(f"{path},babble,{file.parent.name},{split},{sample_rate},{seconds}")
+    (folder / "speech.csv").write_text("\n".join(lines) + "\n")
+    return folder / "speech.csv"

@@ -1,0 +1,119 @@
+"""Training lowers every loss; bad steps change nothing and end a hopeless run."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from cplxsep.config import Config
+from cplxsep.errors import InputError
+from cplxsep.losses import SPECTRAL, WAVEFORM
+from cplxsep.networks.registry import build
+from cplxsep.training.log import Log
+from cplxsep.training.loop import Trainer
+from cplxsep.training.objective import Objective
+
+SMALL = {"start_maps": 8, "levels": 2, "transformations": 1}
+
+
+class Two:
+    """The same two mixtures of the shipped references, again and again."""
+
+    def __init__(self, sources):
+        self.sources = sources
+
+    def example(self, index):
+        sources = self.sources[index % 2]
+        return sources.sum(axis=0), sources
+
+
+@pytest.fixture(scope="module")
+def two_mixtures(examples):
+    import soundfile
+
+    parts = [soundfile.read(examples / f"two_talkers_s{n}.wav", dtype="float32")[0] for n in (1, 2)]
+    sources = np.stack(parts)
+    return Two([sources[:, 8000:14000], sources[:, 14000:20000]])
+
+
+@pytest.mark.parametrize("loss", [*SPECTRAL, *WAVEFORM])
+@pytest.mark.parametrize("network", ["complex", "real"])
+def test_a_few_steps_lower_every_loss(two_mixtures, loss, network):
+    torch.manual_seed(0)
+    extra = {"transformations": 0} if network == "real" else {}
+    config = Config(model={**SMALL, "network": network, **extra}, train={"loss": loss})
+    model = build(config.model).train()
+    objective = Objective(config.train)
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    pairs = [two_mixtures.example(index) for index in range(2)]
+    mixtures = torch.stack([torch.from_numpy(mixture) for mixture, _ in pairs])
+    sources = torch.stack([torch.from_numpy(source) for _, source in pairs])
+    values = []
+    for _ in range(12):
+        value = objective(model, mixtures, sources, None)
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        values.append(value.item())
+    assert min(values[-3:]) < values[0]
+
+
+def trainer(tmp_path, examples, **train):
+    config = Config(
+        model=SMALL,
+        data={"valid_mixtures": 2},
+        train={"batch": 2, "steps": 200, "max_bad_steps": 3, **train},
+    )
+    torch.manual_seed(0)
+    log = Log(tmp_path / "log.jsonl", Console(file=io.StringIO()), 200, lambda _: None)
+    return Trainer(
+        build(config.model),
+        config,
+        examples,
+        examples,
+        tmp_path,
+        autocast=None,
+        publish=lambda *_: None,
+        log=log,
+    )
+
+
+class Poisoned(Two):
+    """NaN from the third step on."""
+
+    def example(self, index):
+        mixture, sources = super().example(index)
+        return (mixture * np.nan if index >= 4 else mixture), sources
+
+
+def test_bad_steps_are_counted_and_end_the_run(two_mixtures, tmp_path):
+    run = trainer(tmp_path, Poisoned(two_mixtures.sources))
+    with pytest.raises(InputError, match="diverged: 4 steps were not finite, the last at step 6"):
+        run.run(until_step=200)
+    assert all(value.isfinite().all() for value in run.model.state_dict().values())
+
+
+def test_a_bad_step_leaves_the_weights(two_mixtures, tmp_path):
+    run = trainer(tmp_path, Poisoned(two_mixtures.sources))
+    mixture, sources = run.train_examples.example(4)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run._one(torch.from_numpy(mixture)[None], torch.from_numpy(sources)[None])
+    assert run.progress.bad_steps == 1
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_average_follows_slowly_and_exactly(two_mixtures, tmp_path):
+    from cplxsep.training.ema import Average
+
+    model = torch.nn.Linear(2, 1)
+    average = Average(model, 0.5)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        model.weight += 1
+    average.update(model, 10_000)
+    torch.testing.assert_close(average.state["weight"], start["weight"] + 0.5)
+    torch.testing.assert_close(average.state["bias"], start["bias"])
