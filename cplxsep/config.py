@@ -38,7 +38,7 @@ class ModelConfig(_Section):
     norm: Literal["channel", "layer"] = "channel"
     init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "rayleigh"
     head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
-    mask_gain: float = Field(1.0, gt=0)
+    head_gain: float = Field(1.0, gt=0)  # factor on the extractor's initial kernels
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
@@ -78,7 +78,7 @@ class OptimConfig(_Section):
     """Optimiser, schedule and regularisation."""
 
     optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
-    lr: float = Field(2e-3, gt=0)
+    lr: float = Field(2e-3, gt=0)  # muon: scaled so that updates are as large as adamw's
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.98)

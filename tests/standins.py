@@ -1,9 +1,15 @@
 """Stand-in networks: the engine's properties must hold for any network."""
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from cplxsep.config import Config, ModelConfig, to_toml
+from cplxsep.networks import registry
 
 RATE = 8000
 
@@ -46,3 +52,17 @@ def swapping(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
         return torch.stack([s.roll(next(calls) % s.shape[0], dims=0) for s in sources])
 
     return swapped
+
+
+def tiny_model(folder: Path, **facts: object) -> Path:
+    """A checkpoint folder with a small untrained network and a metrics.json with `facts`."""
+    config = Config(model=ModelConfig(start_maps=4, residual_blocks=0, levels=1))
+    torch.manual_seed(0)
+    weights = registry.weights_bytes(registry.build(config.model))
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "config.toml").write_text(to_toml(config))
+    (folder / "README.md").write_text("# A tiny model\n")
+    known = {"sha256": hashlib.sha256(weights).hexdigest(), **facts}
+    (folder / "metrics.json").write_text(json.dumps(known))
+    return folder

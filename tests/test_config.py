@@ -25,7 +25,8 @@ def test_no_speed_change_survives_a_round_trip(tmp_path):
 def test_overrides_are_toml_values_or_bare_words(tmp_path):
     path = write(tmp_path, "[model]\nstart_maps = 8\n")
     config = read_config(
-        path, ["model.start_maps=16", "train.loss=csim", "data.snr=[1,2]", "model.drop_nyquist=true"]
+        path,
+        ["model.start_maps=16", "train.loss=csim", "data.snr=[1,2]", "model.drop_nyquist=true"],
     )
     assert (config.model.start_maps, config.train.loss) == (16, "csim")
     assert config.data.snr == (1, 2)

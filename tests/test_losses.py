@@ -26,7 +26,9 @@ def test_pit_finds_the_best_permutation_of_each_mixture(n):
     best, order = losses.pit(table)
     for item in range(6):
         totals = [
-            np.mean([float(table[item, estimate, reference]) for reference, estimate in enumerate(p)])
+            np.mean(
+                [float(table[item, estimate, reference]) for reference, estimate in enumerate(p)]
+            )
             for p in permutations(range(n))
         ]
         assert float(best[item]) == pytest.approx(min(totals), abs=1e-6)

@@ -120,7 +120,7 @@ def _try(check: Callable[[], Any]) -> Any:
     try:
         return check()
     except PackageNotFoundError as error:
-        return {"error": f"{error} is not installed"}
+        return {"error": f"{error.name} is not installed"}
     except Exception as error:  # a broken library may raise anything when imported
         line = " ".join(str(error).split()) or type(error).__name__
         return {"error": line[:200]}

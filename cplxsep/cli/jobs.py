@@ -1,6 +1,7 @@
 """Runs a model over many files: what separating and enhancing have in common."""
 
 import math
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -91,36 +92,46 @@ class Run:
             ModelError, DeviceError: nothing more can be done; the report is written nevertheless.
         """
         from cplxsep.engine.batch import Outcome
-        from cplxsep.engine.inputs import check_clashes
+        from cplxsep.engine.inputs import Job, check_clashes
 
-        check_clashes([item for item in items if not isinstance(item, Outcome)], self.report)
+        jobs = [item for item in items if isinstance(item, Job)]
+        broken = [Path(item.input) for item in items if isinstance(item, Outcome)]
+        check_clashes(jobs, broken, self.report)
         if self.report and self.report.is_dir():
             raise UsageError(f"--report {self.report} is a folder: give the name of a file")
+        # A model or device of no use is to be known before the first file.
+        if not self.dry_run and not all(map(self._skips, jobs)):
+            from cplxsep.engine.separator import Separator
+
+            self._separator = Separator.load(self.model, **self.options)
         try:
             for item in items:
-                self._record(item if isinstance(item, Outcome) else self._do(item))
+                self._record(self._do(item) if isinstance(item, Job) else item)
         finally:
             self._conclude()
 
-    def _do(self, job: "Job") -> "Outcome":
-        from cplxsep.engine.batch import Outcome, failure, separate_file, written_by
+    def _skips(self, job: "Job") -> bool:
+        return self.exist == "skip" and all(map(os.path.exists, job.written))
 
-        written = written_by(job)
-        there = [path for path in written if Path(path).exists()]
-        if self.exist == "skip" and there == written:
+    def _do(self, job: "Job") -> "Outcome":
+        from rich.markup import escape
+
+        from cplxsep.engine.batch import Outcome, failure, separate_file
+
+        written = [str(path) for path in job.written]
+        if self._skips(job):
             return Outcome(job.label, "skipped", written)
         try:
-            if self.exist == "error" and there:
-                raise InputError(f"{job.label}: {there[0]} exists")
-            if self.dry_run:
+            if self.exist == "error" and (there := [*filter(os.path.exists, written)]):
+                raise InputError(f"{job.label}: {there[0]} exists already")
+            if self._separator is None:
                 return Outcome(job.label, "planned", written)
-            separator = self._load()
-            self._tell_band(job.info.sample_rate, separator.sample_rate)
+            self._tell_band(job.info.sample_rate, self._separator.sample_rate)
             return separate_file(
-                separator,
+                self._separator,
                 job,
                 self.settings,
-                lambda blocks, total: common.track(blocks, job.label, total=total),
+                lambda blocks, total: common.track(blocks, escape(job.label), total=total),
             )
         except InputError as error:
             _trace()
@@ -128,13 +139,6 @@ class Run:
         except CplxsepError as error:
             self.outcomes.append(failure(job.label, job.found.path, error))
             raise
-
-    def _load(self) -> "Separator":
-        if self._separator is None:
-            from cplxsep.engine.separator import Separator
-
-            self._separator = Separator.load(self.model, **self.options)
-        return self._separator
 
     def _tell_band(self, file_rate: int, model_rate: int) -> None:
         """Say once for each rate that the model does not hear a file's whole band."""

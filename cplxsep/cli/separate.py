@@ -21,9 +21,11 @@ def separate(
     name: Annotated[
         str, typer.Option(help="Output name, of {stem}, {source}, {ext} and {parent}.")
     ] = "{stem}_{source}.{ext}",
-    chunk: Annotated[float, typer.Option(help="Seconds the network sees at once.")] = 8.0,
+    chunk: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds the network sees at once.")
+    ] = 8.0,
     overlap: Annotated[
-        float, typer.Option(help="Overlap of chunks, as a fraction: 0 to 0.5.")
+        float, typer.Option(min=0, max=0.5, help="Overlap of chunks, as a fraction of one.")
     ] = 0.25,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[

@@ -24,9 +24,7 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(min=0, help="Stop after this long; resume later.")
     ] = None,
-    check: Annotated[
-        bool, typer.Option(help="One step and one validation; keep nothing.")
-    ] = False,
+    check: Annotated[bool, typer.Option(help="One step and one validation; keep nothing.")] = False,
 ) -> None:
     """Train a network, resuming where a run in the same folder stopped."""
     from cplxsep.config import read_config

@@ -101,7 +101,7 @@ def separate_file(
     return Outcome(
         job.label,
         "done",
-        outputs=written_by(job),
+        outputs=[str(path) for path in job.written],
         seconds=info.seconds,
         sample_rate=rate,
         gain=writer.gain,
@@ -109,11 +109,6 @@ def separate_file(
         seams=seams,
         elapsed=round(time.monotonic() - begun, 3),
     )
-
-
-def written_by(job: Job) -> list[str]:
-    """Paths of all files of a job."""
-    return [str(path) for path in (*job.outputs, *([job.plot] if job.plot else []))]
 
 
 def _one_channel(blocks: Iterable[np.ndarray], channel: int | None) -> Iterator[np.ndarray]:

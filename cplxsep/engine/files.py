@@ -15,18 +15,16 @@ from cplxsep.audio.atomic import replacing
 from cplxsep.audio.level import common_gain
 from cplxsep.errors import InputError
 
-COPY_FRAMES = 1 << 18
-_FAILURES = (AssertionError, soundfile.LibsndfileError)
-
 
 class SourceWriter:
     """Writes blocks (N, S) into N files of float samples; knows their peak and levels."""
 
     def __init__(self, paths: Sequence[Path], sample_rate: int, frames: int) -> None:
-        form = "RF64" if 4 * frames > io._LARGEST_WAV else "WAV"
         self._paths = paths
         self._files = [
-            soundfile.SoundFile(io._name(path), "w", sample_rate, 1, "FLOAT", format=form)
+            soundfile.SoundFile(
+                io._name(path), "w", sample_rate, 1, "FLOAT", format=_form("wav", frames)
+            )
             for path in paths
         ]
         self._energy = np.zeros(len(paths))
@@ -35,9 +33,9 @@ class SourceWriter:
         self.gain = 1.0  # what the finished files are scaled by
 
     def write(self, sources: np.ndarray) -> None:
-        """Append a block. OSError, AssertionError or LibsndfileError where that fails."""
+        """Append a block. OSError or LibsndfileError where that fails."""
         for file, samples in zip(self._files, sources, strict=True):
-            file.write(np.ascontiguousarray(samples))
+            _put(file, np.ascontiguousarray(samples))
         if sources.size:
             self.peak = max(self.peak, float(np.abs(sources).max()))
         self._energy += np.square(sources, dtype=np.float64).sum(axis=1)
@@ -84,7 +82,7 @@ def writing(
     for path in paths:
         make_folder(path.parent)
     with ExitStack() as stack:
-        finals = [stack.enter_context(replacing(path, *_FAILURES)) for path in paths]
+        finals = [stack.enter_context(replacing(path, soundfile.LibsndfileError)) for path in paths]
         drafts = finals
         if encoding != "FLOAT":
             # The common gain is known at the end only, so samples wait as floats.
@@ -104,12 +102,27 @@ def writing(
 
 
 def _convert(draft: Path, final: Path, kind: str, encoding: str, gain: float) -> None:
-    rate, frames = io.probe(draft).sample_rate, 0
-    with soundfile.SoundFile(io._name(final), "w", rate, 1, encoding, format=kind.upper()) as file:
+    info, frames = io.probe(draft), 0
+    form = _form(kind, info.frames)
+    with soundfile.SoundFile(
+        io._name(final), "w", info.sample_rate, 1, encoding, format=form
+    ) as file:
         for block in io.blocks(draft, io._WRITE_FRAMES):
-            file.write(io._encode(block[0] * gain, encoding))
+            _put(file, io._encode(block[0] * gain, encoding))
             frames += block.shape[1]
     _verify(final, frames)
+
+
+def _form(kind: str, frames: int) -> str:
+    # Sizes in a WAV file are 32-bit numbers.
+    return "RF64" if kind == "wav" and 4 * frames > io._LARGEST_WAV else kind.upper()
+
+
+def _put(file: Any, samples: np.ndarray) -> None:
+    try:
+        file.write(samples)
+    except AssertionError:  # soundfile's way to say that not all was written
+        raise OSError("the disk is full") from None
 
 
 def _verify(path: Path, frames: int) -> None:

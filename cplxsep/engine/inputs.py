@@ -5,7 +5,7 @@ All of it happens before any work, so that names that clash stop the command at 
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -44,6 +44,11 @@ class Job:
         name = self.found.label
         return name if self.channel is None else f"{name} (channel {self.channel + 1})"
 
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """All files that come of the job."""
+        return self.outputs if self.plot is None else (*self.outputs, self.plot)
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -63,8 +68,6 @@ class Naming:
             raise UsageError(f"channel '{self.channel}': use mix, each or a number from 1")
         if self.sources > 1 and self._name("a", "p", "s1") == self._name("a", "p", "s2"):
             raise UsageError(f"name '{self.template}' gives all sources one file: use {{source}}")
-        if ".." in Path(self._name("a", "p", "s1")).parts:
-            raise UsageError(f"name '{self.template}' leads out of the output folder")
 
     def jobs(self, found: Found, info: AudioInfo) -> list[Job]:
         """Jobs for one file. Raises InputError when it has not the channel asked for."""
@@ -100,6 +103,8 @@ class Naming:
         name = name.lstrip("/\\")
         if not name or name.endswith(("/", "\\")):
             raise UsageError(f"name '{self.template}' names no file")
+        if ".." in Path(name).parts:
+            raise UsageError(f"name '{self.template}' leads out of the output folder")
         return name
 
 
@@ -110,21 +115,20 @@ def expand(named: str, out: Path) -> list[Found]:
     input to the next.
 
     Raises:
-        InputError: there is nothing of that name, or no audio file in it.
+        InputError: there is no audio file in the folder or behind the pattern.
     """
     path = Path(named)
-    if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if _is_audio(p) and not _within(p, out, path))
+    if os.path.isdir(path):
+        inside = _audio_files(path.rglob("*"), path, out)
         if not inside:
             raise InputError(f"no audio files in folder {named}")
-        return [_found(p, p.parent.relative_to(path)) for p in inside]
-    if not path.exists() and glob.has_magic(named):
-        base = _fixed_part(path)
-        matches = sorted(Path(match) for match in glob.glob(named, recursive=True))
-        files = [p for p in matches if _is_audio(p) and not _within(p, out, base)]
-        if not files:
+        return inside
+    if not os.path.exists(path) and glob.has_magic(named):
+        matches = map(Path, glob.glob(named, recursive=True))
+        matching = _audio_files(matches, _fixed_part(path), out)
+        if not matching:
             raise InputError(f"no audio files match {named}")
-        return [_found(p, p.parent.relative_to(base)) for p in files]
+        return matching
     return [_found(path)]
 
 
@@ -139,35 +143,44 @@ def unique(items: Iterable[Item]) -> list[Item]:
     return list(seen.values())
 
 
-def check_clashes(jobs: Iterable[Job], report: Path | None = None) -> None:
-    """Raise UsageError if a file would be written twice or an input would be replaced."""
-    jobs = list(jobs)
-    inputs = {_real(job.found.path): job.found.label for job in jobs}
-    files = {_identity(job.found.path): job.found.label for job in jobs}
+def check_clashes(jobs: Sequence[Job], named: Iterable[Path], report: Path | None = None) -> None:
+    """Raise UsageError if a file would be written twice or an input would be replaced.
+
+    `named` are further inputs, such as those that cannot be read.
+    """
+    inputs = {_identity(path) for path in (*(job.found.path for job in jobs), *named)}
     writers = {_real(report): "--report"} if report else {}
-    if report and (_real(report) in inputs or _identity(report) in files):
+    if report and _identity(report) in inputs:
         raise UsageError(f"--report {report} would replace an input")
     for job in jobs:
-        for path in (*job.outputs, *([job.plot] if job.plot else [])):
-            key = _real(path)
-            taken = inputs.get(key) or files.get(_identity(path))
-            if taken:
-                raise UsageError(f"{path} would replace the input {taken}: choose another --out")
-            if key in writers:
+        for path in job.written:
+            if _identity(path) in inputs:
+                raise UsageError(f"{path} would replace an input: choose another --out")
+            if (other := writers.get(_real(path))) is not None:
                 raise UsageError(
-                    f"{writers[key]} and {job.label} would both write {path}: "
+                    f"{other} and {job.label} would both write {path}: "
                     "run them apart or put {parent} into --name"
                 )
-            writers[key] = job.label
+            writers[_real(path)] = job.label
 
 
 def _found(path: Path, below: Path = Path()) -> Found:
     return Found(path, str(path), path.stem, path.absolute().parent.name, below)
 
 
-def _is_audio(path: Path) -> bool:
-    # Names with a leading dot are other programs' side files, or our unfinished ones.
-    return path.suffix.lower() in io.EXTENSIONS and not path.name.startswith(".") and path.is_file()
+def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:
+    """Those of the paths below `top` that are audio files and not in `out`, in order."""
+    done, searched = os.path.realpath(out), os.path.realpath(top)
+    inside = done != searched and Path(done).is_relative_to(searched)
+    return [
+        _found(path, path.parent.relative_to(top))
+        for path in sorted(paths)
+        if path.suffix.lower() in io.EXTENSIONS
+        # A leading dot marks other programs' side files and our unfinished ones.
+        and not any(part.startswith(".") for part in path.relative_to(top).parts)
+        and os.path.isfile(path)
+        and not (inside and Path(os.path.realpath(path)).is_relative_to(done))
+    ]
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -180,18 +193,12 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*fixed)
 
 
-def _within(path: Path, out: Path, searched: Path) -> bool:
-    """Whether path lies in the output folder, and that in the folder searched."""
-    folder, top = out.resolve(), searched.resolve()
-    return folder != top and folder.is_relative_to(top) and path.resolve().is_relative_to(folder)
-
-
 def _real(path: Path) -> str:
-    return os.path.normcase(path.resolve())
+    return os.path.normcase(os.path.realpath(path))
 
 
 def _identity(path: Path) -> tuple[int, int] | str:
-    """What tells one file from another where names do not, as on case-blind file systems."""
+    """What tells a file from others, whatever its names, as on case-blind file systems."""
     try:
         status = path.stat()
     except OSError:

@@ -51,9 +51,7 @@ class RealAlgebra:
     """The real twin: maps (B, C, F, T), batch norm and ReLU (SPEC section 3)."""
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
-        conv = nn.Conv2d(
-            in_maps, out_maps, kernel, stride=stride, padding=kernel // 2, bias=False
-        )
+        conv = nn.Conv2d(in_maps, out_maps, kernel, stride=stride, padding=kernel // 2, bias=False)
         nn.init.normal_(conv.weight, std=math.sqrt(2 / (in_maps * kernel * kernel)))
         return conv
 

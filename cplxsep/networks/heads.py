@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from cplxsep.networks.blocks import Algebra, ComplexAlgebra, Residual, stage
 from cplxsep.nn import pairs
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.nn.init import Init
-from cplxsep.networks.blocks import Algebra, ComplexAlgebra, Residual, stage
 
 
 class MaskHead(nn.Module):
@@ -19,9 +19,7 @@ class MaskHead(nn.Module):
         residual_blocks: k of the paper.
     """
 
-    def __init__(
-        self, algebra: Algebra, in_maps: int, sources: int, residual_blocks: int
-    ) -> None:
+    def __init__(self, algebra: Algebra, in_maps: int, sources: int, residual_blocks: int) -> None:
         super().__init__()
         out_maps = sources if isinstance(algebra, ComplexAlgebra) else 2 * sources
         self.masks = stage(algebra, in_maps, out_maps, residual_blocks)
@@ -47,7 +45,8 @@ class Extractor(nn.Module):
             for each (source, transformation) and shared by the batch; at evaluation the term is
             multiplied by 1 - dropout.
         init: of the FiLM and the first mask convolution.
-        mask_gain: factor on the initial kernels of the mask network.
+        gain: factor on all initial kernels here. Features are not normalised, so at 1 the
+            first outputs are far louder than the mixture (SPEC section 4); 0.1 starts closer.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Extractor(nn.Module):
         *,
         dropout: float = 0.0,
         init: Init = "unitary",
-        mask_gain: float = 1.0,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.sources = sources
@@ -73,15 +72,16 @@ class Extractor(nn.Module):
             Residual(algebra, candidates),
         )
         with torch.no_grad():
-            for conv in self.masks.modules():
+            for conv in self.modules():
                 if isinstance(conv, ComplexConv2d):
-                    conv.weight_real *= mask_gain
-                    conv.weight_imag *= mask_gain
+                    conv.weight_real *= gain
+                    conv.weight_imag *= gain
 
     def forward(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Sources (B, 2N, F, T) from features and the mixture's spectrogram (B, 2, F, T)."""
         candidates = self._candidates(features, mixture)
-        masks = self.masks(pairs.concatenate(candidates, features))
+        seen = pairs.concatenate(candidates, features)
+        masks = self.masks(seen.contiguous(memory_format=torch.channels_last))
         products = pairs.product(masks, candidates)
         grouped = products.unflatten(1, (2 * self.sources, self.transformations + 1))
         return grouped.mean(dim=2)

@@ -27,9 +27,7 @@ class SpectralNetwork(nn.Module):
             ComplexAlgebra(scope=config.norm, init=config.init) if complex_maps else RealAlgebra()
         )
         in_maps = config.patch**2 * (1 if complex_maps else 2)
-        self.unet = UNet(
-            algebra, in_maps, config.start_maps, config.residual_blocks, config.levels
-        )
+        self.unet = UNet(algebra, in_maps, config.start_maps, config.residual_blocks, config.levels)
         features = self.unet.out_maps // config.patch**2
         self.head: nn.Module
         if config.transformations:
@@ -41,7 +39,7 @@ class SpectralNetwork(nn.Module):
                 config.transformations,
                 dropout=config.dropout,
                 init=config.head_init,
-                mask_gain=config.mask_gain,
+                gain=config.head_gain,
             )
         else:
             self.head = MaskHead(algebra, features, config.sources, config.residual_blocks)
@@ -55,9 +53,7 @@ class SpectralNetwork(nn.Module):
         if self.patch == 1:
             features = self.unet(padded)
         else:
-            features = F.pixel_shuffle(
-                self.unet(F.pixel_unshuffle(padded, self.patch)), self.patch
-            )
+            features = F.pixel_shuffle(self.unet(F.pixel_unshuffle(padded, self.patch)), self.patch)
         sources = self.head(features, padded)[:, :, :kept, :frames]
         return F.pad(sources, (0, 0, 0, bins - kept))
 

@@ -45,9 +45,7 @@ def load(folder: Path) -> SeparationModel:
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = {name: tensor.shape for name, tensor in weights.items()}
     if expected != found:
-        wrong = sorted(
-            name for name in expected | found if expected.get(name) != found.get(name)
-        )
+        wrong = sorted(name for name in expected | found if expected.get(name) != found.get(name))
         raise ModelError(
             f"model {folder.name}: weights do not fit {CONFIG}: {len(wrong)} tensors differ, "
             f"first {wrong[0]} (expected {_shape(expected, wrong[0])}, "

@@ -18,7 +18,9 @@ def _sigma(fan_in: int, fan_out: int, criterion: Criterion) -> float:
     return 1 / math.sqrt(fan_in if criterion == "he" else fan_in + fan_out)
 
 
-def rayleigh(shape: tuple[int, int, int, int], criterion: Criterion = "he") -> tuple[Tensor, Tensor]:
+def rayleigh(
+    shape: tuple[int, int, int, int], criterion: Criterion = "he"
+) -> tuple[Tensor, Tensor]:
     """Modulus from a Rayleigh distribution, phase uniform: E|w|^2 = 2/fan_in under He."""
     out_maps, in_maps, *kernel = shape
     area = math.prod(kernel)

@@ -160,13 +160,17 @@ class ComplexNorm(nn.Module):
     def __init__(self, maps: int, *, relu: bool = False, scope: Scope = "channel") -> None:
         super().__init__()
         root_half = 2**-0.5
-        self.gain = nn.Parameter(torch.tensor([root_half, 0.0, root_half]).repeat(maps, 1).T.clone())
+        self.gain = nn.Parameter(
+            torch.tensor([root_half, 0.0, root_half]).repeat(maps, 1).T.clone()
+        )
         self.bias = nn.Parameter(torch.zeros(2, maps))
         self.relu = relu
         self.scope: Scope = scope
 
     def forward(self, maps: Tensor) -> Tensor:
         batch, _, bins, frames = maps.shape
+        # No copy where maps are channels-last already, as everywhere inside our networks.
+        maps = maps.contiguous(memory_format=torch.channels_last)
         rows = maps.permute(0, 2, 3, 1).reshape(batch, bins * frames, -1)
         out = _Normalise.apply(rows, self.gain, self.bias, self.scope, self.relu)
         return out.view(batch, bins, frames, -1).permute(0, 3, 1, 2)

@@ -53,7 +53,9 @@ class STFT(nn.Module):
 
     def inverse(self, maps: Tensor, samples: int) -> Tensor:
         """Audio (B, C, S) of maps (B, 2C, F, T), cut to ``samples``."""
-        spectrum = to_complex(maps.float() if maps.dtype in (torch.bfloat16, torch.float16) else maps)
+        spectrum = to_complex(
+            maps.float() if maps.dtype in (torch.bfloat16, torch.float16) else maps
+        )
         batch, channels = spectrum.shape[:2]
         audio = torch.istft(
             spectrum.flatten(0, 1), self.window, self.hop, window=self.hann, length=samples

@@ -1,13 +1,68 @@
 """Optimisers by name."""
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from cplxsep.config import OptimConfig
 
+# torch.optim.Muon's "match_rms_adamw" makes updates of RMS 0.2 lr; AdamW's early ones have lr.
+_MUON_LR = 5.0
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer:
+
+class Muon:
+    """Muon for kernels (Jordan et al. 2024), AdamW for norms and biases, as one optimiser.
+
+    Muon replaces the momentum of a matrix by its nearest orthogonal matrix. Each part of a
+    complex kernel (out, in, k, k) is one matrix (out, in*k*k).
+    """
+
+    def __init__(self, kernels: list[Tensor], others: list[Tensor], config: OptimConfig) -> None:
+        self._kernels = kernels
+        self._matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels]
+        self._muon = torch.optim.Muon(
+            self._matrices,
+            lr=_MUON_LR * config.lr,
+            weight_decay=config.weight_decay / _MUON_LR,
+            momentum=config.momentum,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        self._adamw = torch.optim.AdamW(
+            others, lr=config.lr, betas=config.betas, weight_decay=0.0, fused=True
+        )
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients."""
+        self._adamw.zero_grad(set_to_none)
+        for kernel in self._kernels:
+            kernel.grad = None
+
+    def step(self) -> None:
+        """One update from the gradients of the kernels and of the rest."""
+        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
+            # The matrix shares the kernel's memory; its gradient must be handed over.
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+        self._muon.step()
+        self._adamw.step()
+
+    def set_lr(self, lr: float) -> None:
+        """Use `lr` in the next step."""
+        set_lr(self._muon, _MUON_LR * lr)
+        set_lr(self._adamw, lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """States of both parts."""
+        return {"muon": self._muon.state_dict(), "adamw": self._adamw.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self._muon.load_state_dict(state["muon"])
+        self._adamw.load_state_dict(state["adamw"])
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
     """The optimiser of a configuration; weight decay only where there is a kernel to decay."""
     kernels = [p for p in model.parameters() if p.dim() > 2]
     others = [p for p in model.parameters() if p.dim() <= 2]
@@ -21,31 +76,17 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer:
             weight_decay=config.weight_decay,
         )
     if config.optimizer == "muon":
-        return KernelMuon(kernels, others, config)
+        return Muon(kernels, others, config)
     groups = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )
 
 
-class KernelMuon:
-    """PROTOTYPE"""
-    def __init__(self, kernels, others, config):
-        self.kernels=kernels
-        self.flat=[nn.Parameter(k.detach().view(k.shape[0],-1)) for k in kernels]
-        self.muon=torch.optim.Muon(self.flat,lr=config.lr,weight_decay=config.weight_decay,momentum=0.95,adjust_lr_fn="match_rms_adamw")
-        self.adam=torch.optim.AdamW(others,lr=config.lr,betas=config.betas,weight_decay=0.0,fused=True)
-        self.param_groups=self.muon.param_groups+self.adam.param_groups
-    def zero_grad(self,set_to_none=True):
-        self.adam.zero_grad()
-        for k in self.kernels:k.grad=None
-    def step(self):
-        for f,k in zip(self.flat,self.kernels): f.grad=k.grad.contiguous().view_as(f)
-        self.muon.step();self.adam.step()
-    def state_dict(self): return {}
-
-
-def set_lr(optimizer: Optimizer, lr: float) -> None:
+def set_lr(optimizer: Optimizer | Muon, lr: float) -> None:
     """Use `lr` in the next step, in all groups."""
+    if isinstance(optimizer, Muon):
+        optimizer.set_lr(lr)
+        return
     for group in optimizer.param_groups:
         group["lr"] = lr

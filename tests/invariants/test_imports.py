@@ -70,8 +70,11 @@ def test_commands_import_no_torch_at_load(path):
 def test_networks_open_no_file(path):
     if path.name in {"registry.py", "build.py"}:  # loading checkpoints; compiling kernels
         return
-    calls = {n.func.id for n in ast.walk(ast.parse(path.read_text()))
-             if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    calls = {
+        n.func.id
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
     assert "open" not in calls
     assert "pathlib" not in set(imports(path))
 

@@ -15,8 +15,19 @@ from cplxsep.training import checkpoint
 
 
 def command(config, folder, *more):
-    return [sys.executable, "-m", "cplxsep", "train", "--config", config, "--run-dir", folder,
-            "--device", "cpu", *more]
+    return [
+        sys.executable,
+        "-m",
+        "cplxsep",
+        "train",
+        "--config",
+        config,
+        "--run-dir",
+        folder,
+        "--device",
+        "cpu",
+        *more,
+    ]
 
 
 def finish(config, folder, *more):

@@ -34,9 +34,7 @@ class NativePasses:
         self, rows: Tensor, grad: Tensor, matrix: Tensor, offset: Tensor, shift: Tensor, relu: bool
     ) -> Tensor:
         sums = self._empty(6, rows)
-        self._call(
-            "grad_sums", rows, grad, matrix, offset, shift, sums, shape=rows, relu=relu
-        )
+        self._call("grad_sums", rows, grad, matrix, offset, shift, sums, shape=rows, relu=relu)
         return sums
 
     def grad_input(

@@ -1,0 +1,87 @@
+import json
+
+import pytest
+from standins import tiny_model
+
+from cplxsep.engine import shelf
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """A shelf with two models."""
+    facts = {"parameters": 1234, "licence": "CC BY 4.0", "test": {"si_sdr_i": {"mean": 7.5}}}
+    tiny_model(tmp_path / "one", **facts)
+    tiny_model(tmp_path / "two")
+    (tmp_path / "no-model").mkdir()
+    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("models")
+def test_list(command):
+    done = command("models", "list")
+    assert done.code == 0
+    header, one, two = done.out.splitlines()
+    assert header.startswith("name")
+    assert one.split()[:6] == ["one", "separation", "2", "8000", "1234", "7.50"]
+    assert two.split()[-1] == "-"
+    found = json.loads(command("models", "list", "--json").out)
+    assert [entry["name"] for entry in found["models"]] == ["one", "two"]
+    assert found["models"][0]["si_sdr_i"] == 7.5
+
+
+def test_info(models, command):
+    done = command("models", "info", "one")
+    assert "# A tiny model" in done.out
+    assert "start_maps = 4" in done.out
+    found = json.loads(command("models", "info", str(models / "one"), "--json").out)
+    assert found["config"]["model"]["start_maps"] == 4
+    assert found["metrics"]["licence"] == "CC BY 4.0"
+
+
+@pytest.mark.usefixtures("models")
+def test_unknown_names_tell_the_known_ones(command):
+    done = command("models", "info", "on")
+    assert done.code == 3
+    assert "did you mean 'one'" in done.err
+    assert "shipped: one, two" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_verify(models, command):
+    done = command("models", "verify")
+    assert (done.code, done.out.splitlines()) == (0, ["one: ok", "two: ok"])
+    weights = models / "two/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    done = command("models", "verify")
+    assert done.code == 3
+    assert done.out.splitlines() == ["one: ok"]
+    assert "two" in done.err
+    assert len(done.err.splitlines()) == 1
+    found = json.loads(command("models", "verify", "two", "--json").out)
+    assert found["models"][0]["ok"] is False
+    assert command("models", "verify", "one").code == 0
+
+
+def test_verify_says_what_it_could_not_check(models, command):
+    (models / "one/metrics.json").unlink()
+    assert "no sha256" in command("models", "verify", "one").out
+    (models / "one/metrics.json").write_text("{")
+    assert command("models", "verify", "one").code == 3
+
+
+def test_empty_shelf(tmp_path, monkeypatch, command):
+    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    assert command("models", "list").code == 0
+    assert json.loads(command("models", "list", "--json").out)["models"] == []
+    assert command("models", "verify").code == 3
+
+
+def test_a_shipped_name_comes_before_a_folder_of_that_name(models, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "one").mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    assert shelf.resolve("one") == models / "one"
+    assert shelf.resolve("./one").resolve() == elsewhere / "one"

@@ -1,0 +1,353 @@
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from standins import copies
+
+from cplxsep.engine.separator import Separator
+from cplxsep.networks import registry
+
+
+def noise(samples: int, channels: int = 1, level: float = 0.1) -> np.ndarray:
+    rng = np.random.default_rng(samples)
+    return (level * rng.standard_normal((samples, channels))).astype(np.float32)
+
+
+def save(path, audio, rate=8000, subtype="FLOAT"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, rate, subtype=subtype)
+    return path
+
+
+def load(path):
+    return soundfile.read(path, dtype="float32")[0]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    """The network gives the mixture twice."""
+    monkeypatch.setattr(registry.SeparationModel, "forward", lambda _, mixture: copies(mixture))
+
+
+def files(folder) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_outputs_agree_with_the_python_api(folder, model, command):
+    audio = noise(16000 * 11)
+    save(folder / "a.wav", audio, 16000)
+    done = command("separate", "a.wav", "-m", model, "-o", "out")
+    assert done.code == 0
+    assert done.out.splitlines() == ["out/a_s1.wav", "out/a_s2.wav"]
+    assert "4000 Hz" in done.err
+    assert len(done.err.splitlines()) == 1
+    expected = Separator.load(model)(audio[:, 0], 16000)
+    assert soundfile.info("out/a_s1.wav").samplerate == 16000
+    assert soundfile.info("out/a_s1.wav").subtype == "FLOAT"
+    for index in range(2):
+        assert np.abs(load(f"out/a_s{index + 1}.wav") - expected[index]).max() < 1e-4
+
+
+def test_default_output_folder_and_the_same_bytes_each_time(folder, model, command):
+    save(folder / "a.wav", noise(9000))
+    assert command("separate", "a.wav", "-m", model).code == 0
+    first = (folder / "separated/a_s1.wav").read_bytes()
+    assert command("separate", "a.wav", "-m", model).code == 0
+    assert (folder / "separated/a_s1.wav").read_bytes() == first
+
+
+def test_folders_keep_their_tree_and_take_audio_only(folder, model, command):
+    save(folder / "in/a.wav", noise(800))
+    save(folder / "in/x/a.flac", noise(800), subtype="PCM_16")
+    save(folder / "in/.hidden/a.wav", noise(800))
+    (folder / "in/notes.txt").write_text("no audio")
+    assert command("separate", "in", "-m", model, "-o", "in/out").code == 0
+    again = command("separate", "in", "-m", model, "-o", "in/out", "--format", "flac")
+    assert again.out.split() == [
+        "in/out/a_s1.flac",
+        "in/out/a_s2.flac",
+        "in/out/x/a_s1.flac",
+        "in/out/x/a_s2.flac",
+    ]
+
+
+def test_globs(folder, model, command):
+    for name in ("one/a.wav", "two/a.wav", "two/b.ogg", "[1].wav"):
+        save(folder / "in" / name, noise(800), subtype=None if name.endswith("ogg") else "FLOAT")
+    done = command("separate", "in/**/a.wav", "-m", model, "--dry-run", "-o", "o")
+    assert done.out.split() == [
+        f"o/{parent}/a_s{index}.wav" for parent in ("one", "two") for index in (1, 2)
+    ]
+    assert command("separate", "in/[1].wav", "-m", model, "--dry-run").out.startswith(
+        "separated/[1]"
+    )
+    for pattern in ("in/*.mp3", "nothing/*", "empty"):
+        (folder / "empty").mkdir(exist_ok=True)
+        done = command("separate", pattern, "in/one", "-m", model)
+        assert done.code == 1
+        assert len(done.err.splitlines()) == 1
+        assert "no audio files" in done.err
+        assert len(done.out.splitlines()) == 2
+
+
+def test_name_template(folder, model, command):
+    save(folder / "in/a.wav", noise(800))
+    template = "{parent}/{stem}-{source}.{ext}"
+    done = command("separate", "in/a.wav", "-m", model, "--name", template, "--format", "ogg")
+    assert done.out.split() == ["separated/in/a-s1.ogg", "separated/in/a-s2.ogg"]
+    assert soundfile.info(folder / "separated/in/a-s2.ogg").subtype == "VORBIS"
+    for wrong in ("{stem}.{ext}", "{nothing}_{source}", "../{source}.wav", "{stem", "{source}/"):
+        done = command("separate", "in/a.wav", "-m", model, "--name", wrong)
+        assert done.code == 2, wrong
+        assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("mirror")
+@pytest.mark.parametrize(
+    ("channel", "stems"), [("mix", ["a"]), ("2", ["a"]), ("each", ["a_ch1", "a_ch2"])]
+)
+def test_channels(folder, model, command, channel, stems):
+    audio = noise(4000, 2)
+    save(folder / "a.wav", audio)
+    done = command("separate", "a.wav", "-m", model, "--channel", channel, "-o", "out")
+    assert done.code == 0
+    assert files(folder / "out") == {f"{stem}_s{i}.wav" for stem in stems for i in (1, 2)}
+    expected = {"mix": [audio.mean(1)], "2": [audio[:, 1]], "each": list(audio.T)}[channel]
+    for stem, signal in zip(stems, expected, strict=True):
+        assert np.abs(load(folder / "out" / f"{stem}_s1.wav") - signal).max() < 1e-7
+
+
+def test_channel_that_is_not_there(folder, model, command):
+    save(folder / "a.wav", noise(800))
+    assert command("separate", "a.wav", "-m", model, "--channel", "2").code == 1
+    for wrong in ("0", "-1", "left"):
+        assert command("separate", "a.wav", "-m", model, f"--channel={wrong}").code == 2
+
+
+def test_output_at_the_models_rate(folder, model, command):
+    save(folder / "a.wav", noise(44100), 44100)
+    assert command("separate", "a.wav", "-m", model, "--rate", "model", "-o", "out").code == 0
+    info = soundfile.info(folder / "out/a_s1.wav")
+    assert (info.samplerate, info.frames) == (8000, 8000)
+
+
+@pytest.mark.parametrize("subtype", ["float", "pcm24"])
+def test_sources_sum_to_the_mixture(folder, model, command, subtype):
+    audio = noise(44100, level=0.02)
+    save(folder / "a.wav", audio, 44100)
+    options = ("--sum-to-mix", "--subtype", subtype, "--json", "-o", "out")
+    done = command("separate", "a.wav", "-m", model, *options)
+    gain = json.loads(done.out)["files"][0]["gain"]
+    total = load(folder / "out/a_s1.wav") + load(folder / "out/a_s2.wav")
+    assert np.abs(total - gain * audio[:, 0]).max() < 1e-4
+
+
+def test_pcm_that_would_clip_gets_one_gain_for_all_sources(folder, model, command, monkeypatch):
+    scales = torch.tensor([4.0, 0.5])[None, :, None]
+    monkeypatch.setattr(
+        registry.SeparationModel, "forward", lambda _, mixture: scales * copies(mixture)
+    )
+    audio = noise(8000)
+    audio *= 0.5 / np.abs(audio).max()
+    save(folder / "a.wav", audio)
+    done = command("separate", "a.wav", "-m", model, "--subtype", "pcm16", "-o", "out")
+    assert "-6.0 dB" in done.err
+    assert len(done.err.splitlines()) == 1
+    first, second = load(folder / "out/a_s1.wav"), load(folder / "out/a_s2.wav")
+    assert soundfile.info(folder / "out/a_s1.wav").subtype == "PCM_16"
+    assert np.abs(first - 2 * audio[:, 0]).max() < 1e-4
+    assert np.abs(second - 0.25 * audio[:, 0]).max() < 1e-4
+    assert command("separate", "a.wav", "-m", model, "-o", "out").err == ""
+    assert np.abs(load(folder / "out/a_s1.wav")).max() == pytest.approx(2.0)
+    assert files(folder / "out") == {"a_s1.wav", "a_s2.wav"}
+
+
+def test_existing_outputs(folder, model, command):
+    save(folder / "a.wav", noise(800))
+    save(folder / "separated/a_s1.wav", noise(800))
+    before = (folder / "separated/a_s1.wav").read_bytes()
+    done = command("separate", "a.wav", "-m", model, "--exist", "error")
+    assert done.code == 1
+    assert "exists" in done.err
+    assert files(folder / "separated") == {"a_s1.wav"}
+    assert command("separate", "a.wav", "-m", model, "--exist", "skip").code == 0
+    assert (folder / "separated/a_s1.wav").read_bytes() != before
+    (folder / "separated/a_s1.wav").write_bytes(before)
+    done = command("separate", "a.wav", "-m", model, "--exist", "skip", "--json")
+    assert json.loads(done.out)["skipped"] == 1
+    assert (folder / "separated/a_s1.wav").read_bytes() == before
+
+
+def test_clashing_names_stop_everything(folder, model, command):
+    for name in ("x/a.wav", "y/a.wav", "a.wav", "a_s1.wav"):
+        save(folder / name, noise(800))
+    (folder / "link.wav").symlink_to("a_s1.wav")
+    before = files(folder)
+    for arguments in (
+        ["x/a.wav", "y/a.wav"],
+        ["x/a.wav", "x/a.wav", "y/a.wav"],
+        ["a.wav", "a_s1.wav", "-o", "."],
+        ["a.wav", "link.wav", "-o", "."],
+        ["a.wav", "--report", "a.wav"],
+        ["a.wav", "--report", "separated/a_s1.wav"],
+        ["a.wav", "--report", "x"],
+    ):
+        done = command("separate", *arguments, "-m", model)
+        assert done.code == 2, arguments
+        assert len(done.err.splitlines()) == 1
+        assert files(folder) == before
+    (folder / "a_s1.wav").write_bytes(b"broken, but an input")
+    assert command("separate", "a.wav", "a_s1.wav", "-o", ".", "-m", model).code == 2
+    assert command("separate", "x/a.wav", "./x/a.wav", "-m", model).code == 0
+
+
+def test_dry_run_writes_nothing_and_loads_no_weights(folder, model, command, monkeypatch):
+    monkeypatch.setattr(Separator, "load", None)
+    save(folder / "a.wav", noise(800))
+    done = command("separate", "a.wav", "b.wav", "-m", model, "--dry-run", "--plot")
+    assert done.code == 1
+    assert done.out.split() == ["separated/a_s1.wav", "separated/a_s2.wav", "separated/a_plot.png"]
+    assert files(folder) == {"a.wav"}
+
+
+def test_report_and_json(folder, model, command):
+    save(folder / "a.wav", noise(8000 * 20))
+    done = command("separate", "a.wav", "b.wav", "-m", model, "--json", "--report", "r/report.json")
+    found = json.loads(done.out)
+    assert json.loads((folder / "r/report.json").read_text()) == found
+    assert done.code == 1
+    assert (found["done"], found["failed"]) == (1, 1)
+    first, second = found["files"]
+    assert first["outputs"] == ["separated/a_s1.wav", "separated/a_s2.wav"]
+    assert [seam["seconds"] for seam in first["seams"]] == [6.0, 12.0]
+    assert len(first["levels"]) == 2
+    assert second["status"] == "failed"
+    assert second["error"] in done.err
+    assert found["device"] == "cpu" or found["device"].startswith("cuda")
+
+
+def test_plot(folder, model, command):
+    save(folder / "a.wav", noise(16000, 2), 16000)
+    save(folder / "short.wav", noise(1))
+    done = command(
+        "separate", "a.wav", "short.wav", "-m", model, "--plot", "--name", "{source}/{stem}.{ext}"
+    )
+    assert done.code == 0
+    for name in ("a", "short"):
+        path = folder / f"separated/plot/{name}.png"
+        assert str(path.relative_to(folder)) in done.out
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("mirror")
+def test_standard_input(folder, model, command, monkeypatch):
+    audio = noise(8000, 2)
+    save(folder / "a.wav", audio)
+
+    class Pipe:
+        buffer = io.BytesIO((folder / "a.wav").read_bytes())
+
+    monkeypatch.setattr(sys, "stdin", Pipe)
+    done = command("separate", "-", "-m", model)
+    assert done.out.split() == ["separated/stdin_s1.wav", "separated/stdin_s2.wav"]
+    assert np.abs(load(folder / "separated/stdin_s1.wav") - audio.mean(1)).max() < 1e-7
+    for content, message in ((b"", "empty"), (b"hello", "not readable audio")):
+        Pipe.buffer = io.BytesIO(content)
+        done = command("separate", "-", "-m", model)
+        assert done.code == 1
+        assert "<stdin>" in done.err
+        assert message in done.err
+        assert "/tmp" not in done.err
+
+
+@pytest.mark.parametrize("level", [0.001, 100.0])
+def test_level_passes_through(folder, model, command, level):
+    audio = noise(8000 * 10, level=0.05)
+    save(folder / "a.wav", audio)
+    save(folder / "b.wav", level * audio)
+    assert command("separate", "a.wav", "b.wav", "-m", model, "-o", "out").code == 0
+    reference = load(folder / "out/a_s1.wav")
+    assert (
+        np.abs(load(folder / "out/b_s1.wav") / level - reference).max()
+        < 1e-5 * np.abs(reference).max()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--batch", "0"], 2),
+        (["--chunk", "0"], 2),
+        (["--overlap", "0.6"], 2),
+        (["--device", "tpu"], 2),
+        (["--device", "cuda:99"], 4),
+        (["--precision", "fp16", "--device", "cpu"], 2),
+        (["--precision", "int8"], 2),
+        (["--format", "mp3"], 2),
+    ],
+)
+def test_wrong_options(folder, model, command, arguments, code):
+    save(folder / "a.wav", noise(800))
+    done = command("separate", "a.wav", "-m", model, *arguments)
+    assert done.code == code
+    assert files(folder) == {"a.wav"}
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_bf16_on_the_cpu(folder, model, command):
+    save(folder / "a.wav", noise(8000))
+    arguments = ("separate", "a.wav", "-m", model, "--device", "cpu", "--json")
+    assert json.loads(command(*arguments).out)["precision"] == "fp32"
+    reference = load(folder / "separated/a_s1.wav")
+    assert json.loads(command(*arguments, "--precision", "bf16").out)["precision"] == "bf16"
+    error = load(folder / "separated/a_s1.wav") - reference
+    assert 0 < np.abs(error).max() < 0.1 * np.abs(reference).max()
+
+
+def test_running_out_of_memory_ends_the_command(folder, model, command, monkeypatch):
+    def greedy(*_):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(registry.SeparationModel, "forward", greedy)
+    save(folder / "a.wav", noise(8000))
+    save(folder / "b.wav", noise(8000))
+    done = command("separate", "a.wav", "b.wav", "-m", model, "--report", "r.json")
+    assert done.code == 4
+    assert len(done.err.splitlines()) == 1
+    assert json.loads((folder / "r.json").read_text())["failed"] == 1
+    assert files(folder) == {"a.wav", "b.wav", "r.json"}
+
+
+def test_unusable_models(folder, model, command):
+    save(folder / "a.wav", noise(800))
+    config = (model / "config.toml").read_text()
+    weights = (model / "model.safetensors").read_bytes()
+    cases = {
+        "misfit": (config.replace("start_maps = 4", "start_maps = 8"), weights, "do not fit"),
+        "unknown-key": (config.replace("[model]", "[model]\nwidth = 3"), weights, "width"),
+        "no-toml": ("][", weights, "TOML"),
+        "cut": (config, weights[:1000], "corrupt"),
+    }
+    for name, (text, content, message) in cases.items():
+        (folder / name).mkdir()
+        (folder / name / "config.toml").write_text(text)
+        (folder / name / "model.safetensors").write_bytes(content)
+        done = command("separate", "a.wav", "-m", name)
+        assert done.code == 3, name
+        assert message in done.err
+        assert len(done.err.splitlines()) == 1
+    (folder / "cut/model.safetensors").unlink()
+    assert command("separate", "a.wav", "-m", "cut").code == 3
+    assert command("separate", "a.wav", "-m", "a.wav").code == 3
+    assert "unknown model" in command("separate", "a.wav", "-m", "nothing").err
