@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_run import CONFIG, write_speech
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,3 +36,17 @@ def run_cli():
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_speech(tmp_path_factory) -> Path:
+    """Manifest of made-up talkers with splits tr and cv."""
+    return write_speech(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture
+def tiny_config(tmp_path, tiny_speech) -> Path:
+    """Configuration of a training run of seconds."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(CONFIG.format(speech=tiny_speech))
+    return path

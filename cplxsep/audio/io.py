@@ -1,28 +1,27 @@
 """Read and write audio files through libsndfile; every failure is one line for a person."""
 
-import io
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from cplxsep.audio import header
 from cplxsep.audio.atomic import replacing
+from cplxsep.audio.encoding import (
+    WRITE_FRAMES,
+    encode,
+    file_name,
+    libsndfile_format,
+    libsndfile_subtype,
+)
 from cplxsep.errors import InputError
 
 _FLAVOURS = "wav flac ogg oga opus mp3 aiff aif aifc au caf w64 rf64 snd sph"
 EXTENSIONS = frozenset(f".{name}" for name in _FLAVOURS.split())
-_SUBTYPES = {"float": "FLOAT", "pcm16": "PCM_16", "pcm24": "PCM_24"}
-_BITS = {"PCM_16": 16, "PCM_24": 24}
-_LARGEST_WAV = 0xFFFF0000
-# libsndfile's Vorbis encoder keeps each write on its stack: long ones crash it.
-_WRITE_FRAMES = 1 << 16
 _MP3_MEMORY = 12 * 1152
 
 
@@ -77,20 +76,6 @@ def blocks(path: Path, frames: int) -> Iterator[np.ndarray]:
             left -= size
 
 
-def read_stream(stream: BinaryIO) -> tuple[np.ndarray, int]:
-    """Read all of a stream, such as stdin: float32 (channels, S), rate in Hz; errors as `read`."""
-    name = Path("standard input")
-    data = io.BytesIO(stream.read())
-    if not data.getbuffer():
-        raise InputError(f"{name} is empty: pipe an audio file into it")
-    truncated = header.is_truncated(data)
-    data.seek(0)
-    with _decoding(name), _Reader(data) as file:
-        _reject_truncated(truncated, name)
-        frames = _info(file, name).frames
-        return _read_exactly(file, name, 0, frames), file.samplerate
-
-
 def write(
     path: Path,
     audio: np.ndarray,
@@ -107,49 +92,22 @@ def write(
     InputError: the file cannot be written, or the disk is full.
     """
     kind = (container or path.suffix.lstrip(".")).lower()
-    encoding = _encoding(kind, subtype)
+    encoding = libsndfile_subtype(kind, subtype)
     data = np.atleast_2d(audio).T
     if encoding != "FLOAT" and data.size and not np.max(np.abs(data)) <= 1.0:
         raise ValueError(f"{path}: NaN, or above full scale, which would clip in {kind} {subtype}")
-    size = data.size * (4 if encoding == "FLOAT" else 3)
-    form = "RF64" if kind == "wav" and size > _LARGEST_WAV else kind.upper()
+    form = libsndfile_format(kind, data.size)
     # soundfile asserts that all was written: a full disk is an AssertionError there.
     with replacing(path, AssertionError, soundfile.LibsndfileError) as temporary:
         with soundfile.SoundFile(
-            _name(temporary), "w", sample_rate, data.shape[1], encoding, format=form
+            file_name(temporary), "w", sample_rate, data.shape[1], encoding, format=form
         ) as file:
-            for first in range(0, len(data), _WRITE_FRAMES):
-                file.write(_encode(data[first : first + _WRITE_FRAMES], encoding))
+            for first in range(0, len(data), WRITE_FRAMES):
+                file.write(encode(data[first : first + WRITE_FRAMES], encoding))
         if encoding == "FLOAT":
             header.clear_timestamp(temporary)
-        if len(data) and soundfile.info(_name(temporary)).frames != len(data):
+        if len(data) and soundfile.info(file_name(temporary)).frames != len(data):
             raise OSError("the disk is full")
-
-
-def _encoding(kind: str, subtype: str) -> str:
-    if kind not in ("wav", "flac", "ogg") or subtype not in _SUBTYPES:
-        raise ValueError(f"cannot write {kind or 'no container'} with subtype {subtype}")
-    if kind == "ogg":
-        return "VORBIS"
-    if kind == "flac" and subtype == "float":
-        return "PCM_24"
-    return _SUBTYPES[subtype]
-
-
-def _encode(data: np.ndarray, encoding: str) -> np.ndarray:
-    # libsndfile writes floats times 2^15 - 1 but reads them over 2^15: integers of our own
-    # make what is read equal what was written.
-    bits = _BITS.get(encoding)
-    if bits is None:
-        return data.astype(np.float32)
-    full = 1 << (bits - 1)
-    steps = np.clip(np.rint(data.astype(np.float64) * full), -full, full - 1)
-    return steps.astype(np.int16) if bits == 16 else steps.astype(np.int32) << 8
-
-
-def _name(path: Path) -> Any:
-    # Bytes carry names that are no valid UTF-8; Windows needs text.
-    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 @contextmanager
@@ -167,7 +125,7 @@ def _open(path: Path) -> Iterator[Any]:
             truncated = header.is_truncated(raw)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    with _decoding(path), _Reader(_name(path)) as file:
+    with _decoding(path), _Reader(file_name(path)) as file:
         _reject_truncated(truncated, path)
         yield file
 

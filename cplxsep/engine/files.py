@@ -12,6 +12,13 @@ import soundfile
 
 from cplxsep.audio import header, io
 from cplxsep.audio.atomic import replacing
+from cplxsep.audio.encoding import (
+    WRITE_FRAMES,
+    encode,
+    file_name,
+    libsndfile_format,
+    libsndfile_subtype,
+)
 from cplxsep.audio.level import common_gain
 from cplxsep.errors import InputError
 
@@ -23,7 +30,12 @@ class SourceWriter:
         self._paths = paths
         self._files = [
             soundfile.SoundFile(
-                io._name(path), "w", sample_rate, 1, "FLOAT", format=_form("wav", frames)
+                file_name(path),
+                "w",
+                sample_rate,
+                1,
+                "FLOAT",
+                format=libsndfile_format("wav", frames),
             )
             for path in paths
         ]
@@ -78,7 +90,7 @@ def writing(
     Raises:
         InputError: a folder or file cannot be written, or the disk is full.
     """
-    encoding = io._encoding(kind, subtype)
+    encoding = libsndfile_subtype(kind, subtype)
     for path in paths:
         make_folder(path.parent)
     with ExitStack() as stack:
@@ -103,19 +115,14 @@ def writing(
 
 def _convert(draft: Path, final: Path, kind: str, encoding: str, gain: float) -> None:
     info, frames = io.probe(draft), 0
-    form = _form(kind, info.frames)
+    form = libsndfile_format(kind, info.frames)
     with soundfile.SoundFile(
-        io._name(final), "w", info.sample_rate, 1, encoding, format=form
+        file_name(final), "w", info.sample_rate, 1, encoding, format=form
     ) as file:
-        for block in io.blocks(draft, io._WRITE_FRAMES):
-            _put(file, io._encode(block[0] * gain, encoding))
+        for block in io.blocks(draft, WRITE_FRAMES):
+            _put(file, encode(block[0] * gain, encoding))
             frames += block.shape[1]
     _verify(final, frames)
-
-
-def _form(kind: str, frames: int) -> str:
-    # Sizes in a WAV file are 32-bit numbers.
-    return "RF64" if kind == "wav" and 4 * frames > io._LARGEST_WAV else kind.upper()
 
 
 def _put(file: Any, samples: np.ndarray) -> None:
@@ -126,7 +133,7 @@ def _put(file: Any, samples: np.ndarray) -> None:
 
 
 def _verify(path: Path, frames: int) -> None:
-    if soundfile.info(io._name(path)).frames != frames:
+    if soundfile.info(file_name(path)).frames != frames:
         raise OSError("the disk is full")
 
 

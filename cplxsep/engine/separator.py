@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
-from cplxsep.engine.runtime import Runner, pick_device, pick_precision
+from cplxsep.engine.runtime import Runner
 from cplxsep.engine.seams import Seam, TalkerOrder
 from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
 from cplxsep.errors import InputError, UsageError
 from cplxsep.networks import registry
+from cplxsep.nn.device import pick_device, pick_precision
 
 Blocks = Iterable[np.ndarray]
 GPU_BATCH = 8  # chunks at once; the CPU is busy with one
@@ -51,7 +52,7 @@ class Separator:
         self.sources: int = description.sources
         self.plan = ChunkPlan.of(chunk, overlap, self.sample_rate)
         where = pick_device(device)
-        dtype = pick_precision(precision, where)
+        dtype = pick_precision(precision, where, auto_on_cpu=False)
         self._runner = Runner(model, where, dtype, _batch_size(batch, where))
 
     @classmethod

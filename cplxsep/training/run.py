@@ -12,11 +12,11 @@ from rich.console import Console
 from cplxsep.config import Config
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.manifest import load_speech
-from cplxsep.engine.runtime import pick_device
-from cplxsep.errors import DeviceError, UsageError
+from cplxsep.errors import UsageError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.registry import build
 from cplxsep.nn import passes
+from cplxsep.nn.device import pick_device, pick_precision
 from cplxsep.training import checkpoint, publish
 from cplxsep.training.log import Log
 from cplxsep.training.loop import Progress, Trainer
@@ -52,7 +52,7 @@ def train(config: Config, options: Options, console: Console, say: Callable[[str
         DeviceError: the device is.
     """
     device = pick_device(options.device)
-    autocast = _autocast(config.train.precision, device)
+    autocast = pick_precision(config.train.precision, device, auto_on_cpu=True)
     if config.train.compile and (why := passes.enable_fast(device.type)):
         say(f"no compiled kernels, training is slower: {why}")
     train_set = _mixtures(config, options, config.data.train_split, config.train.seed + 2, say)
@@ -83,19 +83,6 @@ def train(config: Config, options: Options, console: Console, say: Callable[[str
         seconds = None if options.max_minutes is None else options.max_minutes * 60
         trainer.run(until_step=until, seconds=seconds)
     return target
-
-
-def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
-    """Autocast type: bfloat16 where the machine computes it faster than float32."""
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported()
-    else:
-        able = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if precision == "fp32" or (precision == "auto" and not able):
-        return None
-    if not able:
-        raise DeviceError(f"{device} has no fast bfloat16: use train.precision=fp32")
-    return torch.bfloat16
 
 
 def _mixtures(

@@ -1,4 +1,3 @@
-import io as streams
 import os
 import struct
 import subprocess
@@ -144,23 +143,6 @@ def test_blocks_join_to_the_whole(speech, noise, size):
     parts = list(io.blocks(speech, size))
     assert all(part.shape[1] == size for part in parts[:-1])
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), noise)
-
-
-def test_stream(speech, noise):
-    audio, rate = io.read_stream(streams.BytesIO(speech.read_bytes()))
-    np.testing.assert_array_equal(audio, noise)
-    assert rate == 16000
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [(b"", "empty"), (b"no audio at all, just text", "not readable audio"), (None, "truncated")],
-)
-def test_bad_stream(speech, data, says):
-    data = speech.read_bytes()[:-1000] if data is None else data
-    with pytest.raises(InputError, match=says) as error:
-        io.read_stream(streams.BytesIO(data))
-    assert "standard input" in one_line(error)
 
 
 def bad_file(folder, kind):

@@ -3,8 +3,8 @@ import pytest
 import torch
 from standins import Stand, copies
 
-from cplxsep.engine.runtime import Runner, pick_device, pick_precision
-from cplxsep.errors import DeviceError, InputError, UsageError
+from cplxsep.engine.runtime import Runner
+from cplxsep.errors import DeviceError, InputError
 
 CPU = torch.device("cpu")
 
@@ -59,9 +59,7 @@ def test_overflow_in_low_precision_is_computed_again_in_fp32():
         runner(lambda x: copies(x) * torch.inf)(chunks, 2)
 
 
-def test_bf16_is_used_only_when_asked_for_on_the_cpu():
-    assert pick_precision("auto", CPU) is None
-    assert pick_precision("bf16", CPU) is torch.bfloat16
+def test_autocast_reaches_the_network():
     weight = torch.ones(10, 10)
     seen = []
 
@@ -75,19 +73,9 @@ def test_bf16_is_used_only_when_asked_for_on_the_cpu():
     assert seen == [torch.bfloat16]
 
 
-def test_devices():
-    assert pick_device("cpu") == CPU
-    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(DeviceError, match="cuda:99"):
-        pick_device("cuda:99")
-    for name in ("gpu", "cpu:1", "cuda:", "cuda:x", ""):
-        with pytest.raises(UsageError):
-            pick_device(name)
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu():
     chunks = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
-    found = Runner(Stand(copies), pick_device("cuda"), torch.bfloat16, 2)(chunks, 2)
+    found = Runner(Stand(copies), torch.device("cuda"), torch.bfloat16, 2)(chunks, 2)
     assert np.array_equal(found, runner(copies)(chunks, 2))

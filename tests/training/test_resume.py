@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from tiny_run import CONFIG
 
 from cplxsep.config import read_config
 from cplxsep.errors import UsageError
@@ -38,12 +39,10 @@ def finish(config, folder, *more):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, speech):
-    from tests.training.conftest import CONFIG
-
+def uninterrupted(tmp_path_factory, tiny_speech):
     folder = tmp_path_factory.mktemp("whole")
     config = folder / "tiny.toml"
-    config.write_text(CONFIG.format(speech=speech))
+    config.write_text(CONFIG.format(speech=tiny_speech))
     finish(config, folder / "run")
     return checkpoint.load(folder / "run" / checkpoint.NAME)
 
@@ -56,12 +55,12 @@ def assert_same(a, b):
     assert a["progress"]["history"] == b["progress"]["history"]
 
 
-def test_sigkill_at_any_moment(uninterrupted, config_file, tmp_path):
+def test_sigkill_at_any_moment(uninterrupted, tiny_config, tmp_path):
     """Killed three times at moments that depend on the machine, then finished."""
     folder = tmp_path / "run"
     kills = 0
     for extra in (0.0, 0.05, 0.3):
-        args = [str(item) for item in command(config_file, folder)]
+        args = [str(item) for item in command(tiny_config, folder)]
         process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = newest(folder)
         deadline = time.monotonic() + 120
@@ -74,7 +73,7 @@ def test_sigkill_at_any_moment(uninterrupted, config_file, tmp_path):
             kills += 1
         process.wait()
     assert kills
-    finish(config_file, folder)
+    finish(tiny_config, folder)
     assert_same(checkpoint.load(folder / checkpoint.NAME), uninterrupted)
 
 
@@ -85,12 +84,12 @@ def newest(folder):
         return None
 
 
-def test_a_corrupt_checkpoint_falls_back_to_the_previous(uninterrupted, config_file, tmp_path):
+def test_a_corrupt_checkpoint_falls_back_to_the_previous(uninterrupted, tiny_config, tmp_path):
     folder = tmp_path / "run"
-    finish(config_file, folder, "--max-steps", "6")
+    finish(tiny_config, folder, "--max-steps", "6")
     path = folder / checkpoint.NAME
     path.write_bytes(path.read_bytes()[:1000])
-    done = finish(config_file, folder)
+    done = finish(tiny_config, folder)
     assert "corrupt" in done.stderr
     assert "previous checkpoint" in done.stderr
     # One validation more than the uninterrupted run: at the early end. Weights are the same.
@@ -99,12 +98,12 @@ def test_a_corrupt_checkpoint_falls_back_to_the_previous(uninterrupted, config_f
         assert torch.equal(value, state["model"][name])
 
 
-def test_both_checkpoints_corrupt_is_one_line_and_exit_2(config_file, tmp_path):
+def test_both_checkpoints_corrupt_is_one_line_and_exit_2(tiny_config, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for name in (checkpoint.NAME, checkpoint.PREVIOUS):
         (folder / name).write_bytes(b"not a checkpoint")
-    args = [str(item) for item in command(config_file, folder)]
+    args = [str(item) for item in command(tiny_config, folder)]
     done = subprocess.run(args, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert done.stderr.startswith("error: checkpoint ")
@@ -119,10 +118,10 @@ def test_saving_keeps_the_last_sound_checkpoint(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [checkpoint.NAME, checkpoint.PREVIOUS]
 
 
-def test_a_checkpoint_of_another_model_is_refused(config_file, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused(tiny_config, tmp_path):
     from cplxsep.training.run import Options, _state
 
-    config = read_config(config_file)
+    config = read_config(tiny_config)
     other = config.model.model_copy(update={"start_maps": 8})
     state = {"step": 1, "config": {"model": other.model_dump()}}
     checkpoint.save(tmp_path, state)

@@ -1,7 +1,8 @@
-"""A tiny training problem that runs anywhere: synthetic talkers from folders of noise bursts."""
+"""A tiny training problem that runs anywhere: made-up talkers and a network of a few maps."""
+
+from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
 CONFIG = """
@@ -29,10 +30,8 @@ save_every = 1
 """
 
 
-@pytest.fixture(scope="session")
-def speech(tmp_path_factory):
-    """Manifest of 6 made-up talkers, 4 of them for training, each a tone in noise bursts."""
-    folder = tmp_path_factory.mktemp("speech")
+def write_speech(folder: Path) -> Path:
+    """Manifest of 6 made-up talkers, 4 of them for training: modulated tones in noise."""
     rng = np.random.default_rng(0)
     rows = ["path,corpus,speaker,split,sample_rate,seconds"]
     for talker in range(6):
@@ -43,12 +42,6 @@ def speech(tmp_path_factory):
         soundfile.write(folder / f"t{talker}.wav", audio, 8000)
         split = "tr" if talker < 4 else "cv"
         rows.append(f"t{talker}.wav,made,t{talker},{split},8000,2.0")
-    (folder / "speech.csv").write_text("\n".join(rows) + "\n")
-    return folder / "speech.csv"
-
-
-@pytest.fixture
-def config_file(tmp_path, speech):
-    path = tmp_path / "tiny.toml"
-    path.write_text(CONFIG.format(speech=speech))
-    return path
+    manifest = folder / "speech.csv"
+    manifest.write_text("\n".join(rows) + "\n")
+    return manifest

@@ -1,0 +1,50 @@
+"""Containers and sample types, as libsndfile wants them."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_SUBTYPES = {"float": "FLOAT", "pcm16": "PCM_16", "pcm24": "PCM_24"}
+_BITS = {"PCM_16": 16, "PCM_24": 24}
+_LARGEST_WAV = 0xFFFF0000  # bytes
+# libsndfile's Vorbis encoder keeps each write on its stack: long ones crash it.
+WRITE_FRAMES = 1 << 16
+
+
+def libsndfile_format(kind: str, samples: int) -> str:
+    """libsndfile's name of a container; sizes in a WAV file are 32-bit numbers."""
+    return "RF64" if kind == "wav" and 4 * samples > _LARGEST_WAV else kind.upper()
+
+
+def libsndfile_subtype(kind: str, subtype: str) -> str:
+    """libsndfile's name of a sample type in a container wav, flac or ogg.
+
+    FLAC holds no float and gets 24 bits; Ogg is always Vorbis. ValueError: no such combination.
+    """
+    if kind not in ("wav", "flac", "ogg") or subtype not in _SUBTYPES:
+        raise ValueError(f"cannot write {kind or 'no container'} with subtype {subtype}")
+    if kind == "ogg":
+        return "VORBIS"
+    if kind == "flac" and subtype == "float":
+        return "PCM_24"
+    return _SUBTYPES[subtype]
+
+
+def encode(data: np.ndarray, subtype: str) -> np.ndarray:
+    """Samples as `soundfile` must get them so that what is read equals what was written."""
+    # libsndfile writes floats times 2^15 - 1 but reads them over 2^15.
+    bits = _BITS.get(subtype)
+    if bits is None:
+        return data.astype(np.float32)
+    full = 1 << (bits - 1)
+    steps = np.clip(np.rint(data.astype(np.float64) * full), -full, full - 1)
+    return steps.astype(np.int16) if bits == 16 else steps.astype(np.int32) << 8
+
+
+def file_name(path: Path) -> Any:
+    """A path as `soundfile` opens it."""
+    # Bytes carry names that are no valid UTF-8; Windows needs text.
+    return str(path) if sys.platform == "win32" else os.fsencode(path)

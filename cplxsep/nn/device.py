@@ -1,0 +1,57 @@
+"""Devices and number formats by the names that commands use."""
+
+import torch
+
+from cplxsep.errors import DeviceError, UsageError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def pick_device(name: str) -> torch.device:
+    """Device for auto, cpu, cuda or cuda:N.
+
+    Raises:
+        UsageError: the name is none of these.
+        DeviceError: the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if not (name == "cpu" or (kind == "cuda" and (name == "cuda" or index.isdecimal()))):
+        raise UsageError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(index or 0) >= count:
+            raise DeviceError(f"device {name} is not usable: {count} CUDA devices found")
+    return torch.device(name)
+
+
+def pick_precision(name: str, device: torch.device, *, auto_on_cpu: bool) -> torch.dtype | None:
+    """Autocast type for a precision; None computes in float32 throughout.
+
+    "auto" is bfloat16 on CUDA, and with `auto_on_cpu` also on CPUs that are faster with it.
+
+    Raises:
+        UsageError: the name is unknown, or fp16 is asked for on the CPU.
+        DeviceError: the device has no bfloat16.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"unknown precision '{name}': use {', '.join(PRECISIONS)}")
+    on_gpu = device.type == "cuda"
+    if name == "fp32":
+        return None
+    if name == "auto":
+        wanted = torch.cuda.is_bf16_supported() if on_gpu else auto_on_cpu and fast_bf16_cpu()
+        return torch.bfloat16 if wanted else None
+    if name == "fp16":
+        if not on_gpu:
+            raise UsageError("precision fp16 needs a CUDA device: use bf16 or fp32 on the CPU")
+        return torch.float16
+    if on_gpu and not torch.cuda.is_bf16_supported():
+        raise DeviceError(f"device {device} has no bf16: use fp16 or fp32")
+    return torch.bfloat16
+
+
+def fast_bf16_cpu() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; others emulate it slowly."""
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

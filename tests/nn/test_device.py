@@ -1,0 +1,30 @@
+"""Devices and precisions by name."""
+
+import pytest
+import torch
+
+from cplxsep.errors import DeviceError, UsageError
+from cplxsep.nn.device import fast_bf16_cpu, pick_device, pick_precision
+
+CPU = torch.device("cpu")
+
+
+def test_precision_on_the_cpu():
+    assert pick_precision("auto", CPU, auto_on_cpu=False) is None
+    expected = torch.bfloat16 if fast_bf16_cpu() else None
+    assert pick_precision("auto", CPU, auto_on_cpu=True) is expected
+    assert pick_precision("bf16", CPU, auto_on_cpu=False) is torch.bfloat16
+    assert pick_precision("fp32", CPU, auto_on_cpu=True) is None
+    for name in ("fp16", "int8"):
+        with pytest.raises(UsageError, match=name):
+            pick_precision(name, CPU, auto_on_cpu=True)
+
+
+def test_devices():
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(DeviceError, match="cuda:99"):
+        pick_device("cuda:99")
+    for name in ("gpu", "cpu:1", "cuda:", "cuda:x", ""):
+        with pytest.raises(UsageError):
+            pick_device(name)
