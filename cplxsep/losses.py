@@ -88,5 +88,13 @@ def csim_code_pairs(
     return estimates.shape[0] * (-real_weight * real + imag_weight * imag)
 
 
-SPECTRAL = {"l2-freq": l2_pairs, "csim": csim_pairs, "csim-code": csim_code_pairs}
-WAVEFORM = {"si-sdr": si_sdr_pairs, "l2-time": l2_pairs, "cos-time": cosine_pairs}
+SPECTRAL: dict[str, Callable[..., Tensor]] = {
+    "l2-freq": l2_pairs,
+    "csim": csim_pairs,
+    "csim-code": csim_code_pairs,
+}
+WAVEFORM: dict[str, Callable[..., Tensor]] = {
+    "si-sdr": si_sdr_pairs,
+    "l2-time": l2_pairs,
+    "cos-time": cosine_pairs,
+}

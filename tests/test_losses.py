@@ -95,7 +95,8 @@ def test_spectral_losses_are_lowest_at_the_reference(name):
 def test_scale_invariant_losses(name):
     estimates, references = random_audio()
     pairs = losses.WAVEFORM[name]
-    torch.testing.assert_close(pairs(7 * estimates, references), pairs(estimates, references))
+    scaled = pairs(7 * estimates, references)
+    torch.testing.assert_close(scaled, pairs(estimates, references), atol=1e-4, rtol=0)
 
 
 def test_csim_does_not_change_with_scale():

@@ -4,7 +4,6 @@ An algebra says what a map, a convolution and a normalisation are; the network's
 (`cplxsep.networks.unet`) is written once for both.
 """
 
-import math
 from typing import Protocol
 
 import torch
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.nn import pairs
-from cplxsep.nn.conv import ComplexConv2d
+from cplxsep.nn.conv import ComplexConv2d, RealConv2d
 from cplxsep.nn.init import Init
 from cplxsep.nn.norm import ComplexNorm, Scope
 
@@ -51,9 +50,7 @@ class RealAlgebra:
     """The real twin: maps (B, C, F, T), batch norm and ReLU (SPEC section 3)."""
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
-        conv = nn.Conv2d(in_maps, out_maps, kernel, stride=stride, padding=kernel // 2, bias=False)
-        nn.init.normal_(conv.weight, std=math.sqrt(2 / (in_maps * kernel * kernel)))
-        return conv
+        return RealConv2d(in_maps, out_maps, kernel, stride=stride)
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:
         return nn.Sequential(nn.BatchNorm2d(maps, eps=1e-5 if residual else 1e-4), nn.ReLU())

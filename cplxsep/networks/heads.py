@@ -74,8 +74,8 @@ class Extractor(nn.Module):
         with torch.no_grad():
             for conv in self.modules():
                 if isinstance(conv, ComplexConv2d):
-                    conv.weight_real *= gain
-                    conv.weight_imag *= gain
+                    conv.weight_real.mul_(gain)
+                    conv.weight_imag.mul_(gain)
 
     def forward(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Sources (B, 2N, F, T) from features and the mixture's spectrogram (B, 2, F, T)."""

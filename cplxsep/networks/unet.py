@@ -1,5 +1,7 @@
 """The residual U-Net of the paper (section 5, figure 1; topology as in SPEC section 3)."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from cplxsep.networks.blocks import Algebra, stage, upsample
@@ -33,7 +35,7 @@ class UNet(nn.Module):
         self.stem = stage(algebra, in_maps, widths[0], residual_blocks)
         self.encoder = nn.ModuleList(
             stage(algebra, narrow, wide, residual_blocks, down=True)
-            for narrow, wide in zip(widths, widths[1:], strict=False)
+            for narrow, wide in pairwise(widths)
         )
         self.decoder = nn.ModuleList()
         below = widths[-1]

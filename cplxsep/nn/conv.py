@@ -1,10 +1,26 @@
-"""Complex convolution as one real convolution with a stacked kernel."""
+"""Complex convolution as one real convolution with a stacked kernel, and the real twin's."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.nn.init import INITS, Criterion, Init
+
+
+def convolve(maps: Tensor, kernel: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """Real 2-D convolution with zero padding that keeps F and T at stride 1.
+
+    A 1x1 kernel with a stride sees only every stride-th position, so those are picked first: less
+    work, and PyTorch's own form writes outside its memory on some CPUs (torch 2.14, float32,
+    channels-last, 8 channels).
+    """
+    size = kernel.shape[-1]
+    if size == 1 and stride > 1:
+        maps, stride = maps[:, :, ::stride, ::stride], 1
+        maps = maps.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(maps, kernel, bias, stride=stride, padding=size // 2)
 
 
 def stacked_kernel(real: Tensor, imag: Tensor) -> Tensor:
@@ -40,7 +56,6 @@ class ComplexConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.padding = kernel // 2
         real, imag = INITS[init]((out_maps, in_maps, kernel, kernel), criterion)
         self.weight_real = nn.Parameter(real)
         self.weight_imag = nn.Parameter(imag)
@@ -48,4 +63,17 @@ class ComplexConv2d(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         kernel = stacked_kernel(self.weight_real, self.weight_imag)
-        return F.conv2d(maps, kernel, self.bias, stride=self.stride, padding=self.padding)
+        return convolve(maps, kernel, self.bias, self.stride)
+
+
+class RealConv2d(nn.Module):
+    """Bias-free real convolution on maps (B, in, F, T), kernels from N(0, 2/fan_in)."""
+
+    def __init__(self, in_maps: int, out_maps: int, kernel: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.empty(out_maps, in_maps, kernel, kernel))
+        nn.init.normal_(self.weight, std=math.sqrt(2 / (in_maps * kernel * kernel)))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return convolve(maps, self.weight, None, self.stride)

@@ -103,7 +103,7 @@ class _Normalise(torch.autograd.Function):
         return passes.transform(rows, matrix, offset, relu)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, shift, moments, gain, matrix, offset = ctx.saved_tensors
         scope, relu = ctx.options
         grad = grad.to(rows.dtype).contiguous()

@@ -1,6 +1,6 @@
 """Batches of mixtures, made ahead of the training step in a thread."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -18,7 +18,9 @@ class Examples(Protocol):
         """Mixture (S,) and sources (N, S), float32."""
 
 
-def batches(examples: Examples, first_step: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    examples: Examples, first_step: int, batch: int
+) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Mixtures (B, S) and sources (B, N, S) for `first_step` and the steps after it.
 
     A step's batch depends on its number alone: a resumed run sees what the first would have.

@@ -55,7 +55,7 @@ def find(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     Raises:
         UsageError: there are checkpoints, but every one of them is corrupt.
     """
-    problems = []
+    problems: list[str] = []
     for path in (folder / NAME, folder / PREVIOUS):
         if not path.exists():
             continue

@@ -21,9 +21,8 @@ class Objective:
         self.spectral = config.loss in SPECTRAL
         self.pairs: PairLoss = (SPECTRAL if self.spectral else WAVEFORM)[config.loss]
         if config.loss.startswith("csim"):
-            self.pairs = partial(
-                self.pairs, real_weight=config.csim_real, imag_weight=config.csim_imag
-            )
+            weights = {"real_weight": config.csim_real, "imag_weight": config.csim_imag}
+            self.pairs = partial(self.pairs, **weights)
 
     def __call__(
         self,

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from cplxsep.config import OptimConfig
@@ -19,7 +19,9 @@ class Muon:
     complex kernel (out, in, k, k) is one matrix (out, in*k*k).
     """
 
-    def __init__(self, kernels: list[Tensor], others: list[Tensor], config: OptimConfig) -> None:
+    def __init__(
+        self, kernels: list[nn.Parameter], others: list[nn.Parameter], config: OptimConfig
+    ) -> None:
         self._kernels = kernels
         self._matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels]
         self._muon = torch.optim.Muon(
@@ -69,7 +71,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
     if config.optimizer == "sgd":
         # The paper decays everything alike (SPEC section 6).
         return torch.optim.SGD(
-            [*kernels, *others],
+            kernels + others,
             lr=config.lr,
             momentum=config.momentum,
             nesterov=config.momentum > 0,
@@ -77,7 +79,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
         )
     if config.optimizer == "muon":
         return Muon(kernels, others, config)
-    groups = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )

@@ -19,6 +19,9 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
     Raises:
         InputError: the folder cannot be written.
     """
+    # Where data lay on the training machine means nothing elsewhere.
+    data = {"speech": Path(config.data.speech).name, "cache": ""}
+    config = config.model_copy(update={"data": config.data.model_copy(update=data)})
     weights = weights_bytes(model)
     metrics = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -52,6 +55,6 @@ def _card(folder: Path, config: Config, metrics: dict) -> str:
         f"Separates {model.sources} sources at {model.sample_rate} Hz; "
         f"{metrics['parameters']:,} parameters.\n\n"
         f"Trained for {metrics['training']['audio_hours']} h of mixtures "
-        f"({metrics['training']['step']} steps) on `{Path(config.data.speech).name}`. "
+        f"({metrics['training']['step']} steps) on `{config.data.speech}`. "
         f"Validation SI-SDR improvement {metrics['valid']['si_sdr_i']} dB.\n"
     )

@@ -51,10 +51,10 @@ def test_silence_gives_silence(variant):
 
 
 def test_examples_of_a_batch_do_not_mix():
-    separate = model(transformations=2)
-    a, b = torch.randn(2, 2000)
+    separate = model(transformations=2).double()
+    a, b = torch.randn(2, 2000).double()
     together = separate(torch.stack([a, b]))
-    torch.testing.assert_close(together[0], separate(a[None])[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(together[0], separate(a[None])[0])
 
 
 def test_every_parameter_of_the_extractor_network_gets_a_gradient():
@@ -116,13 +116,3 @@ def test_dropout_removes_the_mixture_term_only_and_scales_it_at_evaluation():
     # The plain mixture is never dropped.
     torch.testing.assert_close(dropped[:, 0], full[:, 0])
     torch.testing.assert_close(dropped[:, 4], full[:, 4])
-
-
-def test_bfloat16_output_is_close_to_float32():
-    separate = model(transformations=2)
-    mixture = torch.randn(1, 4000)
-    exact = separate(mixture)
-    with torch.autocast("cpu", torch.bfloat16):
-        rough = separate(mixture)
-    noise = (rough - exact).square().sum()
-    assert 10 * torch.log10(exact.square().sum() / noise) > 20

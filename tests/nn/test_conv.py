@@ -13,7 +13,9 @@ def native(conv: ComplexConv2d, maps: torch.Tensor) -> torch.Tensor:
     bias = None
     if conv.bias is not None:
         bias = torch.complex(*conv.bias.chunk(2))
-    out = F.conv2d(to_complex(maps), weight, bias, stride=conv.stride, padding=conv.padding)
+    out = F.conv2d(
+        to_complex(maps), weight, bias, stride=conv.stride, padding=weight.shape[-1] // 2
+    )
     return from_complex(out)
 
 

@@ -106,7 +106,7 @@ def test_a_bad_step_leaves_the_weights(two_mixtures, tmp_path):
         assert torch.equal(value, before[name])
 
 
-def test_average_follows_slowly_and_exactly(two_mixtures, tmp_path):
+def test_average_follows_slowly_and_exactly():
     from cplxsep.training.ema import Average
 
     model = torch.nn.Linear(2, 1)
