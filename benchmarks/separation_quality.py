@@ -21,6 +21,8 @@ from pathlib import Path
 import torch
 
 METRICS = "sdr,sir,sar,si-sdr"
+COLUMNS = {"si_sdr_i": "SI-SDRi dB", "si_sdr": "SI-SDR dB", "sdr": "SDR dB", "sdr_i": "SDRi dB"}
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def cplxsep(*args: object) -> str:
@@ -40,6 +42,22 @@ def score(speech: Path, model: Path, count: int, seed: int) -> dict:
         return json.loads(
             cplxsep("eval", "--model", model, "--data", data, "--metrics", METRICS, "--json")
         )
+
+
+def write_card(path: Path, summary: dict) -> None:
+    """Replace the table between the card's two markers."""
+    rows = ["| mixtures | n | " + " | ".join(COLUMNS.values()) + " |"]
+    rows.append("|---|---|" + "---|" * len(COLUMNS))
+    for group, scores in summary.items():
+        cells = []
+        for key in COLUMNS:
+            low, high = scores[key]["ci"]
+            cells.append(f"{scores[key]['mean']:.2f} ({low:.2f} to {high:.2f})")
+        rows.append(f"| {group} | {scores['si_sdr_i']['n']} | " + " | ".join(cells) + " |")
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = "\n".join(rows)
+    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -73,6 +91,7 @@ def main() -> None:
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         }
         path.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        write_card(options.model / "README.md", result["summary"])
 
 
 if __name__ == "__main__":

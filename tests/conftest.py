@@ -30,7 +30,7 @@ def run_cli():
     """Run `cplxsep ARGS...` in a subprocess, as a user does."""
 
     def run(*args: object, cwd: Path | None = None, timeout: float = 300, **kwargs):
-        command = [sys.executable, "-m", "cplxsep", *map(str, args)]
+        command = [sys.executable, "-P", "-m", "cplxsep", *map(str, args)]
         return subprocess.run(
             command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False, **kwargs
         )

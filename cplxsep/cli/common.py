@@ -1,5 +1,6 @@
 """What all commands share: where text goes, and how errors become one line."""
 
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -51,6 +52,9 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     )
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM. Not KeyboardInterrupt: Typer would turn that into exit code 1."""
 
@@ -61,8 +65,10 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 def run(command: Callable[[], object]) -> int:
     """Run the application; errors meant for people become one line and their exit code."""
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Paths need not be valid text; what goes out must be the very bytes that came in.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         command()
     except CplxsepError as error:
@@ -73,4 +79,7 @@ def run(command: Callable[[], object]) -> int:
     except Interrupted:
         stderr.print("interrupted", markup=False)
         return 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0

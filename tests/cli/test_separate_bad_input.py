@@ -169,7 +169,7 @@ def test_full_disk(model, tmp_path, run_cli):
 def test_interrupt_leaves_nothing(model, tmp_path):
     audio = 0.1 * np.random.default_rng(0).standard_normal(8000 * 600)
     soundfile.write(tmp_path / "a.wav", audio, 8000, subtype="PCM_16")
-    command = [sys.executable, "-m", "cplxsep", "separate", "a.wav", "-m", str(model)]
+    command = [sys.executable, "-P", "-m", "cplxsep", "separate", "a.wav", "-m", str(model)]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
         while process.poll() is None and not list(tmp_path.glob("separated/.*")):

@@ -1,6 +1,7 @@
 """`cplxsep train` as a user runs it: a whole small run, a check, and every mistake in one line."""
 
 import json
+import os
 
 import pytest
 
@@ -76,3 +77,13 @@ def test_one_speaker_cannot_be_mixed(run_cli, tiny_config, tmp_path, tiny_speech
     assert done.returncode == 1
     assert "only 1" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_without_a_compiler_it_says_so_once_and_trains(run_cli, tiny_config, tmp_path):
+    environment = {**os.environ, "CXX": "no-such-compiler", "XDG_CACHE_HOME": str(tmp_path)}
+    done = run_cli(
+        "train", "--config", tiny_config, "--run-dir", tmp_path / "run", "--max-steps", "2",
+        env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("no compiled kernels, training is slower: no C++ compiler") == 1

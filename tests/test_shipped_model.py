@@ -1,0 +1,88 @@
+"""The checkpoint that everybody gets: there, intact, and as good as its card says."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from cplxsep.engine import shelf
+from cplxsep.metrics.sisdr import si_sdr_matrix
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def separator():
+    from cplxsep import Separator
+
+    return Separator.load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def example(examples):
+    """Mixture (S,), references (N, S) and rate of the shipped recording."""
+    parts = [soundfile.read(examples / f"two_talkers{end}.wav") for end in ("", "_s1", "_s2")]
+    mixture, *references = (audio.astype(np.float32) for audio, _ in parts)
+    return mixture, np.stack(references), parts[0][1]
+
+
+def best_si_sdr(references, estimates):
+    scores = si_sdr_matrix(references, estimates)
+    return max(np.trace(scores), np.trace(scores[:, ::-1])) / 2
+
+
+def test_it_is_shipped_and_intact():
+    assert shelf.DEFAULT_MODEL in shelf.names()
+    assert shelf.verify(shelf.resolve(shelf.DEFAULT_MODEL)) is None
+
+
+def test_the_example_is_the_sum_of_its_references(example):
+    mixture, references, _ = example
+    assert np.array_equal(mixture, references.sum(axis=0))
+
+
+def test_it_separates_the_example(separator, example):
+    mixture, references, rate = example
+    before = best_si_sdr(references, np.stack([mixture, mixture]))
+    after = best_si_sdr(references, separator(mixture, rate))
+    assert after - before > 4.0
+
+
+@pytest.mark.parametrize("gain", [0.001, 0.1, 10.0, 100.0])
+def test_gain_passes_through(separator, example, gain):
+    mixture, _, rate = example
+    expected = gain * separator(mixture, rate)
+    found = separator(np.float32(gain) * mixture, rate)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_bfloat16_is_close_to_float32(separator, example):
+    from cplxsep import Separator
+
+    mixture, _, rate = example
+    exact = separator(mixture, rate)
+    rough = Separator.load(device="cpu", precision="bf16")(mixture, rate)
+    assert 10 * np.log10(np.sum(exact**2) / np.sum((rough - exact) ** 2)) > 20
+
+
+def test_the_command_of_the_readme(run_cli, examples, tmp_path):
+    done = run_cli("separate", examples / "two_talkers.wav", "--sum-to-mix", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    paths = [tmp_path / line for line in done.stdout.splitlines()]
+    assert [path.name for path in paths] == ["two_talkers_s1.wav", "two_talkers_s2.wav"]
+    total = sum(soundfile.read(path)[0] for path in paths)
+    mixture, _ = soundfile.read(examples / "two_talkers.wav")
+    np.testing.assert_allclose(total, mixture, atol=1e-4)
+
+
+def test_figures_in_the_readme_are_those_of_the_metrics():
+    for folder in (ROOT / "models").iterdir():
+        metrics = json.loads((folder / "metrics.json").read_text())
+        row = re.search(
+            rf"\| `{folder.name}` \|.*\| ([\d.]+) dB \|", (ROOT / "README.md").read_text()
+        )
+        assert row, f"README has no row for {folder.name}"
+        assert float(row[1]) == pytest.approx(metrics["test"]["si_sdr_i"]["mean"], abs=0.05)
