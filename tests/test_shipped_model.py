@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from cplxsep.engine import shelf
+from cplxsep.engine.verify import verify
 from cplxsep.metrics.sisdr import si_sdr_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,7 @@ def best_si_sdr(references, estimates):
 
 def test_it_is_shipped_and_intact():
     assert shelf.DEFAULT_MODEL in shelf.names()
-    assert shelf.verify(shelf.resolve(shelf.DEFAULT_MODEL)) is None
+    assert verify(shelf.resolve(shelf.DEFAULT_MODEL)) is None
 
 
 def test_the_example_is_the_sum_of_its_references(example):

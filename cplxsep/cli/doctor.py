@@ -1,9 +1,6 @@
 """`cplxsep doctor`: what is installed here, and whether separation works."""
 
-import os
 import platform
-import shutil
-import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -70,9 +67,11 @@ def _soxr() -> str:
 def _cpu() -> dict[str, Any]:
     import torch
 
+    from cplxsep.nn.device import fast_bf16_cpu
+
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        "bf16": fast_bf16_cpu(),
         "threads": torch.get_num_threads(),
     }
 
@@ -94,12 +93,10 @@ def _gpus() -> list[dict[str, Any]]:
 
 
 def _compiler() -> str:
-    """The C++ compiler that torch.compile would take; training needs it to be fast."""
-    names = [os.environ.get("CXX"), *(["cl"] if sys.platform == "win32" else ["g++", "clang++"])]
-    for name in names:
-        if name and (found := shutil.which(name)):
-            return found
-    raise FileNotFoundError("none found: training will be slower")
+    """The C++ compiler for the passes that make training fast."""
+    from cplxsep.nn.native.build import find_compiler
+
+    return find_compiler()
 
 
 _CHECKS: dict[str, Callable[[], Any]] = {
@@ -144,8 +141,9 @@ def _models() -> list[dict[str, Any]]:
 
 def _verify(name: str) -> str | None:
     from cplxsep.engine import shelf
+    from cplxsep.engine.verify import verify
 
-    return shelf.verify(shelf.resolve(name))
+    return verify(shelf.resolve(name))
 
 
 def _text(value: Any) -> str:

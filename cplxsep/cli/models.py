@@ -40,20 +40,21 @@ def info(
     from cplxsep import report
     from cplxsep.config import to_toml
     from cplxsep.engine import shelf
+    from cplxsep.networks import folder as model_folder
 
     folder = shelf.resolve(name)
-    config = shelf.configuration(folder)
-    card = _card(folder / shelf.CARD)
+    config = model_folder.configuration(folder)
+    card = _card(folder / model_folder.CARD)
     if json_output:
         facts = asdict(shelf.describe(folder)) | {
             "folder": str(folder),
             "card": card,
             "config": config.model_dump(),
-            "metrics": shelf.metrics(folder),
+            "metrics": model_folder.metrics(folder),
         }
         common.stdout(report.to_json(facts))
         return
-    common.stdout(card or f"{folder} has no model card ({shelf.CARD})\n")
+    common.stdout(card or f"{folder} has no model card ({model_folder.CARD})\n")
     common.stdout(to_toml(config))
 
 
@@ -67,6 +68,7 @@ def verify(
     """Load models strictly, compare checksums, and separate a second of noise with each."""
     from cplxsep import report
     from cplxsep.engine import shelf
+    from cplxsep.engine.verify import verify as verify_model
 
     chosen = [name] if name else shelf.names()
     if not chosen:
@@ -74,7 +76,7 @@ def verify(
     results = []
     for each in chosen:
         try:
-            remark = shelf.verify(shelf.resolve(each))
+            remark = verify_model(shelf.resolve(each))
         except ModelError as error:
             results.append({"name": each, "ok": False, "remark": str(error)})
             common.fail(error)

@@ -1,23 +1,18 @@
-"""The shelf of models: from a name to a folder, what each can do, and whether it is intact.
+"""The shelf of models: from a name to a folder, and what each can do.
 
 Importing this loads no torch: listing models and refusing an unknown one must be quick.
 """
 
 import difflib
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import cplxsep
-from cplxsep.config import Config, read_config
-from cplxsep.errors import CplxsepError, ModelError
+from cplxsep.errors import ModelError
+from cplxsep.networks.folder import CONFIG, configuration, metrics
 
 DEFAULT_MODEL = "dce-2spk-8k"
-WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.toml", "metrics.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -64,26 +59,6 @@ def resolve(model: str | Path) -> Path:
     raise ModelError(f"unknown model '{model}': {meant}{there}; or give a checkpoint folder")
 
 
-def configuration(folder: Path) -> Config:
-    """The model's training configuration. Raises ModelError."""
-    try:
-        return read_config(folder / CONFIG)
-    except CplxsepError as error:
-        raise ModelError(f"model {folder.name}: {error}") from None
-
-
-def metrics(folder: Path) -> dict[str, Any]:
-    """The model's metrics.json, {} where there is none. Raises ModelError where it is corrupt."""
-    path = folder / METRICS
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model {folder.name}: cannot read {path}: {error}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"model {folder.name}: {path} holds no JSON object")
-    return found
-
-
 def describe(folder: Path) -> Entry:
     """What the folder says of its model. Raises ModelError."""
     config = configuration(folder).model
@@ -97,36 +72,6 @@ def describe(folder: Path) -> Entry:
         _improvement(known),
         known.get("licence"),
     )
-
-
-def verify(folder: Path) -> str | None:
-    """Load the model strictly, compare its checksum, separate a second of noise on the CPU.
-
-    Returns what could not be checked, or None.
-
-    Raises:
-        ModelError: a file is missing or corrupt, or the output is of no use.
-    """
-    from cplxsep.engine.separator import Separator
-
-    separator = Separator.load(folder, device="cpu")
-    recorded = metrics(folder).get("sha256")
-    if recorded is not None and recorded != checksum(folder / WEIGHTS):
-        raise ModelError(f"model {folder.name}: {WEIGHTS} is not the file {METRICS} was made with")
-    noise = np.random.default_rng(0).standard_normal(separator.sample_rate).astype(np.float32)
-    try:
-        sources = separator(noise, separator.sample_rate)
-    except CplxsepError as error:
-        raise ModelError(f"model {folder.name}: {error}") from None
-    if not sources.any():
-        raise ModelError(f"model {folder.name}: its output is silent")
-    return None if recorded else f"no sha256 in {METRICS}"
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _improvement(known: dict[str, Any]) -> float | None:

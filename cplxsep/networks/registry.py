@@ -5,27 +5,15 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from cplxsep.config import Config, ModelConfig, read_config
-from cplxsep.errors import ModelError, UsageError
+from cplxsep.config import ModelConfig
+from cplxsep.errors import ModelError
+from cplxsep.networks.folder import CONFIG, WEIGHTS, configuration
 from cplxsep.networks.model import SeparationModel
-
-WEIGHTS = "model.safetensors"
-CONFIG = "config.toml"
 
 
 def build(config: ModelConfig) -> SeparationModel:
     """A freshly initialised model; seed torch first for a repeatable one."""
     return SeparationModel(config)
-
-
-def read_model_config(folder: Path) -> Config:
-    """The training configuration stored in a model folder. Raises ModelError."""
-    if not folder.is_dir():
-        raise ModelError(f"model folder {folder} does not exist")
-    try:
-        return read_config(folder / CONFIG)
-    except UsageError as error:
-        raise ModelError(f"model {folder.name}: {error}") from None
 
 
 def load(folder: Path) -> SeparationModel:
@@ -34,7 +22,7 @@ def load(folder: Path) -> SeparationModel:
     Raises:
         ModelError: a file is missing or corrupt, or the weights do not fit the configuration.
     """
-    model = build(read_model_config(folder).model)
+    model = build(configuration(folder).model)
     path = folder / WEIGHTS
     try:
         weights = load_file(path)

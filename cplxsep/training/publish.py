@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cplxsep.config import Config, to_toml
 from cplxsep.errors import InputError
+from cplxsep.networks.folder import CARD, CONFIG, METRICS, WEIGHTS
 from cplxsep.networks.model import SeparationModel
-from cplxsep.networks.registry import CONFIG, WEIGHTS, weights_bytes
+from cplxsep.networks.registry import weights_bytes
 from cplxsep.training.loop import Progress
 
 
@@ -39,8 +40,8 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         temporary.mkdir(parents=True)
         (temporary / WEIGHTS).write_bytes(weights)
         (temporary / CONFIG).write_text(to_toml(config), encoding="utf-8")
-        (temporary / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-        (temporary / "README.md").write_text(_card(folder, config, metrics), encoding="utf-8")
+        (temporary / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
+        (temporary / CARD).write_text(_card(folder, config, metrics), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
     except OSError as error:

@@ -5,7 +5,8 @@ import torch
 
 from cplxsep.config import Config, ModelConfig, to_toml
 from cplxsep.errors import ModelError
-from cplxsep.networks.registry import CONFIG, WEIGHTS, build, load, weights_bytes
+from cplxsep.networks.folder import CONFIG, WEIGHTS
+from cplxsep.networks.registry import build, load, weights_bytes
 
 MODEL = {"start_maps": 8, "levels": 2, "transformations": 1}
 

@@ -1,0 +1,31 @@
+"""Whether a model folder is intact and its network of use."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.engine.separator import Separator
+from cplxsep.errors import CplxsepError, ModelError
+from cplxsep.networks.folder import METRICS, WEIGHTS, checksum, metrics
+
+
+def verify(folder: Path) -> str | None:
+    """Load the model strictly, compare its checksum, separate a second of noise on the CPU.
+
+    Returns what could not be checked, or None.
+
+    Raises:
+        ModelError: a file is missing or corrupt, or the output is of no use.
+    """
+    separator = Separator.load(folder, device="cpu")
+    recorded = metrics(folder).get("sha256")
+    if recorded is not None and recorded != checksum(folder / WEIGHTS):
+        raise ModelError(f"model {folder.name}: {WEIGHTS} is not the file {METRICS} was made with")
+    noise = np.random.default_rng(0).standard_normal(separator.sample_rate).astype(np.float32)
+    try:
+        sources = separator(noise, separator.sample_rate)
+    except CplxsepError as error:
+        raise ModelError(f"model {folder.name}: {error}") from None
+    if not sources.any():
+        raise ModelError(f"model {folder.name}: its output is silent")
+    return None if recorded else f"no sha256 in {METRICS}"
