@@ -4,11 +4,14 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cplxsep.errors import InputError
 
 EVERY = 20  # steps between lines of the file
 
@@ -21,13 +24,20 @@ class Log:
         console: live progress goes here when it is a terminal.
         total: steps of the whole run.
         say: takes one line at each validation.
+
+    Raises:
+        InputError: the file cannot be written, now or later.
     """
 
     def __init__(
         self, path: Path, console: Console, total: int, say: Callable[[str], None]
     ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from None
         self._say = say
         self._losses: list[float] = []
         self._bar = Progress(
@@ -36,7 +46,7 @@ class Log:
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.quiet,
             transient=True,
         )
         self._task = self._bar.add_task("", total=total)
@@ -48,7 +58,8 @@ class Log:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
-        self._file.close()
+        with suppress(OSError):  # what could not be flushed was reported when it was written
+            self._file.close()
 
     def step(
         self, step: int, loss: float, norm: float, lr: float, audio: float, busy: float
@@ -81,5 +92,8 @@ class Log:
             key: (round(value, 6) if math.isfinite(value) else None)
             for key, value in values.items()
         }
-        self._file.write(json.dumps({**rounded, "time": round(time.time(), 1)}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({**rounded, "time": round(time.time(), 1)}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise InputError(f"cannot write {self._path}: {error.strerror}") from None

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cplxsep.config import Config
 from cplxsep.data.dynamic import DynamicMixtures
-from cplxsep.data.manifest import load_speech
+from cplxsep.data.manifest import Utterance, assign_splits, check_disjoint, load_speech
 from cplxsep.errors import UsageError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.registry import build
@@ -21,7 +21,9 @@ from cplxsep.training import checkpoint, publish
 from cplxsep.training.log import Log
 from cplxsep.training.loop import Progress, Trainer
 
-VALID_SEED = 1
+MODEL = "model"  # sub-folder of a run
+# Of the talkers' split and of the validation mixtures: the same in every run of some speech.
+SPLIT_SEED, VALID_SEED = 0, 1
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ def train(config: Config, options: Options, console: Console, say: Callable[[str
     autocast = pick_precision(config.train.precision, device, auto_on_cpu=True)
     if config.train.compile and (why := passes.enable_fast(device.type)):
         say(f"no compiled kernels, training is slower: {why}")
-    train_set = _mixtures(config, options, config.data.train_split, config.train.seed + 2, say)
-    valid_set = _mixtures(config, options, config.data.valid_split, VALID_SEED, say)
+    speech = _speech(config, say)
+    data = config.data
+    train_set = _mixtures(config, options, speech, data.train_split, config.train.seed + 2, say)
+    valid_set = _mixtures(config, options, speech, data.valid_split, VALID_SEED, say)
     torch.manual_seed(config.train.seed)
     model = build(config.model).to(device)
     total = config.train.steps
-    target = options.folder / "model"
+    target = options.folder / MODEL
 
     def published(model: SeparationModel, progress: Progress) -> None:
         publish.write(target, model, config, progress)
@@ -85,16 +89,30 @@ def train(config: Config, options: Options, console: Console, say: Callable[[str
     return target
 
 
+def _speech(config: Config, say: Callable[[str], None]) -> list[Utterance]:
+    """All utterances, speakers disjoint between splits; a folder of speakers is split here."""
+    if not config.data.speech:
+        raise UsageError("data.speech is not set: the manifest CSV or folder of speech to train on")
+    found = load_speech(
+        Path(config.data.speech).expanduser(), lambda error: say(f"left out: {error}")
+    )
+    speech = assign_splits(found, SPLIT_SEED, least=config.model.sources)
+    check_disjoint(speech)
+    return speech
+
+
 def _mixtures(
-    config: Config, options: Options, split: str, seed: int, say: Callable[[str], None]
+    config: Config,
+    options: Options,
+    speech: list[Utterance],
+    split: str,
+    seed: int,
+    say: Callable[[str], None],
 ) -> DynamicMixtures:
     data = config.data
-    if not data.speech:
-        raise UsageError("data.speech is not set: the manifest CSV or folder of speech to train on")
-    everything = load_speech(Path(data.speech).expanduser())
-    utterances = [utterance for utterance in everything if utterance.split == split]
+    utterances = [utterance for utterance in speech if utterance.split == split]
     if not utterances:
-        known = sorted({utterance.split for utterance in everything})
+        known = sorted({utterance.split for utterance in speech})
         raise UsageError(f"{data.speech} has no split '{split}'; it has: {', '.join(known)}")
     training = split == data.train_split
     return DynamicMixtures(
@@ -125,6 +143,11 @@ def _state(options: Options, config: Config, say: Callable[[str], None]) -> dict
             say(f"{problem}; using the previous checkpoint")
     else:
         state = checkpoint.load(Path(options.resume))
+    if state is None and (options.folder / MODEL).exists():
+        raise UsageError(
+            f"{options.folder / MODEL} exists, but is of no run here and would be replaced: "
+            f"choose another --run-dir"
+        )
     if state and state["config"]["model"] != config.model.model_dump():
         changed = [
             key

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from synthetic import make_speech
 
 
 def test_a_run_gives_a_log_and_a_model_that_separates(run_cli, tiny_config, tmp_path, examples):
@@ -43,23 +44,24 @@ def test_stopping_early_and_going_on(run_cli, tiny_config, tmp_path):
 
 
 MISTAKES = [
-    (["--config", "none.toml"], "cannot read config none.toml"),
-    (["--set", "train.los=x"], "unknown key 'train.los'; did you mean 'loss'?"),
-    (["--set", "data.speech=''"], "data.speech is not set"),
-    (["--set", "data.speech=none.csv"], "none.csv"),
-    (["--set", "data.train_split=nope"], "has no split 'nope'; it has: cv, tr"),
-    (["--set", "data.valid_split=nope"], "has no split 'nope'"),
-    (["--resume", "none.pt"], "neither auto, never, nor a checkpoint file"),
-    (["--device", "cuda:99"], "cuda:99"),
-    (["--precision", "int4"], "'train.precision'"),
+    (2, ["--config", "none.toml"], "cannot read config none.toml"),
+    (2, ["--set", "train.los=x"], "unknown key 'train.los'; did you mean 'loss'?"),
+    (2, ["--set", "data.speech=''"], "data.speech is not set"),
+    (1, ["--set", "data.speech=none.csv"], "none.csv"),
+    (2, ["--set", "data.train_split=nope"], "has no split 'nope'; it has: cv, tr"),
+    (2, ["--set", "data.valid_split=nope"], "has no split 'nope'"),
+    (2, ["--resume", "none.pt"], "neither auto, never, nor a checkpoint file"),
+    (1, ["--run-dir", "tiny.toml/run"], "cannot"),
+    (4, ["--device", "cuda:99"], "cuda:99"),
+    (2, ["--precision", "int4"], "'train.precision'"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "message"), MISTAKES)
-def test_mistakes_are_one_line(run_cli, tiny_config, tmp_path, changes, message):
+@pytest.mark.parametrize(("code", "changes", "message"), MISTAKES)
+def test_mistakes_are_one_line(run_cli, tiny_config, tmp_path, code, changes, message):
     arguments = ["train", "--config", tiny_config, "--run-dir", tmp_path / "run", *changes]
     done = run_cli(*arguments, cwd=tmp_path)
-    assert done.returncode in (1, 2, 4)
+    assert done.returncode == code
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -87,3 +89,35 @@ def test_without_a_compiler_it_says_so_once_and_trains(run_cli, tiny_config, tmp
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no compiled kernels, training is slower: no C++ compiler") == 1
+
+
+def test_a_folder_of_speakers_is_split_by_speaker(run_cli, tiny_config, tmp_path):
+    speech = make_speech(tmp_path / "speech", speakers=8)
+    done = run_cli(
+        "train", "--config", tiny_config, "--run-dir", tmp_path / "run", "--max-steps", "1",
+        "--set", f"data.speech='{speech}'",
+        "--set", "data.train_split=train", "--set", "data.valid_split=valid",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_speaker_in_two_splits_is_refused(run_cli, tiny_config, tmp_path, tiny_speech):
+    leaky = tiny_speech.with_name("leaky.csv")
+    leaky.write_text(tiny_speech.read_text().replace("made,t5,cv", "made,t0,cv"))
+    done = run_cli(
+        "train", "--config", tiny_config, "--run-dir", tmp_path / "run",
+        "--set", f"data.speech='{leaky}'",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "speaker t0 of made is in two splits" in done.stderr
+
+
+def test_a_model_folder_that_is_of_no_run_is_left_alone(run_cli, tiny_config, tmp_path):
+    """Regression: training in a folder with a `model` of its own deleted that."""
+    keep = tmp_path / "model" / "precious.txt"
+    keep.parent.mkdir()
+    keep.write_text("mine")
+    done = run_cli("train", "--config", tiny_config, "--run-dir", tmp_path)
+    assert done.returncode == 2
+    assert "choose another --run-dir" in done.stderr
+    assert keep.read_text() == "mine"
