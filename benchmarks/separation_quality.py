@@ -51,7 +51,7 @@ def write_card(path: Path, summary: dict) -> None:
     for group, scores in summary.items():
         cells = []
         for key in COLUMNS:
-            low, high = scores[key]["ci"]
+            low, high = scores[key]["ci"] or (float("nan"),) * 2
             cells.append(f"{scores[key]['mean']:.2f} ({low:.2f} to {high:.2f})")
         rows.append(f"| {group} | {scores['si_sdr_i']['n']} | " + " | ".join(cells) + " |")
     before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
@@ -71,7 +71,7 @@ def main() -> None:
     result = score(options.speech, options.model, options.count, options.seed)
     for group, scores in result["summary"].items():
         for key, value in scores.items():
-            low, high = value["ci"]
+            low, high = value["ci"] or (float("nan"),) * 2
             print(
                 f"{group:22s} {key:10s} {value['mean']:6.2f}  [{low:.2f}, {high:.2f}]  "
                 f"n={value['n']}"

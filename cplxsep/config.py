@@ -7,11 +7,15 @@ to build it again.
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cplxsep.errors import UsageError
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -31,12 +35,13 @@ class ModelConfig(_Section):
     levels: int = Field(4, ge=1)
     # The U-Net works on patch x patch blocks of the STFT: its first stage has fewer positions.
     patch: int = Field(1, ge=1)
-    # Leave the Nyquist bin to the mixture's own phase: 128 bins need no padding, 129 do.
+    # Leave the Nyquist bin out (it is zero in every source): 128 bins need no padding, 129 do.
     drop_nyquist: bool = False
     transformations: int = Field(0, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     norm: Literal["channel", "layer"] = "channel"
     init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "rayleigh"
+    criterion: Literal["he", "glorot"] = "he"
     head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
     head_gain: float = Field(1.0, gt=0)  # factor on the extractor's initial kernels
 
@@ -58,9 +63,9 @@ class DataConfig(_Section):
     train_split: str = "train"
     valid_split: str = "valid"
     seconds: float = Field(4.0, gt=0)
-    snr: tuple[float, float] = (0.0, 5.0)  # dB, first talker over the others
-    speed: tuple[float, float] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
-    gain: tuple[float, float] = (-15.0, 0.0)  # dB
+    snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others
+    speed: tuple[Positive, Positive] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
+    gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
     valid_mixtures: int = Field(100, ge=1)
     valid_seconds: float = Field(4.0, gt=0)
     cache: str = ""  # folder for decoded audio; the run folder when empty
@@ -81,14 +86,21 @@ class OptimConfig(_Section):
     lr: float = Field(2e-3, gt=0)  # muon: scaled so that updates are as large as adamw's
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.98)
+    # paper, paper-code: fixed rates by epoch (SGD); lr, warmup_steps and final_lr are not used.
     # linear-decay: constant, then down over the last decay_steps, so `steps` can be set late.
-    schedule: Literal["cosine", "constant", "linear-decay", "paper"] = "cosine"
+    schedule: Literal["cosine", "constant", "linear-decay", "paper", "paper-code"] = "cosine"
     warmup_steps: int = Field(200, ge=0)
     decay_steps: int = Field(2000, ge=1)
     final_lr: float = Field(0.02, ge=0, le=1)  # fraction of lr that is left at the end
     clip: float = Field(1.0, gt=0)  # global gradient norm
     ema: float = Field(0.0, ge=0, lt=1)  # decay; 0 is off
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> "OptimConfig":
+        if self.schedule.startswith("paper") and self.optimizer != "sgd":
+            raise ValueError(f"schedule {self.schedule} sets learning rates for optimizer sgd only")
+        return self
 
 
 class TrainConfig(_Section):
@@ -96,7 +108,7 @@ class TrainConfig(_Section):
 
     steps: int = Field(10000, ge=1)
     batch: int = Field(8, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     loss: Literal["si-sdr", "csim", "csim-code", "l2-freq", "l2-time", "cos-time"] = "si-sdr"
     csim_real: float = 1.0
     csim_imag: float = 1e4

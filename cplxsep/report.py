@@ -27,7 +27,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         grid.add_row(*map(_cell, row))
     text = io.StringIO()
     # Wide enough that nothing is ever cut, whatever the terminal.
-    Console(file=text, width=10_000, color_system=None, markup=False).print(grid)
+    console = Console(file=text, width=10_000, color_system=None, markup=False, emoji=False)
+    console.print(grid)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 

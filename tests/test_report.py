@@ -42,6 +42,15 @@ def test_csv(tmp_path):
         assert list(csv.DictReader(file)) == [{"name": "a, b", "sdr": ""}, {"name": "c", "sdr": ""}]
 
 
+def test_csv_keeps_names_that_are_no_valid_text(tmp_path):
+    report.write_csv(tmp_path / "a.csv", ["name"], [{"name": "\udcff"}])
+    assert (tmp_path / "a.csv").read_bytes() == b"name\n\xff\n"
+
+
+def test_a_table_makes_no_pictures():
+    assert "rec:100:a.wav" in report.table(["name"], [["rec:100:a.wav"]])
+
+
 def test_csv_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "scores.csv"
     path.write_text("before")

@@ -80,10 +80,16 @@ def test_the_command_of_the_readme(run_cli, examples, tmp_path):
 
 
 def test_figures_in_the_readme_are_those_of_the_metrics():
-    for folder in (ROOT / "models").iterdir():
+    folders = list((ROOT / "models").iterdir())
+    assert folders
+    for folder in folders:
         metrics = json.loads((folder / "metrics.json").read_text())
         row = re.search(
             rf"\| `{folder.name}` \|.*\| ([\d.]+) dB \|", (ROOT / "README.md").read_text()
         )
         assert row, f"README has no row for {folder.name}"
-        assert float(row[1]) == pytest.approx(metrics["test"]["si_sdr_i"]["mean"], abs=0.05)
+        mean = metrics["test"]["si_sdr_i"]["mean"]
+        assert float(row[1]) == pytest.approx(mean, abs=0.05)
+        card = (folder / "README.md").read_text()
+        for group, scores in {"all": metrics["test"], **metrics["test_groups"]}.items():
+            assert re.search(rf"\| {group} \| \d+ \| {scores['si_sdr_i']['mean']:.2f} \(", card)

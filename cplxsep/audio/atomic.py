@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cplxsep.errors import InputError
@@ -28,10 +28,15 @@ def replacing(path: Path, *failures: type[Exception]) -> Iterator[Path]:
         why = getattr(error, "strerror", None) or str(error) or "the disk is full"
         raise InputError(f"cannot write {path}: {why}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # On a read-only disk even the name of no file cannot be removed.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, line ends as given. InputError where that fails."""
+    """Write a UTF-8 text file, line ends as given. InputError where that fails.
+
+    Names of files that are no valid text are written as the very bytes that they are.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")

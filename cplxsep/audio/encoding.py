@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from cplxsep.errors import InputError
+
 _SUBTYPES = {"float": "FLOAT", "pcm16": "PCM_16", "pcm24": "PCM_24"}
 _BITS = {"PCM_16": 16, "PCM_24": 24}
 _LARGEST_WAV = 0xFFFF0000  # bytes
+_HIGHEST_VORBIS = 200_000  # Hz; libsndfile crashes above
 # libsndfile's Vorbis encoder keeps each write on its stack: long ones crash it.
 WRITE_FRAMES = 1 << 16
 
@@ -31,6 +34,15 @@ def libsndfile_subtype(kind: str, subtype: str) -> str:
     if kind == "flac" and subtype == "float":
         return "PCM_24"
     return _SUBTYPES[subtype]
+
+
+def check_rate(path: Path, kind: str, sample_rate: int) -> None:
+    """InputError: a container wav, flac or ogg cannot have this sample rate."""
+    if kind == "ogg" and sample_rate > _HIGHEST_VORBIS:
+        raise InputError(
+            f"cannot write {path}: ogg goes up to {_HIGHEST_VORBIS} Hz, this is {sample_rate} Hz; "
+            "use wav or flac"
+        )
 
 
 def encode(data: np.ndarray, subtype: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from cplxsep.audio import header
 from cplxsep.audio.atomic import replacing
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
+    check_rate,
     encode,
     file_name,
     libsndfile_format,
@@ -22,12 +23,12 @@ from cplxsep.errors import InputError
 
 _FLAVOURS = "wav flac ogg oga opus mp3 aiff aif aifc au caf w64 rf64 snd sph"
 EXTENSIONS = frozenset(f".{name}" for name in _FLAVOURS.split())
-_MP3_MEMORY = 12 * 1152
+_UNKNOWN = 1 << 62  # frames; libsndfile says more where a header does not tell
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says; `frames` are samples per channel, `sample_rate` in Hz."""
+    """What is known of a file; `frames` are samples per channel, `sample_rate` in Hz."""
 
     path: Path
     sample_rate: int
@@ -49,50 +50,44 @@ class _Reader(soundfile.SoundFile):
 
 
 def probe(path: Path) -> AudioInfo:
-    """Read the header. InputError: missing, folder, empty, not audio, truncated, zero-length."""
+    """Read the header; a FLAC that was written to a pipe tells its length only when decoded.
+
+    InputError: missing, folder, empty, not audio, truncated, zero-length.
+    """
     with _open(path) as file:
-        return _info(file, path)
+        frames = file.frames
+        if frames >= _UNKNOWN:
+            frames = sum(block.shape[1] for block in _blocks(file, path, WRITE_FRAMES))
+        return AudioInfo(path, file.samplerate, file.channels, frames, file.format, file.subtype)
 
 
-def read(path: Path, *, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
-    """Read float32 (channels, S) from sample `start` (`frames` -1: to the end) and the rate in Hz.
+def read(path: Path) -> tuple[np.ndarray, int]:
+    """Read float32 (channels, S) and the rate in Hz.
 
     InputError as `probe`, and where the data are truncated or hold NaN or infinity.
     """
     with _open(path) as file:
-        wanted = _info(file, path).frames - start
-        if frames >= 0:
-            wanted = min(wanted, frames)
-        return _read_exactly(file, path, start, max(wanted, 0)), file.samplerate
+        size = file.frames if file.frames < _UNKNOWN else WRITE_FRAMES
+        parts = list(_blocks(file, path, size))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), file.samplerate
 
 
 def blocks(path: Path, frames: int) -> Iterator[np.ndarray]:
     """Yield float32 (channels, S) blocks of `frames`, the last one shorter; errors as `read`."""
     with _open(path) as file:
-        left = _info(file, path).frames
-        while left > 0:
-            size = min(frames, left)
-            yield _read_exactly(file, path, None, size)
-            left -= size
+        yield from _blocks(file, path, frames)
 
 
-def write(
-    path: Path,
-    audio: np.ndarray,
-    sample_rate: int,
-    *,
-    subtype: str = "float",
-    container: str | None = None,
-) -> None:
-    """Write (S,) or (channels, S) to `path`, whole or not at all.
+def write(path: Path, audio: np.ndarray, sample_rate: int, *, subtype: str = "float") -> None:
+    """Write (S,) or (channels, S) to `path` (.wav, .flac or .ogg), whole or not at all.
 
     `subtype` is float, pcm16 or pcm24; FLAC holds no float and gets 24 bits, Ogg is always Vorbis.
-    `container` is wav, flac or ogg; None takes it from the file's name.
     ValueError: unknown kind, or NaN or |audio| > 1 outside float WAV (see `level.common_gain`).
-    InputError: the file cannot be written, or the disk is full.
+    InputError: the file cannot be written, the disk is full, or ogg at more than 200 kHz.
     """
-    kind = (container or path.suffix.lstrip(".")).lower()
+    kind = path.suffix.lstrip(".").lower()
     encoding = libsndfile_subtype(kind, subtype)
+    check_rate(path, kind, sample_rate)
     data = np.atleast_2d(audio).T
     if encoding != "FLOAT" and data.size and not np.max(np.abs(data)) <= 1.0:
         raise ValueError(f"{path}: NaN, or above full scale, which would clip in {kind} {subtype}")
@@ -126,13 +121,11 @@ def _open(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     with _decoding(path), _Reader(file_name(path)) as file:
-        _reject_truncated(truncated, path)
+        if truncated:
+            raise InputError(f"{path} is truncated: it announces more data than it has")
+        if file.frames <= 0:
+            raise InputError(f"{path} holds no samples")
         yield file
-
-
-def _reject_truncated(truncated: bool, path: Path) -> None:
-    if truncated:
-        raise InputError(f"{path} is truncated: it announces more data than it has")
 
 
 @contextmanager
@@ -145,22 +138,21 @@ def _decoding(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is not readable audio: {why}") from error
 
 
-def _info(file: Any, path: Path) -> AudioInfo:
-    if file.frames <= 0:
+def _blocks(file: Any, path: Path, size: int) -> Iterator[np.ndarray]:
+    """What is left of an open file, in blocks (channels, S) of `size`."""
+    unknown = file.frames >= _UNKNOWN
+    done = 0
+    while unknown or done < file.frames:
+        wanted = min(size, file.frames - done)
+        audio = file.read(wanted, dtype="float32", always_2d=True)
+        done += len(audio)
+        if len(audio) < wanted and not unknown:
+            raise InputError(f"{path} is truncated: {file.frames - done} samples are missing")
+        if not np.isfinite(audio).all():
+            raise InputError(f"{path} holds samples that are NaN or infinite")
+        if len(audio):
+            yield np.ascontiguousarray(audio.T)
+        if len(audio) < wanted:
+            break
+    if done == 0:
         raise InputError(f"{path} holds no samples")
-    return AudioInfo(path, file.samplerate, file.channels, file.frames, file.format, file.subtype)
-
-
-def _read_exactly(file: Any, path: Path, start: int | None, frames: int) -> np.ndarray:
-    if start:
-        # An MP3 frame needs those before it, which a seek leaves out.
-        start = min(start, file.frames)
-        early = min(start, _MP3_MEMORY) if file.format == "MP3" else 0
-        file.seek(start - early)
-        file.read(early, dtype="float32")
-    audio = file.read(frames, dtype="float32", always_2d=True)
-    if len(audio) < frames:
-        raise InputError(f"{path} is truncated: {frames - len(audio)} of its samples are missing")
-    if not np.isfinite(audio).all():
-        raise InputError(f"{path} holds samples that are NaN or infinite")
-    return np.ascontiguousarray(audio.T)

@@ -10,7 +10,8 @@ from cplxsep.cli import common, doctor, evaluate, models, prepare, separate, tra
 
 app = typer.Typer(
     name="cplxsep",
-    help="Speech separation and enhancement with complex-valued networks.",
+    help="Speech separation and enhancement with complex-valued networks.\n\n"
+    "-q and -v stand before the command: cplxsep -q separate a.wav",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,7 +28,10 @@ def _show_version(wanted: bool) -> None:
 def _options(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only errors on stderr.")] = False,
     verbose: Annotated[
-        int, typer.Option("-v", "--verbose", count=True, help="More on stderr; -vv: tracebacks.")
+        int,
+        typer.Option(
+            "-v", "--verbose", count=True, help="Device and times on stderr; -vv: tracebacks too."
+        ),
     ] = 0,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")

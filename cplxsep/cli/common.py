@@ -3,6 +3,7 @@
 import io
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,7 +22,7 @@ class Verbosity:
 
 Item = TypeVar("Item")
 verbosity = Verbosity()
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def stdout(text: str) -> None:
@@ -31,7 +32,7 @@ def stdout(text: str) -> None:
 
 
 def note(text: str, *, at: int = 0) -> None:
-    """Print one line on stderr unless the user asked for less (-q)."""
+    """Print one line on stderr if the user asked for as much: 0 without -q, 1 with -v."""
     if verbosity.level >= at:
         stderr.print(text, markup=False)
 
@@ -73,7 +74,7 @@ def run(command: Callable[[], object]) -> int:
         command()
     except CplxsepError as error:
         if verbosity.level >= 2:
-            raise
+            traceback.print_exc()
         fail(error)
         return error.exit_code
     except Interrupted:

@@ -11,13 +11,19 @@ import typer
 from cplxsep.cli import common
 from cplxsep.errors import DeviceError, ModelError
 
+# Without these no file is separated; `verify` alone reads and writes none.
+_NEEDED = ("torch", "soundfile", "soxr")
+
 
 def doctor(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead.")
     ] = False,
 ) -> None:
-    """Report versions, devices and models; exit 0 if separation works here, 4 if not."""
+    """Report versions, devices and models; exit 0 if separation works here.
+
+    Exit 3 without any sound model, 4 if a library that separation needs is broken.
+    """
     from cplxsep import report
 
     facts: dict[str, Any] = {
@@ -26,7 +32,8 @@ def doctor(
         **{name: _try(check) for name, check in _CHECKS.items()},
     }
     models = _models()
-    works = any(model["ok"] for model in models)
+    broken = any(isinstance(facts[name], dict) for name in _NEEDED)
+    works = not broken and any(model["ok"] for model in models)
     if json_output:
         common.stdout(report.to_json({**facts, "models": models, "works": works}))
     else:
@@ -35,7 +42,7 @@ def doctor(
         rows.append(["separation", "works" if works else "does not work"])
         common.stdout(report.table(["", ""], rows).lstrip("\n"))
     if not works:
-        raise typer.Exit(DeviceError.exit_code)
+        raise typer.Exit(DeviceError.exit_code if broken else ModelError.exit_code)
 
 
 def _torch() -> str:

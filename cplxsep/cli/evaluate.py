@@ -91,7 +91,7 @@ def evaluate(
     )
     wanted = _metrics(metrics)
     thresholds = dict(_threshold(text) for text in fail_under or [])
-    _check_writable(csv_file)
+    _check_csv(csv_file, data, (ref, est, mix))
     cases: Cases
     if model is not None and data is not None:
         cases = ModelCases(model, data, split, device or "auto", precision or "auto")
@@ -153,17 +153,21 @@ class ModelCases:
 
 
 class FileCases:
-    """Files of estimates and references; metadata where the references are a prepared split."""
+    """Files of estimates and references; metadata where the references have a metadata.csv."""
 
     def __init__(self, ref: Path, est: Path, mix: Path | None) -> None:
         """InputError where a folder is missing or empty."""
-        from cplxsep.data.folders import MixtureFolder
+        from cplxsep.data.folders import METADATA, read_metadata
         from cplxsep.metrics.pairs import PairFolders
 
         self._pairs = PairFolders(ref, est, mix)
         self.names = self._pairs.names
         self.has_mixture = self._pairs.mixtures is not None
-        self._folder = MixtureFolder(ref) if (ref / "mix").is_dir() else None
+        self._metadata: Mapping[str, Mapping[str, str]] = {}
+        try:
+            self._metadata = read_metadata(ref / METADATA)
+        except InputError as error:
+            common.note(f"{error}: scored without it")
         if unused := self._pairs.unused():
             common.note(f"{unused} estimates have no reference and are left out")
 
@@ -171,7 +175,7 @@ class FileCases:
         return self._pairs.load(name)
 
     def metadata(self, name: str) -> Mapping[str, str]:
-        return self._folder.metadata(name) if self._folder else {}
+        return self._metadata.get(name, {})
 
 
 def _check_form(**options: dict[str, object]) -> None:
@@ -213,12 +217,14 @@ def _threshold(text: str) -> tuple[str, float]:
     return name.strip().lower().replace("-", "_"), least
 
 
-def _check_writable(path: Path | None) -> None:
-    """Fail before the work, not after it. InputError."""
+def _check_csv(path: Path | None, data: Path | None, folders: Iterable[Path | None]) -> None:
+    """Fail before the work, not after it. InputError; UsageError if it is or may be an input."""
     if path is None:
         return
     if path.is_dir():
         raise InputError(f"--csv {path} is a folder: give the name of a file")
+    if _is_data(path, data) or any(_inside(path, folder) for folder in folders if folder):
+        raise UsageError(f"--csv {path} lies among the inputs: choose another place")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -227,12 +233,28 @@ def _check_writable(path: Path | None) -> None:
         raise InputError(f"cannot write {path}: its folder is read-only")
 
 
+def _inside(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _is_data(path: Path, data: Path | None) -> bool:
+    """Whether a path is a list of mixtures in use, or what a prepared folder consists of."""
+    if data is None:
+        return False
+    if data.suffix.lower() == ".csv":
+        if os.path.realpath(path) == os.path.realpath(data):
+            return True
+        data = data.parent
+    part = path.suffix.lower() == ".wav" or path.name in ("metadata.csv", "preparation.json")
+    return part and _inside(path, data)
+
+
 def _listed(path: Path, known: Sequence[str]) -> list[str]:
     """Names in the column `name` of a CSV file beside `mix`. InputError."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     if not rows or rows[0].get("name") is None:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")

@@ -99,16 +99,30 @@ class Run:
         check_clashes(jobs, broken, self.report)
         if self.report and self.report.is_dir():
             raise UsageError(f"--report {self.report} is a folder: give the name of a file")
-        # A model or device of no use is to be known before the first file.
-        if not self.dry_run and not all(map(self._skips, jobs)):
-            from cplxsep.engine.separator import Separator
-
-            self._separator = Separator.load(self.model, **self.options)
+        reason = "interrupted"
         try:
+            # A model or device of no use is to be known before the first file.
+            if not self.dry_run and not all(map(self._skips, jobs)):
+                self._load()
             for item in items:
                 self._record(self._do(item) if isinstance(item, Job) else item)
+        except CplxsepError as error:
+            reason = str(error)
+            raise
         finally:
+            for item in items[len(self.outcomes) :]:
+                if isinstance(item, Job):
+                    why = f"{item.label}: not tried: {reason}"
+                    item = Outcome(item.label, "failed", error=why)
+                self.outcomes.append(item)
             self._conclude()
+
+    def _load(self) -> None:
+        from cplxsep.engine.separator import Separator
+
+        self._separator = Separator.load(self.model, **self.options)
+        used = f"on {self._separator.device} in {self._separator.precision}"
+        common.note(f"model {self.model.name} {used}", at=1)
 
     def _skips(self, job: "Job") -> bool:
         return self.exist == "skip" and all(map(os.path.exists, job.written))
@@ -158,6 +172,9 @@ class Run:
         elif not self.json_output:
             for path in outcome.outputs:
                 common.stdout(path)
+        if outcome.seconds is not None:
+            length, took = f"{outcome.seconds:.1f} s of audio", f"{outcome.elapsed:.1f} s"
+            common.note(f"{outcome.input}: {length} separated in {took}", at=1)
         if outcome.gain < 1:
             decibels = 20 * math.log10(outcome.gain)
             common.note(f"{outcome.input}: all sources scaled by {decibels:.1f} dB not to clip")

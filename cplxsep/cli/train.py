@@ -55,8 +55,10 @@ def train(
         max_steps=max_steps,
         max_minutes=max_minutes,
     )
+    live = common.stderr.is_terminal and common.verbosity.level >= 0
+    console = common.stderr if live else None
     if check:
-        run.check(settings, options, common.stderr, common.note)
+        run.check(settings, options, console, common.note)
         common.stdout("ok")
         return
-    common.stdout(str(run.train(settings, options, common.stderr, common.note)))
+    common.stdout(str(run.train(settings, options, console, common.note)))

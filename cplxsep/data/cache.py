@@ -19,7 +19,6 @@ from cplxsep.errors import InputError
 _VERSION = 1
 _FULL = 32767.0
 Report = Callable[[InputError], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,23 +53,25 @@ def open_cache(
     folder: Path | None,
     *,
     report: Report | None = None,
-    progress: Progress | None = None,
 ) -> SpeechCache:
     """Open the cache of these utterances in `folder`, made first where it is not there.
 
-    Without a folder it is kept in memory. Bad utterances are told to `report` and left out.
-    `progress(done, total)` follows the decoding. InputError: no good utterance, or `folder`
-    cannot be written.
+    Without a folder it is kept in memory. Bad utterances are told to `report` and left out, each
+    time anew. InputError: no good utterance, or `folder` cannot be written.
     """
     if folder is None:
         data = streams.BytesIO()
-        index = _decode_all(utterances, sample_rate, data.write, report, progress)
+        index = _decode_all(utterances, sample_rate, data.write, report)
         return _assemble(np.frombuffer(data.getbuffer(), np.int16), index)
     stem = folder / f"speech{_VERSION}-{sample_rate}-{fingerprint(utterances)}"
     ready = _load(stem, len(utterances))
     if ready is None:
-        _build(stem, utterances, sample_rate, report, progress)
+        _build(stem, utterances, sample_rate, report)
         ready = _load(stem, len(utterances))
+    elif report:
+        for position in sorted(set(range(len(utterances))) - set(ready.kept.tolist())):
+            where = utterances[position].path
+            report(InputError(f"{where} could not be used when {stem}.npy was made"))
     if ready is None:
         raise InputError(f"cannot read back the speech cache {stem}.npy: remove it and try again")
     return ready
@@ -81,7 +82,6 @@ def _decode_all(
     sample_rate: int,
     write: Callable[[bytes], object],
     report: Report | None,
-    progress: Progress | None,
 ) -> dict[str, list]:
     def work(utterance: Utterance) -> tuple[np.ndarray, float] | InputError:
         try:
@@ -103,8 +103,6 @@ def _decode_all(
             index["kept"].append(position)
             index["lengths"].append(len(steps))
             index["levels"].append(level)
-        if progress:
-            progress(position + 1, len(utterances))
     if not index["kept"]:
         raise InputError(f"none of the {len(utterances)} utterances could be read")
     return index
@@ -115,7 +113,6 @@ def _build(
     utterances: Sequence[Utterance],
     sample_rate: int,
     report: Report | None,
-    progress: Progress | None,
 ) -> None:
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +121,7 @@ def _build(
     with replacing(Path(f"{stem}.npy")) as temporary, temporary.open("wb") as file:
         room = len(_header(0))
         file.write(bytes(room))
-        index = _decode_all(utterances, sample_rate, file.write, report, progress)
+        index = _decode_all(utterances, sample_rate, file.write, report)
         head = _header(sum(index["lengths"]))
         if len(head) != room:
             raise RuntimeError("numpy's header changed its size")

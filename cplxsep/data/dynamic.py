@@ -39,7 +39,6 @@ class DynamicMixtures:
         seed: int = 0,
         cache: Path | None = None,
         report: Callable[[InputError], None] | None = None,
-        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Decode all utterances at `sample_rate`, or open the folder `cache` where that was done.
 
@@ -47,7 +46,7 @@ class DynamicMixtures:
         readable, or `cache` cannot be written.
         """
         Planner(utterances, sources=sources, snr=snr)  # Fails before the long decoding.
-        self._cache = open_cache(utterances, sample_rate, cache, report=report, progress=progress)
+        self._cache = open_cache(utterances, sample_rate, cache, report=report)
         kept = [utterances[position] for position in self._cache.kept]
         self._planner = Planner(kept, sources=sources, snr=snr)
         self.sample_rate = sample_rate

@@ -8,6 +8,8 @@ import numpy as np
 from cplxsep.audio import io
 from cplxsep.errors import InputError
 
+METADATA = "metadata.csv"
+
 
 class MixtureFolder:
     """The mixtures of one split, in the order of their names.
@@ -30,7 +32,7 @@ class MixtureFolder:
         self.names = [file.stem for file in files if not file.name.startswith(".")]
         if not self.names:
             raise InputError(f"{self.path / 'mix'} holds no WAV file")
-        self._metadata = _read_metadata(self.path / "metadata.csv")
+        self._metadata = read_metadata(self.path / METADATA)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -84,14 +86,15 @@ def _split_folder(path: Path) -> Path:
     return splits[0]
 
 
-def _read_metadata(path: Path) -> dict[str, dict[str, str]]:
+def read_metadata(path: Path) -> dict[str, dict[str, str]]:
+    """Rows of a metadata.csv by name; none if it is missing. InputError: unreadable, no names."""
     if not path.is_file():
         return {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             if "name" not in (reader.fieldnames or []):
                 raise InputError(f"{path} has no column name")
             return {row["name"]: row for row in reader}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}") from error

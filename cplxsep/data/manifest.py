@@ -15,6 +15,10 @@ from cplxsep.errors import InputError
 
 COLUMNS = ("path", "corpus", "speaker", "split", "sample_rate", "seconds")
 SPLITS = ("train", "valid", "test")
+# One division of a folder for training and all preparations: with a seed of the user's, talkers
+# that were trained on could turn up in a test set.
+SPLIT_SEED = 0
+LEAST_HELD = 2  # speakers, what a mixture needs
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ def load_speech(
 def read_manifest(path: Path) -> list[Utterance]:
     """Read a CSV with COLUMNS, paths relative to its folder. InputError: file, line, column."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        # Paths need not be valid text.
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             absent = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
             if absent:
@@ -55,8 +60,8 @@ def read_manifest(path: Path) -> list[Utterance]:
             utterances = [_utterance(row, root, f"{path} line {reader.line_num}") for row in reader]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a CSV text file in UTF-8: {error}") from error
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV text file: {error}") from error
     if not utterances:
         raise InputError(f"{path} lists no utterance")
     return utterances
@@ -104,6 +109,9 @@ def scan_folder(
         for path in sorted(speaker.rglob("*")):
             if path.suffix.lower() not in io.EXTENSIONS or path.is_dir():
                 continue
+            # A leading dot marks other programs' side files.
+            if any(part.startswith(".") for part in path.relative_to(root).parts):
+                continue
             try:
                 info = io.probe(path)
             except InputError as error:
@@ -126,15 +134,16 @@ def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
     return table
 
 
-def assign_splits(utterances: list[Utterance], seed: int, *, least: int = 2) -> list[Utterance]:
+def assign_splits(utterances: list[Utterance]) -> list[Utterance]:
     """Give utterances without a split one of SPLITS: 80, 10 and 10% of the speakers, disjoint.
 
-    Valid and test get at least `least` speakers each; with fewer than three times that in all,
-    everything is train.
+    The same speakers always get the same splits. Valid and test get at least LEAST_HELD each;
+    with fewer than three times that in all, everything is train.
     """
     talkers = sorted({item.talker for item in utterances if not item.split})
-    order = np.random.default_rng(seed).permutation(len(talkers))
-    held = max(least, round(0.1 * len(talkers))) if len(talkers) >= 3 * least else 0
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(talkers))
+    enough = len(talkers) >= 3 * LEAST_HELD
+    held = max(LEAST_HELD, round(0.1 * len(talkers))) if enough else 0
     split = {}
     for place, index in enumerate(order):
         split[talkers[index]] = SPLITS[1 if place < held else 2 if place < 2 * held else 0]
@@ -154,10 +163,27 @@ def check_disjoint(utterances: Iterable[Utterance]) -> None:
 
 
 def fingerprint(utterances: Sequence[Utterance]) -> str:
-    """A short hash of the list; it stays when the recordings are moved as a whole."""
+    """A short hash of the list and the files' sizes.
+
+    It stays when the recordings are moved or copied as a whole.
+    """
     root = os.path.commonpath([item.path.parent for item in utterances]) if utterances else ""
     rows = [
-        [os.path.relpath(item.path, root), item.talker, item.sample_rate, item.seconds]
+        [
+            os.path.relpath(item.path, root),
+            item.talker,
+            item.sample_rate,
+            item.seconds,
+            _size(item.path),
+        ]
         for item in utterances
     ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where it is missing."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,7 +1,8 @@
 """Separates planned jobs, one file after another, and says what became of each."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from cplxsep.audio import io
 from cplxsep.engine.files import make_folder, writing
 from cplxsep.engine.inputs import Job
 from cplxsep.engine.plot import plot
-from cplxsep.errors import CplxsepError
+from cplxsep.errors import CplxsepError, InputError
 
 if TYPE_CHECKING:
     from cplxsep.engine.seams import Seam
     from cplxsep.engine.separator import Separator
 
-Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
+# Gives a generator of the blocks.
+Watch = Callable[[Iterable[np.ndarray], int], Any]
 
 
 @dataclass(frozen=True)
@@ -71,33 +73,46 @@ def separate_file(
     """Read, separate and write one job in constant memory.
 
     Args:
-        watch: passes on the blocks read; it gets them and their number.
+        watch: passes on the blocks read; it gets them and their number. It is closed in the end.
 
     Raises:
         InputError: the file cannot be read to its end, or the outputs cannot be written.
         DeviceError: the memory does not suffice.
     """
     begun, info = time.monotonic(), job.info
+    for path in job.written:
+        # Found out when all is done, it would be after other files were replaced.
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
     rate = separator.sample_rate if settings.at_model_rate else info.sample_rate
     size = max(round(separator.block_seconds * info.sample_rate), 1)
-    blocks = watch(io.blocks(job.found.path, size), -(-info.frames // size))
     seams: list[Seam] = []
-    parts = separator.stream(
-        _one_channel(blocks, job.channel),
-        info.sample_rate,
-        at_model_rate=settings.at_model_rate,
-        sum_to_mix=settings.sum_to_mix,
-        seams=seams,
-    )
-    frames = round(info.seconds * rate)
-    with writing(
-        job.outputs, rate, kind=settings.kind, subtype=settings.subtype, frames=frames
-    ) as writer:
-        for part in parts:
+
+    def draw(sources: Sequence[Path]) -> None:
+        if job.plot:
+            make_folder(job.plot.parent)
+            plot(job.plot, job.found.path, job.channel, sources)
+
+    # A progress bar left open by an error would keep standard output for itself.
+    with (
+        closing(watch(io.blocks(job.found.path, size), -(-info.frames // size))) as blocks,
+        writing(
+            job.outputs,
+            rate,
+            kind=settings.kind,
+            subtype=settings.subtype,
+            frames=round(info.seconds * rate),
+            inspect=draw,
+        ) as writer,
+    ):
+        for part in separator.stream(
+            _one_channel(blocks, job.channel),
+            info.sample_rate,
+            at_model_rate=settings.at_model_rate,
+            sum_to_mix=settings.sum_to_mix,
+            seams=seams,
+        ):
             writer.write(part)
-    if job.plot:
-        make_folder(job.plot.parent)
-        plot(job.plot, job.found.path, job.channel, job.outputs)
     return Outcome(
         job.label,
         "done",

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +14,7 @@ from cplxsep.audio import header, io
 from cplxsep.audio.atomic import replacing
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
+    check_rate,
     encode,
     file_name,
     libsndfile_format,
@@ -76,7 +77,13 @@ class SourceWriter:
 
 @contextmanager
 def writing(
-    paths: Sequence[Path], sample_rate: int, *, kind: str, subtype: str, frames: int
+    paths: Sequence[Path],
+    sample_rate: int,
+    *,
+    kind: str,
+    subtype: str,
+    frames: int,
+    inspect: Callable[[Sequence[Path]], None] = lambda _: None,
 ) -> Iterator[SourceWriter]:
     """A writer of one file for each source; the files appear when the block has ended well.
 
@@ -86,12 +93,15 @@ def writing(
         kind: wav, flac or ogg.
         subtype: float, pcm16 or pcm24.
         frames: about how many samples will come.
+        inspect: gets the complete files before they appear; if it fails none does.
 
     Raises:
-        InputError: a folder or file cannot be written, or the disk is full.
+        InputError: a folder or file cannot be written, the rate is too high for the container,
+            or the disk is full.
     """
     encoding = libsndfile_subtype(kind, subtype)
     for path in paths:
+        check_rate(path, kind, sample_rate)
         make_folder(path.parent)
     with ExitStack() as stack:
         finals = [stack.enter_context(replacing(path, soundfile.LibsndfileError)) for path in paths]
@@ -111,6 +121,7 @@ def writing(
             writer.gain = common_gain(np.array([writer.peak]))
             for draft, final in zip(drafts, finals, strict=True):
                 _convert(draft, final, kind, encoding, writer.gain)
+        inspect(finals)
 
 
 def _convert(draft: Path, final: Path, kind: str, encoding: str, gain: float) -> None:

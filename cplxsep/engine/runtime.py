@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cplxsep.errors import DeviceError, InputError
+from cplxsep.nn.device import out_of_memory
 
 
 class Runner:
@@ -45,7 +46,7 @@ class Runner:
             except (MemoryError, RuntimeError) as error:
                 if isinstance(error, torch.AcceleratorError):
                     raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 self._halve(error)
                 continue
@@ -74,13 +75,6 @@ class Runner:
         self.batch //= 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    # On the CPU torch raises a plain RuntimeError.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "DefaultCPUAllocator" in str(error)
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The public way to separate: whole signals or streams, any rate, any length."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, overload
@@ -175,16 +176,21 @@ class _Queue:
     """Samples that wait until the separated ones have come."""
 
     def __init__(self) -> None:
-        self._parts: list[np.ndarray] = []
+        self._parts: deque[np.ndarray] = deque()
 
     def put(self, block: np.ndarray) -> None:
         self._parts.append(block)
 
     def take(self, count: int) -> np.ndarray:
         """The next `count` samples."""
-        held = np.concatenate(self._parts)
-        self._parts = [held[count:]]
-        return held[:count]
+        taken = [np.zeros(0, np.float32)]
+        while count > 0:
+            part = self._parts.popleft()
+            if part.size > count:
+                self._parts.appendleft(part[count:])
+            taken.append(part[:count])
+            count -= taken[-1].size
+        return np.concatenate(taken)
 
 
 class _Tap:

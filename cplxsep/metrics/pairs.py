@@ -72,7 +72,12 @@ class PairFolders:
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        # A leading dot marks other programs' side files.
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]
 
 
 def _find(folder: Path, stem: str, what: str) -> Path:

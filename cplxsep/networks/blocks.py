@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cplxsep.nn import pairs
 from cplxsep.nn.conv import ComplexConv2d, RealConv2d
-from cplxsep.nn.init import Init
+from cplxsep.nn.init import Criterion, Init
 from cplxsep.nn.norm import ComplexNorm, Scope
 
 
@@ -32,12 +32,17 @@ class Algebra(Protocol):
 class ComplexAlgebra:
     """Complex maps (B, 2C, F, T), complex layer norm and CReLU."""
 
-    def __init__(self, *, scope: Scope = "channel", init: Init = "rayleigh") -> None:
+    def __init__(
+        self, *, scope: Scope = "channel", init: Init = "rayleigh", criterion: Criterion = "he"
+    ) -> None:
         self.scope: Scope = scope
         self.init: Init = init
+        self.criterion: Criterion = criterion
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
-        return ComplexConv2d(in_maps, out_maps, kernel, stride=stride, init=self.init)
+        return ComplexConv2d(
+            in_maps, out_maps, kernel, stride=stride, init=self.init, criterion=self.criterion
+        )
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:  # noqa: ARG002
         return ComplexNorm(maps, relu=True, scope=self.scope)

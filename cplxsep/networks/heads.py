@@ -1,5 +1,7 @@
 """From U-Net maps and the mixture to one spectrogram for each source."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -65,9 +67,10 @@ class Extractor(nn.Module):
         self.transformations = transformations
         self.dropout = dropout
         candidates = sources * (transformations + 1)
-        self.film = ComplexConv2d(in_maps, 2 * sources * transformations, bias=True, init=init)
+        kind: dict[str, Any] = {"bias": True, "init": init, "criterion": algebra.criterion}
+        self.film = ComplexConv2d(in_maps, 2 * sources * transformations, **kind)
         self.masks = nn.Sequential(
-            ComplexConv2d(candidates + in_maps, candidates, bias=True, init=init),
+            ComplexConv2d(candidates + in_maps, candidates, **kind),
             Residual(algebra, candidates),
             Residual(algebra, candidates),
         )

@@ -24,7 +24,9 @@ class SpectralNetwork(nn.Module):
         self.drop_nyquist = config.drop_nyquist
         complex_maps = config.network == "complex"
         algebra: Algebra = (
-            ComplexAlgebra(scope=config.norm, init=config.init) if complex_maps else RealAlgebra()
+            ComplexAlgebra(scope=config.norm, init=config.init, criterion=config.criterion)
+            if complex_maps
+            else RealAlgebra()
         )
         in_maps = config.patch**2 * (1 if complex_maps else 2)
         self.unet = UNet(algebra, in_maps, config.start_maps, config.residual_blocks, config.levels)

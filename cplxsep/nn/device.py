@@ -52,6 +52,13 @@ def pick_precision(name: str, device: torch.device, *, auto_on_cpu: bool) -> tor
     return torch.bfloat16
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice; on the CPU torch has no type for it."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "DefaultCPUAllocator" in str(error)
+    )
+
+
 def fast_bf16_cpu() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; others emulate it slowly."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

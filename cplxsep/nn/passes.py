@@ -91,13 +91,29 @@ def enable_fast(device: str) -> str | None:
     from cplxsep.nn.native.passes import NativePasses
 
     if device == "cuda":
-        _fast[device] = CompiledPasses()
+        compiled = CompiledPasses()
+        try:
+            _try_out(compiled, torch.device(device))
+        except Exception as error:  # no host compiler, no Triton, an unsupported GPU
+            return (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
+        _fast[device] = compiled
         return None
     try:
         _fast[device] = NativePasses()
     except NoCompilerError as error:
         return str(error)
     return None
+
+
+def _try_out(passes: Passes, device: torch.device) -> None:
+    """Run each sweep once on a small map."""
+    rows = torch.randn(1, 16, 4, device=device)
+    shift, back = torch.zeros(2, 1, 2, device=device), torch.zeros(5, 1, 2, device=device)
+    matrix, offset = torch.ones(4, 1, 2, device=device), torch.zeros(2, 1, 2, device=device)
+    passes.moments(rows, shift)
+    passes.transform(rows, matrix, offset, True)
+    passes.grad_sums(rows, rows, matrix, offset, shift, True)
+    passes.grad_input(rows, rows, matrix, offset, back, True)
 
 
 def disable_fast() -> None:

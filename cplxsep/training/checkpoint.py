@@ -1,7 +1,7 @@
 """Checkpoints of a running training: written whole or not at all, the previous one kept."""
 
 import os
-import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from cplxsep.errors import InputError, UsageError
 
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+KEYS = {"step", "model", "optimizer", "average", "progress", "config"}
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -19,7 +20,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         InputError: the folder cannot be written or is full; the older checkpoint is untouched.
     """
-    path, temporary = folder / NAME, folder / f".{NAME}.{os.getpid()}"
+    path, temporary = folder / NAME, folder / f".{NAME}.new"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -30,9 +31,11 @@ def save(folder: Path, state: dict[str, Any]) -> None:
             os.replace(path, folder / PREVIOUS)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
-        temporary.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise InputError(f"cannot write checkpoint {path}: {reason}") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -41,11 +44,11 @@ def load(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"checkpoint {path} does not exist") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes make the unpickler raise anything
         reason = str(error).partition("\n")[0][:120]
         raise UsageError(f"checkpoint {path} is corrupt: {reason}") from None
-    if not isinstance(state, dict) or "step" not in state:
-        raise UsageError(f"checkpoint {path} is corrupt: it holds no training state")
+    if not isinstance(state, dict) or set(state) != KEYS:
+        raise UsageError(f"checkpoint {path} is corrupt: it is not of a training run")
     return state
 
 

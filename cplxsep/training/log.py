@@ -21,7 +21,7 @@ class Log:
 
     Args:
         path: JSONL file.
-        console: live progress goes here when it is a terminal.
+        console: live progress goes here; None for none.
         total: steps of the whole run.
         say: takes one line at each validation.
 
@@ -30,7 +30,7 @@ class Log:
     """
 
     def __init__(
-        self, path: Path, console: Console, total: int, say: Callable[[str], None]
+        self, path: Path, console: Console | None, total: int, say: Callable[[str], None]
     ) -> None:
         self._path = path
         try:
@@ -46,7 +46,7 @@ class Log:
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal or console.quiet,
+            disable=console is None,
             transient=True,
         )
         self._task = self._bar.add_task("", total=total)

@@ -94,18 +94,22 @@ class Trainer:
             },
         )
 
-    def run(self, *, until_step: int, seconds: float | None = None) -> None:
-        """Train to `until_step`, or for `seconds`; ends with a validation and a checkpoint.
+    def run(self, *, until_step: int, deadline: float | None = None) -> None:
+        """Train to `until_step`, or until the monotonic clock passes `deadline`.
+
+        Ends with a validation and a checkpoint.
 
         Raises:
             InputError: more non-finite steps than the configuration allows, or a full disk.
         """
         settings = self.config.train
-        started = time.monotonic()
         stream = batches(self.train_examples, self.progress.step, settings.batch)
         self.model.train()
+        if self.progress.step == 0:
+            # From here on the folder is recognised as a run, whenever it is stopped.
+            self.save()
         while self.progress.step < until_step:
-            if seconds is not None and time.monotonic() - started > seconds:
+            if deadline is not None and time.monotonic() > deadline:
                 break
             self._one(*next(stream))
             step = self.progress.step
@@ -117,7 +121,7 @@ class Trainer:
         stream.close()
         if not self.progress.history or self.progress.history[-1][0] != self.progress.step:
             self.validate()
-        self.save()
+            self.save()
 
     def validate(self) -> float:
         """SI-SDR improvement of the averaged weights in dB; publishes a new best."""
@@ -148,6 +152,7 @@ class Trainer:
         """One optimiser step; a non-finite one changes nothing but its count."""
         progress, settings = self.progress, self.config
         started = time.monotonic()
+        buffers = [buffer.clone() for buffer in self.model.buffers()]
         # Dropout draws must not depend on what came before a resume.
         torch.manual_seed(settings.train.seed + 1_000_003 * (progress.step + 1))
         lr = lr_at(progress.step, settings.optim, settings.train)
@@ -165,6 +170,8 @@ class Trainer:
             self.average.update(self.model, progress.step)
         else:
             progress.bad_steps += 1
+            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(before)  # batch norm has taken the bad values in already
         progress.step += 1
         progress.audio += mixtures.shape[0] * mixtures.shape[1] / settings.model.sample_rate
         progress.busy += time.monotonic() - started

@@ -34,7 +34,7 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         },
         "valid": {"si_sdr_i": round(progress.best, 3)},
     }
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary, aside = _beside(folder)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -42,11 +42,28 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         (temporary / CONFIG).write_text(to_toml(config), encoding="utf-8")
         (temporary / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
         (temporary / CARD).write_text(_card(folder, config, metrics), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
+        # A folder cannot replace another in one step: a kill in between is mended by `recover`.
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(folder, aside)
         os.replace(temporary, folder)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise InputError(f"cannot write model {folder}: {error.strerror}") from None
+    finally:
+        recover(folder)
+
+
+def recover(folder: Path) -> None:
+    """Put back the last complete model after an interruption, and remove what is half-written."""
+    temporary, aside = _beside(folder)
+    if aside.exists() and not folder.exists():
+        os.replace(aside, folder)
+    for rest in (temporary, aside):
+        shutil.rmtree(rest, ignore_errors=True)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
 
 
 def _card(folder: Path, config: Config, metrics: dict) -> str:

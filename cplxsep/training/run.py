@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,18 +13,16 @@ from rich.console import Console
 from cplxsep.config import Config
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.manifest import Utterance, assign_splits, check_disjoint, load_speech
-from cplxsep.errors import UsageError
-from cplxsep.networks.model import SeparationModel
+from cplxsep.errors import DeviceError, InputError, UsageError
 from cplxsep.networks.registry import build
 from cplxsep.nn import passes
-from cplxsep.nn.device import pick_device, pick_precision
-from cplxsep.training import checkpoint, publish
+from cplxsep.nn.device import out_of_memory, pick_device, pick_precision
+from cplxsep.training import publish, resume
 from cplxsep.training.log import Log
-from cplxsep.training.loop import Progress, Trainer
+from cplxsep.training.loop import Trainer
 
 MODEL = "model"  # sub-folder of a run
-# Of the talkers' split and of the validation mixtures: the same in every run of some speech.
-SPLIT_SEED, VALID_SEED = 0, 1
+VALID_SEED = 1  # one set of validation mixtures for all runs on some speech
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,9 @@ class Options:
     max_minutes: float | None = None
 
 
-def check(config: Config, options: Options, console: Console, say: Callable[[str], None]) -> None:
+def check(
+    config: Config, options: Options, console: Console | None, say: Callable[[str], None]
+) -> None:
     """One step and one validation of a run, in a folder that is thrown away."""
     data = config.data.model_copy(update={"valid_mixtures": config.train.batch})
     with tempfile.TemporaryDirectory(prefix="cplxsep-check-") as folder:
@@ -45,48 +46,69 @@ def check(config: Config, options: Options, console: Console, say: Callable[[str
         train(config.model_copy(update={"data": data}), trial, console, say)
 
 
-def train(config: Config, options: Options, console: Console, say: Callable[[str], None]) -> Path:
-    """Train, and return the folder of the best model.
+def train(
+    config: Config,
+    options: Options,
+    console: Console | None,
+    say: Callable[[str], None],
+) -> Path:
+    """Train, and return the folder of the best model. `console` None draws no progress bar.
 
     Raises:
         UsageError: the configuration or a checkpoint is unusable.
         InputError: the data is, or the run diverged, or the disk is full.
-        DeviceError: the device is.
+        DeviceError: the device is, or its memory does not suffice.
     """
+    minutes = options.max_minutes
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
     device = pick_device(options.device)
     autocast = pick_precision(config.train.precision, device, auto_on_cpu=True)
+    target = options.folder / MODEL
+    state = resume.find_state(options.folder, target, options.resume, config, say)
     if config.train.compile and (why := passes.enable_fast(device.type)):
         say(f"no compiled kernels, training is slower: {why}")
-    speech = _speech(config, say)
-    data = config.data
-    train_set = _mixtures(config, options, speech, data.train_split, config.train.seed + 2, say)
-    valid_set = _mixtures(config, options, speech, data.valid_split, VALID_SEED, say)
+    train_set, valid_set = _examples(config, options, say)
+    until = min(config.train.steps, options.max_steps or config.train.steps)
     torch.manual_seed(config.train.seed)
-    model = build(config.model).to(device)
-    total = config.train.steps
-    target = options.folder / MODEL
-
-    def published(model: SeparationModel, progress: Progress) -> None:
-        publish.write(target, model, config, progress)
-
-    with Log(options.folder / "log.jsonl", console, total, say) as log:
-        trainer = Trainer(
-            model,
-            config,
-            train_set,
-            valid_set,
-            options.folder,
-            autocast=autocast,
-            publish=published,
-            log=log,
-        )
-        if state := _state(options, config, say):
-            trainer.resume(state)
-            say(f"resumed at step {trainer.progress.step}")
-        until = total if options.max_steps is None else min(total, options.max_steps)
-        seconds = None if options.max_minutes is None else options.max_minutes * 60
-        trainer.run(until_step=until, seconds=seconds)
+    try:
+        with Log(options.folder / "log.jsonl", console, config.train.steps, say) as log:
+            trainer = Trainer(
+                build(config.model).to(device),
+                config,
+                train_set,
+                valid_set,
+                options.folder,
+                autocast=autocast,
+                publish=lambda model, progress: publish.write(target, model, config, progress),
+                log=log,
+            )
+            if state:
+                trainer.resume(state)
+                done = trainer.progress.step
+                say(f"resumed at step {done}" + (", which is the last" if done >= until else ""))
+            if not target.exists():
+                trainer.progress.best = float("-inf")  # what earned it is not here
+            trainer.run(until_step=until, deadline=deadline)
+    except (MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise DeviceError(
+                f"out of memory on {device}: lower train.batch or data.seconds"
+            ) from error
+        raise
+    if not target.exists():
+        raise InputError("no validation gave a finite score, so there is no model: lower optim.lr")
     return target
+
+
+def _examples(
+    config: Config, options: Options, say: Callable[[str], None]
+) -> tuple[DynamicMixtures, DynamicMixtures]:
+    """Training and validation mixtures."""
+    speech, data = _speech(config, say), config.data
+    return (
+        _mixtures(config, options, speech, data.train_split, config.train.seed + 2, say),
+        _mixtures(config, options, speech, data.valid_split, VALID_SEED, say),
+    )
 
 
 def _speech(config: Config, say: Callable[[str], None]) -> list[Utterance]:
@@ -96,7 +118,7 @@ def _speech(config: Config, say: Callable[[str], None]) -> list[Utterance]:
     found = load_speech(
         Path(config.data.speech).expanduser(), lambda error: say(f"left out: {error}")
     )
-    speech = assign_splits(found, SPLIT_SEED, least=config.model.sources)
+    speech = assign_splits(found)
     check_disjoint(speech)
     return speech
 
@@ -127,38 +149,6 @@ def _mixtures(
         cache=Path(data.cache).expanduser() if data.cache else options.folder / "cache",
         report=lambda error: say(f"left out: {error}"),
     )
-
-
-def _state(options: Options, config: Config, say: Callable[[str], None]) -> dict | None:
-    """The checkpoint to continue from, if any."""
-    if options.resume == "never":
-        if (options.folder / checkpoint.NAME).exists():
-            raise UsageError(
-                f"{options.folder} already holds a run: choose another --run-dir, or --resume auto"
-            )
-        return None
-    if options.resume == "auto":
-        state, problems = checkpoint.find(options.folder)
-        for problem in problems:
-            say(f"{problem}; using the previous checkpoint")
-    else:
-        state = checkpoint.load(Path(options.resume))
-    if state is None and (options.folder / MODEL).exists():
-        raise UsageError(
-            f"{options.folder / MODEL} exists, but is of no run here and would be replaced: "
-            f"choose another --run-dir"
-        )
-    if state and state["config"]["model"] != config.model.model_dump():
-        changed = [
-            key
-            for key, value in config.model.model_dump().items()
-            if state["config"]["model"].get(key) != value
-        ]
-        raise UsageError(
-            f"the checkpoint in {options.folder} is of another model ({', '.join(changed)} "
-            f"differ): use its config, or another --run-dir"
-        )
-    return state
 
 
 def default_folder(config_name: str) -> Path:

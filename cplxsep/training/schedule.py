@@ -4,11 +4,19 @@ import math
 
 from cplxsep.config import OptimConfig, TrainConfig
 
+# Learning rate up to an epoch, 1e-4 after the last: the paper's text (section A.4), and the
+# published code, which drops at epoch 100 too (SPEC section 7.6).
+_EPOCHS = {
+    "paper": ((10, 0.01), (120, 0.1), (150, 0.01), (200, 1e-3)),
+    "paper-code": ((10, 0.01), (100, 0.1), (120, 0.01), (150, 1e-3)),
+}
+
 
 def lr_at(step: int, optim: OptimConfig, train: TrainConfig) -> float:
     """Learning rate for the 0-based `step`."""
-    if optim.schedule == "paper":
-        return _paper(step // train.epoch_steps)
+    if optim.schedule in _EPOCHS:
+        epoch = step // train.epoch_steps
+        return next((lr for until, lr in _EPOCHS[optim.schedule] if epoch < until), 1e-4)
     warm = min(1.0, (step + 1) / max(optim.warmup_steps, 1))
     if optim.schedule == "constant":
         return optim.lr * warm
@@ -19,11 +27,3 @@ def lr_at(step: int, optim: OptimConfig, train: TrainConfig) -> float:
     done = min(1.0, max(0.0, (step - optim.warmup_steps) / length))
     cosine = 0.5 * (1 + math.cos(math.pi * done))
     return optim.lr * warm * (optim.final_lr + (1 - optim.final_lr) * cosine)
-
-
-def _paper(epoch: int) -> float:
-    """Published code's schedule (SPEC section 6): it drops at epoch 100 too, unlike the text."""
-    for until, lr in ((10, 0.01), (100, 0.1), (120, 0.01), (150, 1e-3)):
-        if epoch < until:
-            return lr
-    return 1e-4

@@ -74,11 +74,6 @@ def test_equal_audio_gives_equal_bytes(tmp_path, noise):
     assert data[at + 12 : at + 16] == bytes(4)
 
 
-def test_container_goes_before_the_name(tmp_path, noise):
-    io.write(tmp_path / "a.out", noise, 8000, container="flac", subtype="pcm16")
-    assert io.probe(tmp_path / "a.out").format == "FLAC"
-
-
 @pytest.mark.parametrize("subtype", ["pcm16", "pcm24"])
 @pytest.mark.parametrize("value", [1.0001, np.nan])
 def test_pcm_never_clips_silently(tmp_path, subtype, value):
@@ -98,10 +93,19 @@ def test_full_scale_fits_pcm(tmp_path):
     np.testing.assert_array_equal(audio[0], np.float32([32767 / 32768, -1.0]))
 
 
-@pytest.mark.parametrize("bad", [{"container": "mp4"}, {"subtype": "pcm8"}])
-def test_unknown_kinds_to_write(tmp_path, bad):
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.mp4", "float"), ("a", "float"), ("a.wav", "pcm8")]
+)
+def test_unknown_kinds_to_write(tmp_path, name, subtype):
     with pytest.raises(ValueError, match="cannot write"):
-        io.write(tmp_path / "a.wav", np.zeros(10, np.float32), 8000, **bad)
+        io.write(tmp_path / name, np.zeros(10, np.float32), 8000, subtype=subtype)
+
+
+def test_ogg_at_rates_that_crash_its_encoder(tmp_path):
+    io.write(tmp_path / "a.ogg", np.zeros(1000, np.float32), 192000)
+    with pytest.raises(InputError, match="200000 Hz"):
+        io.write(tmp_path / "b.ogg", np.zeros(1000, np.float32), 384000)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.ogg"]
 
 
 @pytest.mark.parametrize(
@@ -130,12 +134,6 @@ def test_reads_any_width_channels_and_rate(tmp_path, subtype, channels, rate):
 def test_one_sample(tmp_path):
     io.write(tmp_path / "a.wav", np.float32([0.5]), 8000)
     np.testing.assert_array_equal(io.read(tmp_path / "a.wav")[0], [[0.5]])
-
-
-def test_part(speech, noise):
-    np.testing.assert_array_equal(io.read(speech, start=100, frames=50)[0], noise[:, 100:150])
-    np.testing.assert_array_equal(io.read(speech, start=9000)[0], noise[:, 9000:])
-    assert io.read(speech, start=9999)[0].shape == (2, 0)
 
 
 @pytest.mark.parametrize("size", [1, 1000, 9001, 20000])
@@ -236,6 +234,18 @@ def test_name_that_is_no_text(tmp_path):
 def test_no_folder_to_write_in(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
         io.write(tmp_path / "missing" / "a.wav", np.zeros(10, np.float32), 8000)
+
+
+def test_read_only_disk(tmp_path, monkeypatch):
+    # There even the removal of a file that is not there fails.
+    def fail(*_args, **_options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", fail)
+    monkeypatch.setattr(os, "unlink", fail)
+    with pytest.raises(InputError, match="Read-only file system") as error:
+        io.write(tmp_path / "a.wav", np.zeros(10, np.float32), 8000)
+    assert "a.wav" in one_line(error)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, speech, monkeypatch):

@@ -34,11 +34,22 @@ def test_doctor_says_when_nothing_works(tmp_path, monkeypatch, command):
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     done = command("doctor", "--json")
     found = json.loads(done.out)
-    assert done.code == 4
+    assert done.code == 3
     assert found["works"] is False
     assert "torchaudio" in found["torchaudio"]["error"]
     assert len(done.err.splitlines()) == 1
-    assert command("doctor").code == 4
+    assert command("doctor").code == 3
+
+
+def test_doctor_needs_libraries_that_no_model_does(tmp_path, monkeypatch, command):
+    tiny_model(tmp_path / "one")
+    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    done = command("doctor", "--json")
+    found = json.loads(done.out)
+    assert done.code == 4
+    assert found["works"] is False
+    assert "soundfile" in found["soundfile"]["error"]
 
 
 def test_doctor_outlives_a_corrupt_model(tmp_path, monkeypatch, command):
@@ -49,3 +60,5 @@ def test_doctor_outlives_a_corrupt_model(tmp_path, monkeypatch, command):
     found = json.loads(command("doctor", "--json").out)
     assert [model["ok"] for model in found["models"]] == [False, True]
     assert found["works"] is True
+    (tmp_path / "two" / "model.safetensors").unlink()
+    assert command("doctor").code == 3

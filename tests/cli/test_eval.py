@@ -189,6 +189,75 @@ def test_missing_perceptual_package(run_cli, data):
         pytest.skip("pesq is installed")
 
 
+@pytest.mark.parametrize("target", ["tt/metadata.csv", "tt/s1/new.wav", "link/a.csv", "est/a.csv"])
+def test_the_csv_does_not_replace_files_that_are_scored(command, data, target):
+    (data / "link").symlink_to(data / "tt" / "mix")
+    before = (data / "tt" / "metadata.csv").read_bytes()
+    done = command(*arguments(data, "--csv", data / target))
+    assert (done.code, done.out) == (2, "")
+    assert "lies among the inputs" in done.err
+    assert (data / "tt" / "metadata.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("given", [".", "tt", "tt/metadata.csv", "tt/some.csv"])
+@pytest.mark.parametrize("target", ["tt/metadata.csv", "tt/mix/a.wav", "tt/preparation.json"])
+def test_the_csv_does_not_replace_prepared_mixtures(command, data, given, target):
+    # Refused before the model, which is not there, is missed.
+    done = command("eval", "--model", "m", "--data", data / given, "--csv", data / target)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "lies among the inputs" in done.err
+
+
+def test_the_csv_does_not_replace_the_list_of_mixtures(command, data):
+    listed = data / "tt" / "some.csv"
+    listed.write_text(f"name\n{NAMES[0]}\n")
+    assert command("eval", "--model", "m", "--data", listed, "--csv", listed).code == 2
+
+
+@pytest.mark.parametrize("metadata", [None, "id,condition\n1,far\n"])
+def test_references_of_any_corpus(command, data, metadata):
+    """FLAC files, side files of another program, and a metadata.csv of another kind."""
+    for folder in ("mix", "s1", "s2"):
+        for name in NAMES:
+            source = data / "tt" / folder / f"{name}.wav"
+            put(source.with_name(f"{name}.flac"), io.read(source)[0][0])
+            source.unlink()
+        (data / "tt" / folder / f"._{NAMES[0]}.flac").write_text("no audio")
+    if metadata:
+        (data / "tt" / "metadata.csv").write_text(metadata)
+    done = command(*arguments(data, "--json"))
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert (result["examples"], result["failed"]) == (3, [])
+    assert set(result["summary"]) == ({"all"} if metadata else {"all", "clean", "far"})
+    assert ("no column name" in done.err) == bool(metadata)
+
+
+def test_a_model_on_the_command_line(command, data, model):
+    from cplxsep.engine.separator import Separator
+
+    form = ("eval", "--model", model, "--device", "cpu", "--metrics", "si-sdr")
+    done = command(*form, "--data", data, "--split", "tt", "--json", "--csv", data / "a.csv")
+    assert (done.code, done.err) == (0, "")
+    result = json.loads(done.out)
+    assert (result["examples"], set(result["summary"])) == (3, {"all", "clean", "far"})
+    references, _ = signals(NAMES[0])
+    mixture = io.read(data / "tt" / "mix" / f"{NAMES[0]}.wav")[0][0]
+    estimates = Separator.load(model, device="cpu")(mixture, RATE)
+    for j, source in enumerate(result["per_example"][0]["sources"]):
+        expected = si_sdr(references[j], estimates[int(source["estimate"][1]) - 1])
+        assert source["si_sdr"] == pytest.approx(expected, abs=1e-2)
+    with (data / "a.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [*np.repeat(NAMES, 2)]
+    # A table for the mixtures of a list; it may stand beside the list.
+    (data / "tt" / "some.csv").write_text(f"name\n{NAMES[2]}\n")
+    more = ("--data", data / "tt" / "some.csv", "--csv", data / "tt" / "new.csv")
+    done = command(*form, *more, "--fail-under", "si-sdr=500")
+    assert done.code == 1
+    assert "SI-SDRi dB" in done.out
+    assert len((data / "tt" / "new.csv").read_text().splitlines()) == 3
+
+
 def test_a_model_on_a_prepared_split(data, monkeypatch):
     from standins import Stand, copies
 

@@ -325,7 +325,7 @@ def test_running_out_of_memory_ends_the_command(folder, model, command, monkeypa
     done = command("separate", "a.wav", "b.wav", "-m", model, "--report", "r.json")
     assert done.code == 4
     assert len(done.err.splitlines()) == 1
-    assert json.loads((folder / "r.json").read_text())["failed"] == 1
+    assert json.loads((folder / "r.json").read_text())["failed"] == 2
     assert files(folder) == {"a.wav", "b.wav", "r.json"}
 
 

@@ -3,6 +3,7 @@
 One command takes all files, as a user's folder would hold them.
 """
 
+import ctypes
 import json
 import signal
 import subprocess
@@ -12,6 +13,11 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
+
+from cplxsep.cli import common
+from cplxsep.engine import batch, files
+from cplxsep.errors import InputError
 
 GOOD = {
     "silent.wav": 8000,
@@ -129,13 +135,100 @@ def test_output_folder_that_cannot_be_made(command, model, tmp_path):
         assert len(done.err.splitlines()) == 1
 
 
-def test_output_that_is_a_folder(command, model, tmp_path):
+OUTPUTS = ("a_s1.wav", "a_s2.wav", "a_plot.png")
+
+
+def outputs_with(folder, content="old"):
+    """The folder, holding all outputs of a.wav as they were before."""
+    folder.mkdir()
+    for name in OUTPUTS:
+        (folder / name).write_text(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_output_that_is_a_folder(command, model, tmp_path, name):
     soundfile.write(tmp_path / "a.wav", np.ones(800), 8000)
-    (tmp_path / "out/a_s2.wav").mkdir(parents=True)
-    done = command("separate", tmp_path / "a.wav", "-m", model, "-o", tmp_path / "out")
+    out = outputs_with(tmp_path / "out")
+    (out / name).unlink()
+    (out / name).mkdir()
+    done = command("separate", tmp_path / "a.wav", "-m", model, "-o", out, "--plot")
     assert done.code == 1
     assert len(done.err.splitlines()) == 1
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.name.startswith(".")]
+    assert name in done.err
+    assert {path.name for path in out.iterdir()} == set(OUTPUTS)
+    assert {path.read_text() for path in out.iterdir() if path.is_file()} == {"old"}
+
+
+def test_a_failed_plot_leaves_the_old_sources(command, model, tmp_path, monkeypatch):
+    def fail(*_):
+        raise InputError("cannot write the plot")
+
+    monkeypatch.setattr(batch, "plot", fail)
+    soundfile.write(tmp_path / "a.wav", np.ones(800), 8000)
+    out = outputs_with(tmp_path / "out")
+    done = command("separate", tmp_path / "a.wav", "-m", model, "-o", out, "--plot", "--json")
+    (entry,) = json.loads(done.out)["files"]
+    assert (entry["status"], entry["outputs"]) == ("failed", [])
+    assert {path.name for path in out.iterdir()} == set(OUTPUTS)
+    assert {path.read_text() for path in out.iterdir()} == {"old"}
+
+
+def test_ogg_at_rates_that_crash_its_encoder(command, model, tmp_path):
+    for name, rate in (("a", 384000), ("b", 192000)):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(rate // 10, 0.1), rate)
+    out = tmp_path / "out"
+    inputs = (tmp_path / "a.wav", tmp_path / "b.wav")
+    done = command("separate", *inputs, "-m", model, "-o", out, "--format", "ogg")
+    assert done.code == 1
+    assert "200000 Hz" in done.err
+    assert done.out.split() == [str(out / "b_s1.ogg"), str(out / "b_s2.ogg")]
+    assert command("separate", inputs[0], "-m", model, "-o", out, "--rate", "model").code == 0
+
+
+def test_results_stay_on_stdout_after_a_failure_on_a_terminal(
+    command, model, tmp_path, monkeypatch
+):
+    """A progress bar that stays open sends what is printed to the terminal's stderr."""
+    put = files._put
+    fails = iter([OSError("the disk is full")])
+
+    def full_once(*arguments):
+        for error in fails:
+            raise error
+        put(*arguments)
+
+    monkeypatch.setattr(files, "_put", full_once)
+    monkeypatch.setattr(common, "stderr", Console(stderr=True, force_terminal=True, soft_wrap=True))
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(8000 * 20, 0.1), 8000)
+    inputs = (tmp_path / "a.wav", tmp_path / "b.wav")
+    done = command("separate", *inputs, "-m", model, "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "the disk is full" in done.err
+    assert done.out.split() == [str(tmp_path / f"out/b_s{index}.wav") for index in (1, 2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no capabilities")
+def test_folders_that_must_not_be_written(model, tmp_path, run_cli):
+    libc = ctypes.CDLL(None)
+
+    def obey():
+        libc.prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE: root, too, is bound by permissions
+
+    soundfile.write(tmp_path / "a.wav", np.full(800, 0.1), 8000)
+    soundfile.write(tmp_path / "b.wav", np.full(800, 0.1), 8000)
+    (tmp_path / "out").mkdir(mode=0o555)
+    done = run_cli(
+        "separate", "a.wav", "b.wav", "-m", model, "-o", "out", cwd=tmp_path, preexec_fn=obey
+    )
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(lines) == 2
+    for line, name in zip(lines, ("a.wav", "b.wav"), strict=True):
+        assert line.startswith(f"error: {name}: cannot write")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")

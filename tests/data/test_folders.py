@@ -71,6 +71,11 @@ def test_files_that_do_not_belong_together(split):
     assert folder.load("b")[2] == 8000
 
 
+def test_metadata_that_is_no_valid_text(split):
+    (split / "metadata.csv").write_bytes(b"name,condition\na,\xff\n")
+    assert MixtureFolder(split).metadata("a")["condition"] == "\udcff"
+
+
 def test_bad_metadata(split):
     (split / "metadata.csv").write_text("file,condition\na,babble\n")
     with pytest.raises(InputError, match="no column name"):

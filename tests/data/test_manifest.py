@@ -1,6 +1,8 @@
 import dataclasses
+import os
 
 import pytest
+import soundfile
 from synthetic import make_manifest, make_speech
 
 from cplxsep.data.manifest import (
@@ -46,7 +48,7 @@ def test_byte_order_mark_and_more_columns(tmp_path):
         (HEAD + "a.wav,c,s,train,-1,1.0\n", "line 2: column sample_rate must be above zero"),
         (HEAD + "a.wav,c,s,train,8000,nan\n", "line 2: column seconds must be above zero"),
         (HEAD + "a.wav,c,s\n", "line 2: column sample_rate is empty"),
-        ("\xff\xfe binary", "not a CSV text file"),
+        ("\xff\xfe binary", "has no column path"),
     ],
 )
 def test_bad_manifests(tmp_path, text, says):
@@ -56,6 +58,12 @@ def test_bad_manifests(tmp_path, text, says):
         read_manifest(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_path_that_is_no_valid_text(tmp_path):
+    (tmp_path / "a.csv").write_bytes(HEAD.encode() + b"\xff.wav,c,s,train,8000,1.0\n")
+    (item,) = read_manifest(tmp_path / "a.csv")
+    assert os.fsencode(item.path.name) == b"\xff.wav"
 
 
 def test_missing_source(tmp_path):
@@ -69,6 +77,9 @@ def test_folder_reports_bad_files_and_goes_on(tmp_path):
     (tmp_path / "spk00" / "utt0.wav").rename(tmp_path / "spk00" / "chapter" / "utt0.WAV")
     (tmp_path / "spk01" / "utt1.wav").write_bytes(b"")
     (tmp_path / "spk01" / "notes.txt").write_text("hello")
+    (tmp_path / "spk01" / "._utt0.wav").write_text("another program's side file")
+    (tmp_path / ".trash").mkdir()
+    (tmp_path / ".trash" / "utt0.wav").write_text("hidden too")
     told = []
     utterances = scan_folder(tmp_path, told.append)
     assert len(utterances) == 3
@@ -86,26 +97,28 @@ def test_folder_without_speech(tmp_path):
 
 def test_splits_of_a_folder_are_disjoint(tmp_path):
     utterances = scan_folder(make_speech(tmp_path, speakers=30, utterances=1))
-    split = assign_splits(utterances, seed=3)
+    split = assign_splits(utterances)
     check_disjoint(split)
     sizes = [
         len({u.talker for u in split if u.split == name}) for name in ("train", "test", "valid")
     ]
     assert sizes == [24, 3, 3]
-    assert split == assign_splits(list(utterances), seed=3)
-    assert split != assign_splits(utterances, seed=4)
+    by_path = {item.path: item.split for item in split}
+    # Whatever the order of the files: training and preparations must agree on who is who.
+    for item in assign_splits(utterances[::-1]):
+        assert item.split == by_path[item.path]
 
 
 @pytest.mark.parametrize(("speakers", "held"), [(2, 0), (5, 0), (6, 2), (12, 2)])
 def test_few_speakers(tmp_path, speakers, held):
-    split = assign_splits(scan_folder(make_speech(tmp_path, speakers=speakers, utterances=1)), 0)
+    split = assign_splits(scan_folder(make_speech(tmp_path, speakers=speakers, utterances=1)))
     for name in ("valid", "test"):
         assert sum(item.split == name for item in split) == held
 
 
 def test_given_splits_stay(tmp_path):
     utterances = read_manifest(make_manifest(tmp_path))
-    assert assign_splits(utterances, 0) == utterances
+    assert assign_splits(utterances) == utterances
 
 
 def test_a_speaker_in_two_splits(tmp_path):
@@ -116,8 +129,19 @@ def test_a_speaker_in_two_splits(tmp_path):
 
 
 def test_fingerprint_stays_when_all_is_moved(tmp_path):
-    before = read_manifest(make_manifest(tmp_path / "a"))
+    before = fingerprint(read_manifest(make_manifest(tmp_path / "a")))
     (tmp_path / "a").rename(tmp_path / "b")
     after = read_manifest(tmp_path / "b" / "speech.csv")
-    assert fingerprint(before) == fingerprint(after)
-    assert fingerprint(before) != fingerprint(after[:-1])
+    assert before == fingerprint(after)
+    assert before != fingerprint(after[:-1])
+
+
+def test_fingerprint_knows_other_recordings_of_the_same_names(tmp_path):
+    utterances = read_manifest(make_manifest(tmp_path))
+    prints = {fingerprint(utterances)}
+    audio, rate = soundfile.read(utterances[0].path)
+    soundfile.write(utterances[0].path, audio[:-1], rate)
+    prints.add(fingerprint(utterances))
+    utterances[0].path.unlink()
+    prints.add(fingerprint(utterances))
+    assert len(prints) == 3

@@ -1,6 +1,9 @@
 import csv
 import itertools
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +176,34 @@ def test_interrupted_and_continued(manifest, tmp_path, monkeypatch, after):
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
+def test_stopped_at_once_and_continued(manifest, tmp_path, monkeypatch):
+    (tmp_path / "tt").mkdir()
+    (tmp_path / "tt" / ".cplxsep-0.tmp").write_text("left by a killed run")
+    mkdir = Path.mkdir
+
+    def stop(path, *args, **options):
+        mkdir(path, *args, **options)
+        if path.name == "mix":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(manifest, tmp_path)
+    (done,) = prepare(manifest, tmp_path)
+    assert done.mixtures == 4
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text")
+def test_a_name_that_is_no_valid_text(tmp_path):
+    speech = make_speech(tmp_path / "in", speakers=2)
+    (speech / "spk00").rename(speech / "spk\udcff")
+    first = prepare(speech, tmp_path / "out", ("train",))
+    assert b"spk\xff" in first[0].metadata.read_bytes()
+    assert prepare(speech, tmp_path / "out", ("train",)) == first
+
+
 def test_a_lost_file_is_made_again(manifest, tmp_path):
     prepare(manifest, tmp_path)
     before = contents(tmp_path)
@@ -215,19 +246,30 @@ def test_unwritable_output(manifest, tmp_path):
         prepare(manifest, tmp_path / "file" / "out")
 
 
-def test_full_disk_leaves_no_half_file(manifest, tmp_path, monkeypatch):
-    write = io.write
-    written = []
-
-    def full(path, *args, **options):
-        written.append(path)
-        if len(written) > 7:
-            raise InputError(f"cannot write {path}: No space left on device")
-        write(path, *args, **options)
-
-    monkeypatch.setattr(io, "write", full)
-    with pytest.raises(InputError, match="No space left"):
-        prepare(manifest, tmp_path)
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits")
+def test_full_disk_leaves_no_half_file(manifest, tmp_path):
+    # A limit on the size of files stops the writing as a full disk does; some mixtures fit.
+    code = """
+import resource, sys
+from pathlib import Path
+from cplxsep.data.recipes.mix import MixSettings, prepare_mix
+from cplxsep.errors import InputError
+resource.setrlimit(resource.RLIMIT_FSIZE, (14000, 14000))
+settings = MixSettings(count=20, seed=1)
+try:
+    list(prepare_mix(Path(sys.argv[1]), Path("out"), settings, splits=["test"], workers=1))
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, manifest],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("cannot write out/tt/")
+    assert done.stdout.count("\n") == 1
     for file in tmp_path.rglob("*.wav"):
         assert io.read(file)[1] == 8000
     assert not list(tmp_path.rglob("*.tmp"))

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +106,21 @@ def test_sources_sum_to_the_mixture_if_asked(make_separator, talk, rate, at_mode
     expected = mixture if at_model_rate else signal
     assert total.shape == expected.shape
     assert np.abs(total - expected).max() < 1e-4
+
+
+def test_a_long_mixture_is_not_copied_for_each_chunk(make_separator, talk):
+    signal = talk(60.0)
+    parts = make_separator(copies, chunk=0.5).stream([signal], RATE, sum_to_mix=True)
+    for _ in range(3):
+        next(parts)
+    tracemalloc.start()
+    try:
+        rest = sum(part.shape[1] for part in parts)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert rest > 0.9 * signal.size
+    assert peak < signal.nbytes / 2
 
 
 def test_silence_gives_silence_and_never_reaches_the_network(make_separator):

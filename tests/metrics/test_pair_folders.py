@@ -68,6 +68,13 @@ def test_a_missing_reference(folders):
         pairs.load("c_0.0_d_0.0")
 
 
+def test_side_files_of_other_programs_do_not_count(folders):
+    for folder in folders:
+        (folder / "s1" / "._a_1.5_b_-1.5.wav").write_text("no audio")
+    pairs = PairFolders(*folders)
+    assert (len(pairs.names), pairs.unused()) == (2, 0)
+
+
 def test_estimates_of_a_third_source_are_unused(folders):
     ref, est = folders
     put(est / "s3" / "c_0.0_d_0.0.wav", SIGNALS[0, 0])

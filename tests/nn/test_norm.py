@@ -68,6 +68,23 @@ def test_values_and_gradients_are_those_of_the_formula(scope, relu):
 
 
 @pytest.mark.parametrize("scope", ["channel", "layer"])
+def test_float32_is_the_formula_within_1e_5(scope):
+    torch.manual_seed(0)
+    norm = random_norm(3, False, scope)
+    maps = (torch.randn(2, 6, 32, 30) * 2 + 1).requires_grad_()
+    inputs = (maps, norm.gain, norm.bias)
+    ours, theirs = norm(maps), plain(maps, norm.gain, norm.bias, False, scope)
+    weight = torch.randn_like(ours)
+    pairs = zip(
+        (ours, *torch.autograd.grad(ours, inputs, weight)),
+        (theirs, *torch.autograd.grad(theirs, inputs, weight)),
+        strict=True,
+    )
+    for a, b in pairs:
+        assert (a - b).norm() <= 1e-5 * b.norm()
+
+
+@pytest.mark.parametrize("scope", ["channel", "layer"])
 @pytest.mark.parametrize("maps", [1, 3, 8, 22, 40])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-3)])
 @pytest.mark.usefixtures("native_passes")

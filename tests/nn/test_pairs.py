@@ -1,14 +1,16 @@
 """Products and layouts of real pairs, against native complex tensors."""
 
+import pytest
 import torch
 
 from cplxsep.nn import pairs
 
 
-def test_product_is_the_complex_product_with_gradients():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_product_is_the_complex_product_with_gradients(dtype):
     torch.manual_seed(0)
-    a = torch.randn(2, 6, 4, 5, dtype=torch.float64, requires_grad=True)
-    b = torch.randn(2, 6, 4, 5, dtype=torch.float64, requires_grad=True)
+    a = torch.randn(2, 6, 4, 5, dtype=dtype, requires_grad=True)
+    b = torch.randn(2, 6, 4, 5, dtype=dtype, requires_grad=True)
     ours = pairs.product(a, b)
     theirs = pairs.from_complex(pairs.to_complex(a) * pairs.to_complex(b))
     torch.testing.assert_close(ours, theirs)
@@ -19,7 +21,8 @@ def test_product_is_the_complex_product_with_gradients():
         strict=True,
     ):
         torch.testing.assert_close(x, y)
-    assert torch.autograd.gradcheck(pairs.product, (a, b))
+    if dtype == torch.float64:
+        assert torch.autograd.gradcheck(pairs.product, (a, b))
 
 
 def test_a_single_channel_is_broadcast():

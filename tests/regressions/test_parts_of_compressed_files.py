@@ -1,4 +1,4 @@
-"""MP3 read in blocks, or from the middle, was mostly noise: each seek lost the frames before."""
+"""MP3 read in blocks was mostly noise: each seek lost the frames before."""
 
 import numpy as np
 import pytest
@@ -20,10 +20,3 @@ def test_blocks_join_to_the_whole(sweep, size):
     whole, _ = io.read(sweep)
     parts = np.concatenate(list(io.blocks(sweep, size)), axis=1)
     np.testing.assert_allclose(parts, whole, atol=1e-6)
-
-
-@pytest.mark.parametrize("start", [1, 5000, 20001, 47000, 90000])
-def test_a_part_is_as_in_the_whole(sweep, start):
-    whole, _ = io.read(sweep)
-    part, _ = io.read(sweep, start=start, frames=5000)
-    np.testing.assert_allclose(part, whole[:, start : start + 5000], atol=1e-3)

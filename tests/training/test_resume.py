@@ -12,7 +12,8 @@ from tiny_run import CONFIG
 
 from cplxsep.config import read_config
 from cplxsep.errors import UsageError
-from cplxsep.training import checkpoint
+from cplxsep.training import checkpoint, publish
+from cplxsep.training.resume import find_state
 
 
 def command(config, folder, *more):
@@ -75,6 +76,8 @@ def test_sigkill_at_any_moment(uninterrupted, tiny_config, tmp_path):
     assert kills
     finish(tiny_config, folder)
     assert_same(checkpoint.load(folder / checkpoint.NAME), uninterrupted)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {checkpoint.NAME, checkpoint.PREVIOUS, "cache", "log.jsonl", "model"}
 
 
 def newest(folder):
@@ -110,20 +113,65 @@ def test_both_checkpoints_corrupt_is_one_line_and_exit_2(tiny_config, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def state(step):
+    return {key: {} for key in checkpoint.KEYS} | {"step": step}
+
+
 def test_saving_keeps_the_last_sound_checkpoint(tmp_path):
-    checkpoint.save(tmp_path, {"step": 1})
-    checkpoint.save(tmp_path, {"step": 2})
+    checkpoint.save(tmp_path, state(1))
+    checkpoint.save(tmp_path, state(2))
     assert checkpoint.load(tmp_path / checkpoint.NAME)["step"] == 2
     assert checkpoint.load(tmp_path / checkpoint.PREVIOUS)["step"] == 1
     assert {p.name for p in tmp_path.iterdir()} == {checkpoint.NAME, checkpoint.PREVIOUS}
 
 
-def test_a_checkpoint_of_another_model_is_refused(tiny_config, tmp_path):
-    from cplxsep.training.run import Options, _state
+@pytest.mark.parametrize(
+    ("section", "key", "value"), [("model", "start_maps", 8), ("optim", "optimizer", "muon")]
+)
+def test_a_checkpoint_of_another_run_is_refused(tiny_config, tmp_path, section, key, value):
+    config = read_config(tiny_config).model_dump()
+    config[section][key] = value
+    checkpoint.save(tmp_path, {**state(1), "config": config})
+    with pytest.raises(UsageError, match=f"{section}.{key} differ"):
+        find_state(tmp_path, tmp_path / "model", "auto", read_config(tiny_config), print)
 
-    config = read_config(tiny_config)
-    other = config.model.model_copy(update={"start_maps": 8})
-    state = {"step": 1, "config": {"model": other.model_dump()}}
-    checkpoint.save(tmp_path, state)
-    with pytest.raises(UsageError, match="start_maps differ"):
-        _state(Options(folder=tmp_path), config, print)
+
+def test_a_checkpoint_without_the_newest_keys_is_taken(tiny_config, tmp_path):
+    config = read_config(tiny_config).model_dump()
+    del config["model"]["criterion"]
+    checkpoint.save(tmp_path, {**state(7), "config": config})
+    said = []
+    model = tmp_path / "model"
+    found = find_state(tmp_path, model, "auto", read_config(tiny_config), said.append)
+    assert (found["step"], said) == (7, [])
+
+
+def test_other_changes_are_named(tiny_config, tmp_path):
+    before = read_config(tiny_config)
+    checkpoint.save(tmp_path, {**state(7), "config": before.model_dump()})
+    said = []
+    now = read_config(tiny_config, ["train.loss=csim"])
+    find_state(tmp_path, tmp_path / "model", "auto", now, said.append)
+    assert said == ["resuming with changed train.loss"]
+
+
+def test_a_kill_while_publishing_loses_no_model(tmp_path):
+    """The old model is aside and the new one half-written: the old one comes back."""
+    model = tmp_path / "model"
+    for name in (".model.old", ".model.new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "which").write_text(name)
+    publish.recover(model)
+    assert (model / "which").read_text() == ".model.old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+def test_optimisers_resume_exactly(tiny_config, tmp_path, optimizer):
+    change = ("--set", f"optim.optimizer={optimizer}", "--set", "data.valid_mixtures=1")
+    finish(tiny_config, tmp_path / "whole", *change, "--max-steps", "4")
+    finish(tiny_config, tmp_path / "parts", *change, "--max-steps", "2")
+    finish(tiny_config, tmp_path / "parts", *change, "--max-steps", "4")
+    whole, parts = (checkpoint.load(tmp_path / n / checkpoint.NAME) for n in ("whole", "parts"))
+    for name, value in whole["model"].items():
+        assert torch.equal(value, parts["model"][name]), name

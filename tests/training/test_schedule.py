@@ -14,7 +14,9 @@ def rates(steps, train=None, **optim):
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "linear-decay"])
 def test_warm_up_is_linear(schedule):
-    assert rates([0, 4, 9], schedule=schedule, decay_steps=100) == pytest.approx([0.1, 0.5, 1.0], rel=1e-4)
+    assert rates([0, 4, 9], schedule=schedule, decay_steps=100) == pytest.approx(
+        [0.1, 0.5, 1.0], rel=1e-4
+    )
 
 
 def test_cosine_passes_the_middle_and_ends_at_the_floor():
@@ -32,5 +34,7 @@ def test_linear_decay_starts_late():
 def test_the_papers_schedule_by_epochs():
     at = [0, 9, 10, 99, 100, 119, 120, 149, 150, 199]
     steps = [epoch * 7 for epoch in at]
-    expected = [0.01, 0.01, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4]
-    assert rates(steps, schedule="paper", train={"epoch_steps": 7}) == expected
+    code = [0.01, 0.01, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4]
+    text = [0.01, 0.01, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3]
+    for name, expected in (("paper", text), ("paper-code", code)):
+        assert rates(steps, schedule=name, optimizer="sgd", train={"epoch_steps": 7}) == expected

@@ -36,15 +36,17 @@ class Ledger:
         """
         try:
             known = self._read_identity()
-            for name in self._subfolders:
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-                for left in (self.folder / name).glob(TEMPORARY):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if known is None:
+                # First of all: a folder without it is taken for another's.
+                self._write_identity({})
+            for folder in (self.folder, *(self.folder / name for name in self._subfolders)):
+                folder.mkdir(exist_ok=True)
+                for left in folder.glob(TEMPORARY):
                     left.unlink()  # By a run that was killed.
         except OSError as error:
             raise InputError(f"cannot write in {self.folder}: {error.strerror}") from error
-        if known is None:
-            self._write_identity({})
-        elif "left_out" in known:
+        if known is not None and "left_out" in known:
             rows = _read_table(self.metadata)
             if rows and all(self._is_whole(row["name"]) for row in rows):
                 return rows, known["left_out"]
@@ -83,7 +85,8 @@ class Ledger:
 
     def _read_identity(self) -> dict[str, Any] | None:
         if not self._identity_file.is_file():
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            there = self.folder.iterdir() if self.folder.is_dir() else ()
+            if any(not item.match(TEMPORARY) for item in there):
                 raise InputError(f"{self.folder} already holds other files: choose another folder")
             return None
         try:
@@ -120,5 +123,5 @@ def _read_lines(path: Path) -> list[Row]:
 def _read_table(path: Path) -> list[Row]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         return list(csv.DictReader(file))

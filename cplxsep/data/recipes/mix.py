@@ -80,7 +80,7 @@ def prepare_mix(
     for reason in unreadable:
         report(reason)
     _check_speakers(f"{speech}", utterances, settings.sources, "")
-    utterances = assign_splits(utterances, settings.seed, least=settings.sources)
+    utterances = assign_splits(utterances)
     check_disjoint(utterances)
     jobs = []
     for split in splits:

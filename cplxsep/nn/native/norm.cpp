@@ -2,7 +2,7 @@
 //
 // Maps are rows [batch][positions][2 * channels], real halves first, float or bfloat16; sums and
 // coefficients are float. What each pass computes is stated in Python beside the eager form
-// (cplxsep/nn/norm.py), which is also its oracle in the tests.
+// (cplxsep/nn/passes.py), which is also its oracle in the tests.
 //
 // Work is cut into tiles of fixed size whose partial sums are added in a fixed order, so results
 // do not depend on the number of threads.
