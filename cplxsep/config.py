@@ -37,6 +37,8 @@ class ModelConfig(_Section):
     patch: int = Field(1, ge=1)
     # Leave the Nyquist bin out (it is zero in every source): 128 bins need no padding, 129 do.
     drop_nyquist: bool = False
+    # Level of the outputs: fitted to the mixture by least squares, or as the network gives it.
+    level: Literal["mixture", "network"] = "mixture"
     transformations: int = Field(0, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     norm: Literal["channel", "layer"] = "channel"

@@ -10,6 +10,8 @@ from cplxsep.networks.heads import Extractor, MaskHead
 from cplxsep.networks.unet import UNet
 from cplxsep.nn.stft import STFT
 
+RIDGE = 1e-3
+
 
 class SpectralNetwork(nn.Module):
     """Sources' spectrograms from the mixture's: U-Net, then mask head or extractor.
@@ -60,6 +62,21 @@ class SpectralNetwork(nn.Module):
         return F.pad(sources, (0, 0, 0, bins - kept))
 
 
+def fit_levels(sources: Tensor, mixture: Tensor) -> Tensor:
+    """Scale each of (B, N, S) so that their sum comes closest to the mixture (B, S).
+
+    Losses such as SI-SDR and CSim leave level, and sign, of an output open. Least squares on
+    sources brought to unit norm; the small ridge shares the level where outputs are alike.
+    """
+    norms = sources.norm(dim=-1, keepdim=True)
+    unit = sources / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+    # Sums of products, not matmul: their precision must not depend on global settings.
+    gram = (unit.unsqueeze(2) * unit.unsqueeze(1)).sum(dim=-1)
+    ridge = RIDGE * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    target = (unit * mixture.unsqueeze(1)).sum(dim=-1)
+    return unit * torch.linalg.solve(gram + ridge, target).unsqueeze(-1)
+
+
 class SeparationModel(nn.Module):
     """Separates (B, S) mixtures into (B, N, S) sources at `sample_rate` Hz.
 
@@ -77,7 +94,11 @@ class SeparationModel(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Sources (B, N, S) of mixtures (B, S)."""
-        return self.stft.inverse(self.spectra(mixture), mixture.shape[-1])
+        sources = self.stft.inverse(self.spectra(mixture), mixture.shape[-1])
+        if self.config.level == "network":
+            return sources
+        with torch.autocast(mixture.device.type, enabled=False):
+            return fit_levels(sources, mixture)
 
     def spectra(self, mixture: Tensor) -> Tensor:
         """Spectrograms (B, 2N, F, T) of the sources, at the mixture's level."""

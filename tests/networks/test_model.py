@@ -6,6 +6,7 @@ import torch
 from cplxsep.config import ModelConfig
 from cplxsep.networks.blocks import ComplexAlgebra
 from cplxsep.networks.heads import Extractor
+from cplxsep.networks.model import fit_levels
 from cplxsep.networks.registry import build
 from cplxsep.nn import pairs
 
@@ -55,6 +56,30 @@ def test_examples_of_a_batch_do_not_mix():
     a, b = torch.randn(2, 2000).double()
     together = separate(torch.stack([a, b]))
     torch.testing.assert_close(together[0], separate(a[None])[0])
+
+
+def test_levels_and_signs_of_sources_are_found_again():
+    torch.manual_seed(0)
+    sources = torch.randn(3, 2, 4000).double()
+    factors = torch.tensor([[1e3, -0.01], [-5.0, 2.0], [1.0, 1.0]]).double().unsqueeze(-1)
+    fitted = fit_levels(factors * sources, sources.sum(dim=1))
+    torch.testing.assert_close(fitted, sources, rtol=0, atol=0.02)
+
+
+def test_fitting_levels_of_silence_and_of_equal_outputs_is_harmless():
+    mixture = torch.randn(1, 1000)
+    assert not fit_levels(torch.zeros(1, 2, 1000), mixture).any()
+    halves = fit_levels(torch.stack([mixture, mixture], dim=1), mixture)
+    torch.testing.assert_close(halves.sum(dim=1), mixture, rtol=0, atol=0.01)
+
+
+def test_level_of_the_network_can_be_kept():
+    raw, fitted = model(level="network"), model()
+    mixture = torch.randn(1, 3000)
+    a, b = raw(mixture), fitted(mixture)
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=-1).abs()
+    torch.testing.assert_close(cosine, torch.ones_like(cosine))
+    assert not torch.allclose(a, b)
 
 
 def test_every_parameter_of_the_extractor_network_gets_a_gradient():
