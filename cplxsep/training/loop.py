@@ -31,7 +31,6 @@ class Progress:
     audio: float = 0.0
     busy: float = 0.0
     best: float = float("-inf")
-    best_step: int = 0
     history: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -119,12 +118,16 @@ class Trainer:
             elif step % settings.save_every == 0:
                 self.save()
         stream.close()
-        if not self.progress.history or self.progress.history[-1][0] != self.progress.step:
+        validated = (
+            self.progress.history[-1:] and self.progress.history[-1][0] == self.progress.step
+        )
+        # Without a best there is no model to give: one that was removed is published again.
+        if not validated or self.progress.best == float("-inf"):
             self.validate()
             self.save()
 
-    def validate(self) -> float:
-        """SI-SDR improvement of the averaged weights in dB; publishes a new best."""
+    def validate(self) -> None:
+        """Log the SI-SDR improvement of the averaged weights in dB; publish a new best."""
         settings = self.config
         raw = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.state)
@@ -141,12 +144,11 @@ class Trainer:
             progress.history.append((progress.step, score))
             self.log.validation(progress.step, score, progress.audio, progress.busy)
             if score > progress.best:
-                progress.best, progress.best_step = score, progress.step
+                progress.best = score
                 self.publish(self.model, progress)
         finally:
             self.model.load_state_dict(raw)
             self.model.train()
-        return score
 
     def _one(self, mixtures: Tensor, sources: Tensor) -> None:
         """One optimiser step; a non-finite one changes nothing but its count."""

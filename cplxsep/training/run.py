@@ -1,6 +1,5 @@
 """From a configuration to a finished run: data, model, precision, resume, published folder."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -153,4 +152,4 @@ def _mixtures(
 
 def default_folder(config_name: str) -> Path:
     """Where a run goes unless told otherwise."""
-    return Path(os.curdir) / "runs" / Path(config_name).stem
+    return Path("runs") / Path(config_name).stem

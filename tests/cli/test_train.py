@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from synthetic import make_speech
@@ -41,6 +42,16 @@ def test_stopping_early_and_going_on(run_cli, tiny_config, tmp_path):
     done = run_cli(*arguments, "--max-steps", "3")
     assert "resumed at step 0" in done.stderr
     assert "step 3: valid" in done.stderr
+
+
+def test_a_removed_model_is_published_again(run_cli, tiny_config, tmp_path):
+    """Regression: a finished run whose model folder was removed said that no score was finite."""
+    arguments = ("train", "--config", tiny_config, "--run-dir", tmp_path / "run", "--max-steps", 1)
+    assert run_cli(*arguments).returncode == 0
+    shutil.rmtree(tmp_path / "run" / "model")
+    done = run_cli(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
 
 
 MISTAKES = [
