@@ -16,6 +16,7 @@ from cplxsep.errors import UsageError
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
@@ -39,6 +40,8 @@ class ModelConfig(_Section):
     drop_nyquist: bool = False
     # Level of the outputs: fitted to the mixture by least squares, or as the network gives it.
     level: Literal["mixture", "network"] = "mixture"
+    # Masks as the network gives them, or with their modulus bounded by tanh (DCUNet, section 3.2).
+    mask: Literal["unbounded", "polar"] = "unbounded"
     transformations: int = Field(0, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     norm: Literal["channel", "layer"] = "channel"
@@ -62,10 +65,10 @@ class DataConfig(_Section):
     """Where speech comes from and how it is mixed, anew in each step."""
 
     speech: str = ""  # manifest CSV or folder with a sub-folder for each speaker
-    train_split: str = "train"
+    train_split: str = "train"  # or several: "train,extra"
     valid_split: str = "valid"
     seconds: float = Field(4.0, gt=0)
-    snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others
+    snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others, or over the noise
     speed: tuple[Positive, Positive] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
     gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
     valid_mixtures: int = Field(100, ge=1)
@@ -78,6 +81,29 @@ class DataConfig(_Section):
             pair = getattr(self, name)
             if pair[0] > pair[1]:
                 raise ValueError(f"{name} must be [low, high]")
+        return self
+
+
+class NoiseConfig(_Section):
+    """Noise and damage: with recordings of noise the task is to enhance one talker's speech.
+
+    The fractions say how many examples have no speech, no noise, a room, a narrow band, clipping.
+    """
+
+    recordings: str = ""  # manifest CSV or folder of noise; empty: no noise, talkers only
+    rooms: str = ""  # folder of room responses; empty: none
+    noise_only: Share = 0.05
+    clean: Share = 0.05
+    reverberant: Share = 0.3
+    band_limited: Share = 0.15
+    clipped: Share = 0.1
+    # dB that a recording of speech must stand above its own background to be a reference.
+    own_snr: float = Field(30.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "NoiseConfig":
+        if self.noise_only + self.clean > 1:
+            raise ValueError("noise_only and clean together exceed 1")
         return self
 
 
@@ -111,9 +137,13 @@ class TrainConfig(_Section):
     steps: int = Field(10000, ge=1)
     batch: int = Field(8, ge=1)
     seed: int = Field(0, ge=0)
-    loss: Literal["si-sdr", "csim", "csim-code", "l2-freq", "l2-time", "cos-time"] = "si-sdr"
+    loss: Literal[
+        "si-sdr", "snr", "wsdr", "csim", "csim-code", "l2-freq", "l2-time", "cos-time"
+    ] = "si-sdr"
     csim_real: float = 1.0
     csim_imag: float = 1e4
+    # Weight of the multi-resolution STFT magnitude term that is added to the loss; 0 is off.
+    magnitude: float = Field(0.0, ge=0)
     # Steps that make one epoch of the paper's schedule.
     epoch_steps: int = Field(1000, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -128,8 +158,15 @@ class Config(_Section):
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
+    noise: NoiseConfig = NoiseConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _one_task(self) -> "Config":
+        if self.noise.recordings and self.model.sources != 1:
+            raise ValueError("with noise.recordings, model.sources must be 1")
+        return self
 
 
 def read_config(path: Path, changes: list[str] | None = None) -> Config:

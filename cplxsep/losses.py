@@ -12,6 +12,7 @@ from torch import Tensor
 
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 EPS = 1e-8
+SATURATED = 1e-3  # error over energy below which `snr_pairs` gains nothing more: 30 dB
 
 
 def pit(pairwise: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,6 +39,34 @@ def si_sdr_pairs(estimates: Tensor, references: Tensor) -> Tensor:
     target = dot.square() / (ref + EPS)
     noise = (est - target).clamp_min(0)
     return -10 * torch.log10((target + EPS) / (noise + EPS))
+
+
+def snr_pairs(estimates: Tensor, references: Tensor, mixtures: Tensor) -> Tensor:
+    """Negative SNR in dB (B, N, N), level included, that saturates at 30 dB.
+
+    For a silent reference it is how far the estimate lies under the mixture (B, S), down to
+    30 dB (Wisdom et al. 2021, "What's all the fuss about free universal sound separation
+    data?", eq. 4 and 5), so that noise without speech teaches silence.
+    """
+    error = (estimates.unsqueeze(2) - references.unsqueeze(1)).square().sum(-1)
+    energy = references.square().sum(-1).unsqueeze(1)
+    mixture = mixtures.square().sum(-1)[:, None, None]
+    target = torch.where(energy > 0, energy, mixture) + EPS
+    return 10 * torch.log10(error / target + SATURATED)
+
+
+def wsdr_pairs(estimates: Tensor, references: Tensor, mixtures: Tensor) -> Tensor:
+    """Weighted SDR loss (B, N, N), between -1 and 1 (Choi et al. 2019, DCUNet, section 3.3).
+
+    The cosine of the source and that of what is left of the mixture (B, S), each weighted by its
+    share of the references' energies.
+    """
+    mixtures = mixtures.unsqueeze(1)
+    rest = references - mixtures
+    own, other = references.square().sum(-1), rest.square().sum(-1)
+    share = (own / (own + other).clamp_min(EPS)).unsqueeze(1)
+    source = cosine_pairs(estimates, references)
+    return share * source + (1 - share) * cosine_pairs(estimates - mixtures, rest)
 
 
 def l2_pairs(estimates: Tensor, references: Tensor) -> Tensor:
@@ -88,6 +117,32 @@ def csim_code_pairs(
     return estimates.shape[0] * (-real_weight * real + imag_weight * imag)
 
 
+def magnitude_distance(
+    estimates: Tensor, references: Tensor, windows: tuple[int, ...] = (256, 512, 1024)
+) -> Tensor:
+    """Multi-resolution distance (B,) of compressed STFT magnitudes of audio (B, N, S).
+
+    Mean squared difference of magnitudes to the power 0.3, over three window lengths in samples
+    with a hop of a quarter: loud and faint parts count as a listener weighs them.
+    """
+    signals = torch.stack([estimates, references]).flatten(1, 2)
+    total = estimates.new_zeros(estimates.shape[0])
+    for length in windows:
+        window = torch.hann_window(length, device=signals.device)
+        spectra = torch.stft(
+            signals.flatten(0, 1),
+            length,
+            length // 4,
+            window=window / window.norm(),
+            return_complex=True,
+        )
+        # The small constant bounds the root's slope at silence.
+        power = spectra.real.square() + spectra.imag.square() + 1e-6
+        compressed = (power**0.15).unflatten(0, (2, estimates.shape[0], -1))
+        total = total + (compressed[0] - compressed[1]).square().flatten(1).mean(1)
+    return total / len(windows)
+
+
 SPECTRAL: dict[str, Callable[..., Tensor]] = {
     "l2-freq": l2_pairs,
     "csim": csim_pairs,
@@ -97,4 +152,9 @@ WAVEFORM: dict[str, Callable[..., Tensor]] = {
     "si-sdr": si_sdr_pairs,
     "l2-time": l2_pairs,
     "cos-time": cosine_pairs,
+}
+# These see the mixture too.
+MIXTURE_AWARE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "snr": snr_pairs,
+    "wsdr": wsdr_pairs,
 }

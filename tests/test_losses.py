@@ -127,3 +127,71 @@ def test_silence_gives_finite_losses_and_gradients(name, silent):
     loss.mean().backward()
     assert loss.isfinite().all()
     assert estimates.grad.isfinite().all()
+
+
+def test_snr_is_the_textbook_formula_and_saturates():
+    estimates, references = random_audio()
+    mixtures = references.sum(1)
+    ours = losses.snr_pairs(estimates, references, mixtures)
+    error = estimates[0, 1] - references[0, 0]
+    expected = 10 * torch.log10(error.square().sum() / references[0, 0].square().sum() + 1e-3)
+    torch.testing.assert_close(ours[0, 1, 0], expected)
+    exact = losses.snr_pairs(references, references, mixtures)
+    torch.testing.assert_close(exact[:, 0, 0], torch.full((3,), -30.0).double())
+
+
+def test_a_silent_reference_asks_for_silence():
+    estimates, _ = random_audio(n=1)
+    mixtures = estimates[:, 0]
+    silence = torch.zeros_like(estimates)
+
+    def loss(gain):
+        return losses.snr_pairs(gain * estimates, silence, mixtures)[0, 0, 0]
+
+    assert float(loss(1.0)) == pytest.approx(10 * np.log10(1.001), abs=1e-5)
+    assert float(loss(0.1)) == pytest.approx(10 * np.log10(0.011), abs=1e-5)
+    assert float(loss(0.0)) == pytest.approx(-30, abs=1e-5)
+    scaled = (0.001 * estimates).requires_grad_(True)
+    losses.snr_pairs(scaled, silence, mixtures).sum().backward()
+    assert scaled.grad.isfinite().all()
+
+
+def test_wsdr_is_minus_one_for_the_reference_and_weighs_by_energy():
+    _, references = random_audio(n=1)
+    noise = torch.randn(3, 400).double() * torch.tensor([[0.1], [1.0], [10.0]])
+    mixtures = references[:, 0] + noise
+    torch.testing.assert_close(
+        losses.wsdr_pairs(references, references, mixtures)[:, 0, 0], -torch.ones(3).double()
+    )
+    # Giving the mixture back leaves no noise, whose cosine is then nothing.
+    unchanged = losses.wsdr_pairs(mixtures.unsqueeze(1), references, mixtures)[:, 0, 0]
+    for item in range(3):
+        speech, heard = references[item, 0], mixtures[item]
+        share = speech.square().sum() / (speech.square().sum() + noise[item].square().sum())
+        expected = -share * (speech @ heard) / (speech.norm() * heard.norm())
+        torch.testing.assert_close(unchanged[item], expected)
+
+
+def test_magnitude_distance_hears_level_but_not_sign():
+    estimates, references = random_audio(n=2, samples=4000)
+    assert not losses.magnitude_distance(references, references).any()
+    torch.testing.assert_close(
+        losses.magnitude_distance(-estimates, references),
+        losses.magnitude_distance(estimates, references),
+    )
+    nearer = losses.magnitude_distance(0.9 * references, references)
+    further = losses.magnitude_distance(0.5 * references, references)
+    assert (nearer < further).all()
+    for signal in (torch.zeros_like(estimates), estimates):
+        signal = signal.clone().requires_grad_(True)
+        losses.magnitude_distance(signal, references).sum().backward()
+        assert signal.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", sorted(losses.MIXTURE_AWARE))
+def test_gradients_of_losses_that_see_the_mixture(name):
+    torch.manual_seed(0)
+    estimates = torch.randn(2, 2, 20).double().requires_grad_(True)
+    references = torch.randn(2, 2, 20).double()
+    pairs = losses.MIXTURE_AWARE[name]
+    assert torch.autograd.gradcheck(lambda e: pairs(e, references, references.sum(1)), (estimates,))

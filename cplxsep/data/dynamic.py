@@ -5,17 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio.level import from_db, rms
-from cplxsep.audio.resample import change_speed
+from cplxsep.audio.level import from_db
 from cplxsep.data.cache import open_cache
+from cplxsep.data.crop import crop
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, add, mix
 from cplxsep.data.plan import Planner, Range, generator
 from cplxsep.errors import InputError
-
-_TRIES = 4
-# A crop this far under its utterance's level is mostly silence.
-_QUIET_DB = -20.0
 
 
 class DynamicMixtures:
@@ -62,7 +58,8 @@ class DynamicMixtures:
         plan = self._planner.draw(rng)
         pieces, offsets = [], []
         for utterance, place in zip(plan.utterances, plan.places, strict=True):
-            piece = self._crop(utterance, rng)
+            speed = rng.uniform(*self._speed) if self._speed else 1.0
+            piece = crop(self._cache, utterance, self.samples, speed, rng)
             pieces.append(piece)
             offsets.append(int(place * (self.samples - len(piece) + 1)))
         # All levels follow the first source's.
@@ -81,28 +78,3 @@ class DynamicMixtures:
         # Any source may be the louder one; added again, for the order changes the last bit.
         sources = mixed.sources[order]
         return add(sources), sources
-
-    def _crop(self, utterance: int, rng: np.random.Generator) -> np.ndarray:
-        """At most S samples of an utterance, float32, its speed changed."""
-        audio = self._cache.audio(utterance)
-        speed = rng.uniform(*self._speed) if self._speed else 1.0
-        wanted = int(np.ceil(self.samples * speed))
-        room = len(audio) - wanted
-        if room > 0:
-            audio = _pick(audio, wanted, self._cache.levels[utterance], rng)
-        piece = audio.astype(np.float32) / np.float32(32768)
-        if speed != 1.0:
-            piece = change_speed(piece, speed)
-        return piece[: self.samples]
-
-
-def _pick(audio: np.ndarray, wanted: int, level: float, rng: np.random.Generator) -> np.ndarray:
-    """A crop that is not mostly silence; the surroundings of the peak where none is found."""
-    starts = rng.integers(0, len(audio) - wanted + 1, size=_TRIES)
-    for start in starts:
-        crop = audio[start : start + wanted]
-        if rms(crop) >= level * from_db(_QUIET_DB):
-            return crop
-    peak = int(np.argmax(np.abs(audio.astype(np.int32))))
-    start = min(max(0, peak - wanted // 2), len(audio) - wanted)
-    return audio[start : start + wanted]

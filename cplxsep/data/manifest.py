@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,17 +47,24 @@ def load_speech(
     return read_manifest(source)
 
 
-def read_manifest(path: Path) -> list[Utterance]:
-    """Read a CSV with COLUMNS, paths relative to its folder. InputError: file, line, column."""
+def read_manifest(path: Path, *, recordings: bool = False) -> list[Utterance]:
+    """Read a CSV with COLUMNS, paths relative to its folder. InputError: file, line, column.
+
+    With `recordings` it needs no column speaker: each recording is a speaker of its own.
+    """
+    columns = [name for name in COLUMNS if not (recordings and name == "speaker")]
     try:
         # Paths need not be valid text.
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
-            absent = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
+            absent = [name for name in columns if name not in (reader.fieldnames or [])]
             if absent:
                 raise InputError(f"{path} has no column {', '.join(absent)}: it is no manifest")
             root = path.absolute().parent
-            utterances = [_utterance(row, root, f"{path} line {reader.line_num}") for row in reader]
+            utterances = [
+                _utterance(row, root, f"{path} line {reader.line_num}", recordings)
+                for row in reader
+            ]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except csv.Error as error:
@@ -67,7 +74,7 @@ def read_manifest(path: Path) -> list[Utterance]:
     return utterances
 
 
-def _utterance(row: dict[str, str | None], root: Path, where: str) -> Utterance:
+def _utterance(row: dict[str, str | None], root: Path, where: str, recording: bool) -> Utterance:
     def text(column: str) -> str:
         value = (row[column] or "").strip()
         if not value:
@@ -86,7 +93,7 @@ def _utterance(row: dict[str, str | None], root: Path, where: str) -> Utterance:
     return Utterance(
         path=root / text("path"),
         corpus=text("corpus"),
-        speaker=text("speaker"),
+        speaker=text("path" if recording else "speaker"),
         split=(row["split"] or "").strip(),
         sample_rate=int(number("sample_rate")),
         seconds=number("seconds"),
@@ -104,26 +111,31 @@ def scan_folder(
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of speech")
     root = folder.absolute()
-    utterances = []
-    for speaker in sorted(item for item in root.iterdir() if item.is_dir()):
-        for path in sorted(speaker.rglob("*")):
-            if path.suffix.lower() not in io.EXTENSIONS or path.is_dir():
-                continue
-            # A leading dot marks other programs' side files.
-            if any(part.startswith(".") for part in path.relative_to(root).parts):
-                continue
-            try:
-                info = io.probe(path)
-            except InputError as error:
-                if report:
-                    report(error)
-                continue
-            utterances.append(
-                Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
-            )
+    utterances = [
+        Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
+        for speaker in sorted(item for item in root.iterdir() if item.is_dir())
+        for path, info in audio_files(speaker, report)
+    ]
     if not utterances:
         raise InputError(f"{folder} holds no audio in sub-folders: it needs one a speaker")
     return utterances
+
+
+def audio_files(
+    folder: Path, report: Callable[[InputError], None] | None = None
+) -> Iterator[tuple[Path, io.AudioInfo]]:
+    """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in io.EXTENSIONS or path.is_dir():
+            continue
+        # A leading dot marks other programs' side files.
+        if any(part.startswith(".") for part in path.relative_to(folder.parent).parts):
+            continue
+        try:
+            yield path, io.probe(path)
+        except InputError as error:
+            if report:
+                report(error)
 
 
 def by_speaker(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:

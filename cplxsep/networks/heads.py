@@ -1,6 +1,6 @@
 """From U-Net maps and the mixture to one spectrogram for each source."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,25 +10,45 @@ from cplxsep.nn import pairs
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.nn.init import Init
 
+Mask = Literal["unbounded", "polar"]
+
+
+def bounded(masks: Tensor) -> Tensor:
+    """Complex masks (B, 2C, F, T) with modulus tanh|m| and their own phase (DCUNet, eq. 4 to 6)."""
+    real, imag = pairs.split(masks.to(torch.promote_types(masks.dtype, torch.float32)))
+    modulus = (real.square() + imag.square() + 1e-12).sqrt()
+    scale = (modulus.tanh() / modulus).to(masks.dtype)
+    return masks * torch.cat([scale, scale], dim=1)
+
 
 class MaskHead(nn.Module):
-    """The baseline: one unbounded complex mask for each source (SPEC section 3, C = 0).
+    """The baseline: one complex mask for each source (SPEC section 3, C = 0).
 
     Args:
         algebra: that of the U-Net; a real one gives 2N real maps, read as N complex masks.
         in_maps: U-Net output channels.
         sources: N.
         residual_blocks: k of the paper.
+        mask: unbounded as in the paper, or polar, bounded by tanh (`bounded`).
     """
 
-    def __init__(self, algebra: Algebra, in_maps: int, sources: int, residual_blocks: int) -> None:
+    def __init__(
+        self,
+        algebra: Algebra,
+        in_maps: int,
+        sources: int,
+        residual_blocks: int,
+        mask: Mask = "unbounded",
+    ) -> None:
         super().__init__()
+        self.mask = mask
         out_maps = sources if isinstance(algebra, ComplexAlgebra) else 2 * sources
         self.masks = stage(algebra, in_maps, out_maps, residual_blocks)
 
     def forward(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Sources (B, 2N, F, T) from features and the mixture's spectrogram (B, 2, F, T)."""
-        return pairs.product(self.masks(features), mixture)
+        masks = self.masks(features)
+        return pairs.product(bounded(masks) if self.mask == "polar" else masks, mixture)
 
 
 class Extractor(nn.Module):
@@ -49,6 +69,7 @@ class Extractor(nn.Module):
         init: of the FiLM and the first mask convolution.
         gain: factor on all initial kernels here. Features are not normalised, so at 1 the
             first outputs are far louder than the mixture (SPEC section 4); 0.1 starts closer.
+        mask: unbounded as in the paper, or polar, bounded by tanh (`bounded`).
     """
 
     def __init__(
@@ -61,8 +82,10 @@ class Extractor(nn.Module):
         dropout: float = 0.0,
         init: Init = "unitary",
         gain: float = 1.0,
+        mask: Mask = "unbounded",
     ) -> None:
         super().__init__()
+        self.mask = mask
         self.sources = sources
         self.transformations = transformations
         self.dropout = dropout
@@ -85,6 +108,8 @@ class Extractor(nn.Module):
         candidates = self._candidates(features, mixture)
         seen = pairs.concatenate(candidates, features)
         masks = self.masks(seen.contiguous(memory_format=torch.channels_last))
+        if self.mask == "polar":
+            masks = bounded(masks)
         products = pairs.product(masks, candidates)
         grouped = products.unflatten(1, (2 * self.sources, self.transformations + 1))
         return grouped.mean(dim=2)

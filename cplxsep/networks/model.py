@@ -44,9 +44,12 @@ class SpectralNetwork(nn.Module):
                 dropout=config.dropout,
                 init=config.head_init,
                 gain=config.head_gain,
+                mask=config.mask,
             )
         else:
-            self.head = MaskHead(algebra, features, config.sources, config.residual_blocks)
+            self.head = MaskHead(
+                algebra, features, config.sources, config.residual_blocks, config.mask
+            )
 
     def forward(self, mixture: Tensor) -> Tensor:
         bins, frames = mixture.shape[2:]

@@ -1,12 +1,10 @@
 """The loss of one batch, from mixtures and sources to a scalar."""
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from cplxsep.config import TrainConfig
-from cplxsep.losses import SPECTRAL, WAVEFORM, PairLoss, pit
+from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM, magnitude_distance, pit
 from cplxsep.networks.model import SeparationModel
 
 
@@ -18,11 +16,11 @@ class Objective:
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        self.spectral = config.loss in SPECTRAL
-        self.pairs: PairLoss = (SPECTRAL if self.spectral else WAVEFORM)[config.loss]
+        self.kind = config.loss
+        self.magnitude = config.magnitude
+        self.weights: dict[str, float] = {}
         if config.loss.startswith("csim"):
-            weights = {"real_weight": config.csim_real, "imag_weight": config.csim_imag}
-            self.pairs = partial(self.pairs, **weights)
+            self.weights = {"real_weight": config.csim_real, "imag_weight": config.csim_imag}
 
     def __call__(
         self,
@@ -38,14 +36,24 @@ class Objective:
         with torch.autocast(mixtures.device.type, autocast, enabled=autocast is not None):
             spectra = model.spectra(mixtures)
         spectra = spectra.float()
-        if self.spectral:
-            estimates = _by_source(spectra)
-            references = _by_source(_stft(model, sources))
+        if self.kind in SPECTRAL and not self.magnitude:
+            return pit(self._spectral(model, spectra, sources))[0].mean()
+        estimates = model.stft.inverse(spectra, mixtures.shape[-1])
+        if self.kind in SPECTRAL:
+            scores = self._spectral(model, spectra, sources)
+        elif self.kind in MIXTURE_AWARE:
+            scores = MIXTURE_AWARE[self.kind](estimates, sources, mixtures)
         else:
-            estimates = model.stft.inverse(spectra, mixtures.shape[-1])
-            references = sources
-        losses, _ = pit(self.pairs(estimates, references))
+            scores = WAVEFORM[self.kind](estimates, sources)
+        losses, order = pit(scores)
+        if self.magnitude:
+            matched = estimates.gather(1, order[:, :, None].expand_as(estimates))
+            losses = losses + self.magnitude * magnitude_distance(matched, sources)
         return losses.mean()
+
+    def _spectral(self, model: SeparationModel, spectra: Tensor, sources: Tensor) -> Tensor:
+        references = _by_source(_stft(model, sources))
+        return SPECTRAL[self.kind](_by_source(spectra), references, **self.weights)
 
 
 def _by_source(maps: Tensor) -> Tensor:

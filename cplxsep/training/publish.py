@@ -22,9 +22,19 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
     """
     # Where data lay on the training machine means nothing elsewhere.
     data = {"speech": Path(config.data.speech).name, "cache": ""}
-    config = config.model_copy(update={"data": config.data.model_copy(update=data)})
+    noise = {
+        "recordings": Path(config.noise.recordings).name,
+        "rooms": Path(config.noise.rooms).name,
+    }
+    config = config.model_copy(
+        update={
+            "data": config.data.model_copy(update=data),
+            "noise": config.noise.model_copy(update=noise),
+        }
+    )
     weights = weights_bytes(model)
     metrics = {
+        "task": "enhancement" if config.model.sources == 1 else "separation",
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "sha256": hashlib.sha256(weights).hexdigest(),
         "training": {
@@ -68,9 +78,10 @@ def _beside(folder: Path) -> tuple[Path, Path]:
 
 def _card(folder: Path, config: Config, metrics: dict) -> str:
     model = config.model
+    task = "Enhances speech" if model.sources == 1 else f"Separates {model.sources} talkers"
     return (
         f"# {folder.parent.name}\n\n"
-        f"Separates {model.sources} sources at {model.sample_rate} Hz; "
+        f"{task} at {model.sample_rate} Hz; "
         f"{metrics['parameters']:,} parameters.\n\n"
         f"Trained for {metrics['training']['audio_hours']} h of mixtures "
         f"({metrics['training']['step']} steps) on `{config.data.speech}`. "

@@ -10,18 +10,16 @@ import torch
 from rich.console import Console
 
 from cplxsep.config import Config
-from cplxsep.data.dynamic import DynamicMixtures
-from cplxsep.data.manifest import Utterance, assign_splits, check_disjoint, load_speech
-from cplxsep.errors import DeviceError, InputError, UsageError
+from cplxsep.errors import DeviceError, InputError
 from cplxsep.networks.registry import build
 from cplxsep.nn import passes
 from cplxsep.nn.device import out_of_memory, pick_device, pick_precision
 from cplxsep.training import publish, resume
+from cplxsep.training.examples import load_examples
 from cplxsep.training.log import Log
 from cplxsep.training.loop import Trainer
 
 MODEL = "model"  # sub-folder of a run
-VALID_SEED = 1  # one set of validation mixtures for all runs on some speech
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def train(
     state = resume.find_state(options.folder, target, options.resume, config, say)
     if config.train.compile and (why := passes.enable_fast(device.type)):
         say(f"no compiled kernels, training is slower: {why}")
-    train_set, valid_set = _examples(config, options, say)
+    train_set, valid_set = load_examples(config, options.folder, say)
     until = min(config.train.steps, options.max_steps or config.train.steps)
     torch.manual_seed(config.train.seed)
     try:
@@ -97,57 +95,6 @@ def train(
     if not target.exists():
         raise InputError("no validation gave a finite score, so there is no model: lower optim.lr")
     return target
-
-
-def _examples(
-    config: Config, options: Options, say: Callable[[str], None]
-) -> tuple[DynamicMixtures, DynamicMixtures]:
-    """Training and validation mixtures."""
-    speech, data = _speech(config, say), config.data
-    return (
-        _mixtures(config, options, speech, data.train_split, config.train.seed + 2, say),
-        _mixtures(config, options, speech, data.valid_split, VALID_SEED, say),
-    )
-
-
-def _speech(config: Config, say: Callable[[str], None]) -> list[Utterance]:
-    """All utterances, speakers disjoint between splits; a folder of speakers is split here."""
-    if not config.data.speech:
-        raise UsageError("data.speech is not set: the manifest CSV or folder of speech to train on")
-    found = load_speech(
-        Path(config.data.speech).expanduser(), lambda error: say(f"left out: {error}")
-    )
-    speech = assign_splits(found)
-    check_disjoint(speech)
-    return speech
-
-
-def _mixtures(
-    config: Config,
-    options: Options,
-    speech: list[Utterance],
-    split: str,
-    seed: int,
-    say: Callable[[str], None],
-) -> DynamicMixtures:
-    data = config.data
-    utterances = [utterance for utterance in speech if utterance.split == split]
-    if not utterances:
-        known = sorted({utterance.split for utterance in speech})
-        raise UsageError(f"{data.speech} has no split '{split}'; it has: {', '.join(known)}")
-    training = split == data.train_split
-    return DynamicMixtures(
-        utterances,
-        sample_rate=config.model.sample_rate,
-        sources=config.model.sources,
-        seconds=data.seconds if training else data.valid_seconds,
-        snr=data.snr,
-        speed=data.speed if training and data.speed != (1.0, 1.0) else None,
-        gain_db=data.gain,
-        seed=seed,
-        cache=Path(data.cache).expanduser() if data.cache else options.folder / "cache",
-        report=lambda error: say(f"left out: {error}"),
-    )
 
 
 def default_folder(config_name: str) -> Path:

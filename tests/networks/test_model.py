@@ -5,7 +5,7 @@ import torch
 
 from cplxsep.config import ModelConfig
 from cplxsep.networks.blocks import ComplexAlgebra
-from cplxsep.networks.heads import Extractor
+from cplxsep.networks.heads import Extractor, bounded
 from cplxsep.networks.model import fit_levels
 from cplxsep.networks.registry import build
 from cplxsep.nn import pairs
@@ -18,6 +18,8 @@ VARIANTS = [
     {"transformations": 1, "norm": "layer"},
     {"transformations": 2, "patch": 2, "drop_nyquist": True},
     {"residual_blocks": 2, "init": "rayleigh-unscaled", "head_init": "rayleigh"},
+    {"mask": "polar"},
+    {"mask": "polar", "transformations": 2},
 ]
 
 
@@ -141,3 +143,26 @@ def test_dropout_removes_the_mixture_term_only_and_scales_it_at_evaluation():
     # The plain mixture is never dropped.
     torch.testing.assert_close(dropped[:, 0], full[:, 0])
     torch.testing.assert_close(dropped[:, 4], full[:, 4])
+
+
+def test_polar_masks_have_a_modulus_below_one_and_keep_their_phase():
+    torch.manual_seed(0)
+    masks = 3 * torch.randn(2, 6, 4, 5).double()
+    masks[0, :, 0, 0] = 0
+    free, bound = pairs.to_complex(masks), pairs.to_complex(bounded(masks))
+    torch.testing.assert_close(bound.abs(), free.abs().tanh(), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(bound * free.abs(), free * bound.abs())
+    masks.requires_grad_(True)
+    assert torch.autograd.gradcheck(bounded, (masks,))
+
+
+def test_a_polar_mask_never_adds_energy():
+    separate = model(mask="polar", level="network", sources=1)
+    with torch.no_grad():
+        for parameter in separate.network.head.parameters():
+            parameter.mul_(30)
+        mixture = separate.stft(torch.randn(1, 4000))
+        unit = mixture / mixture.square().mean().sqrt()
+        heard, out = pairs.to_complex(unit).abs(), pairs.to_complex(separate.network(unit)).abs()
+    assert (out <= heard * (1 + 1e-5)).all()
+    assert (out > 0.9 * heard).any()
