@@ -54,9 +54,10 @@ def swapping(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
     return swapped
 
 
-def tiny_model(folder: Path, **facts: object) -> Path:
+def tiny_model(folder: Path, sources: int = 2, **facts: object) -> Path:
     """A checkpoint folder with a small untrained network and a metrics.json with `facts`."""
-    config = Config(model=ModelConfig(start_maps=4, residual_blocks=0, levels=1))
+    network = ModelConfig(start_maps=4, residual_blocks=0, levels=1, sources=sources)
+    config = Config(model=network)
     torch.manual_seed(0)
     weights = registry.weights_bytes(registry.build(config.model))
     folder.mkdir(parents=True)

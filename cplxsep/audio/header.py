@@ -66,7 +66,7 @@ def _chunks_truncated(file: BinaryIO, size: int, layout: _Chunks) -> bool:
             if wide and length == 0xFFFFFFFF:
                 length = wide
             # Some programs promise the size of the whole file.
-            unknown = _is_unknown(length) or length in (size, size - 8)
+            unknown = is_unknown(length) or length in (size, size - 8)
             return not unknown and position + head + length > size
         if name == b"ds64":
             wide = int.from_bytes(file.read(16)[8:], "little")
@@ -77,7 +77,7 @@ def _chunks_truncated(file: BinaryIO, size: int, layout: _Chunks) -> bool:
 def _au_truncated(file: BinaryIO, size: int, order: Literal["little", "big"]) -> bool:
     file.seek(4)
     start, length = (int.from_bytes(file.read(4), order) for _ in range(2))
-    return not _is_unknown(length) and start + length > size
+    return not is_unknown(length) and start + length > size
 
 
 def _sph_truncated(file: BinaryIO, size: int) -> bool:
@@ -93,8 +93,11 @@ def _sph_truncated(file: BinaryIO, size: int) -> bool:
     return int(start) + length > size
 
 
-def _is_unknown(length: int) -> bool:
-    """Programs that stream promise nothing, about 2 or 4 GiB, or the most that there can be."""
+def is_unknown(length: int) -> bool:
+    """Whether a length in bytes is no promise.
+
+    Programs that stream promise nothing, about 2 or 4 GiB, or the most that there can be.
+    """
     return (
         length == 0
         or 0x7EFF0000 <= length < 0x80010000

@@ -138,6 +138,13 @@ def _decoding(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is not readable audio: {why}") from error
 
 
+def checked(audio: np.ndarray, label: object) -> np.ndarray:
+    """The samples as they are. InputError: they are NaN or infinite."""
+    if not np.isfinite(audio).all():
+        raise InputError(f"{label} holds samples that are NaN or infinite")
+    return audio
+
+
 def _blocks(file: Any, path: Path, size: int) -> Iterator[np.ndarray]:
     """What is left of an open file, in blocks (channels, S) of `size`."""
     unknown = file.frames >= _UNKNOWN
@@ -148,10 +155,8 @@ def _blocks(file: Any, path: Path, size: int) -> Iterator[np.ndarray]:
         done += len(audio)
         if len(audio) < wanted and not unknown:
             raise InputError(f"{path} is truncated: {file.frames - done} samples are missing")
-        if not np.isfinite(audio).all():
-            raise InputError(f"{path} holds samples that are NaN or infinite")
         if len(audio):
-            yield np.ascontiguousarray(audio.T)
+            yield checked(np.ascontiguousarray(audio.T), path)
         if len(audio) < wanted:
             break
     if done == 0:

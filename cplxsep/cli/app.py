@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cplxsep.cli import common, doctor, evaluate, models, prepare, separate, train
+from cplxsep.cli import common, doctor, enhance, evaluate, models, prepare, separate, train
 
 app = typer.Typer(
     name="cplxsep",
@@ -41,6 +41,7 @@ def _options(
 
 
 app.command("separate")(separate.separate)
+app.command("enhance")(enhance.enhance)
 app.command("eval")(evaluate.evaluate)
 app.command("train")(train.train)
 app.add_typer(prepare.app, name="prepare")

@@ -1,16 +1,21 @@
 """What all commands share: where text goes, and how errors become one line."""
 
 import io
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
-from cplxsep.errors import CplxsepError
+from cplxsep.errors import CplxsepError, InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @dataclass
@@ -26,9 +31,17 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def stdout(text: str) -> None:
-    """Print one result on stdout."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Print one result on stdout. InputError, once, where nobody takes it; then nothing more."""
+    try:
+        with _bars_aside():
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+    except OSError as error:
+        # What is still in the buffer must not fail again when Python ends.
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        why = error.strerror or str(error)
+        raise InputError(f"cannot write to standard output: {why}") from error
 
 
 def note(text: str, *, at: int = 0) -> None:
@@ -45,12 +58,55 @@ def fail(error: CplxsepError) -> None:
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Iterate with a progress bar on stderr; none when stderr is no terminal or with -q."""
-    from rich.progress import track as rich_track
+    with bars() as bar:
+        yield from bar(items, description, total)
 
-    hidden = verbosity.level < 0 or not stderr.is_terminal
-    yield from rich_track(
-        items, description, total=total, console=stderr, disable=hidden, transient=True
+
+Bar = Callable[[Iterable[Item], str, int | None], Iterator[Item]]
+_shown: "Progress | None" = None
+
+
+@contextmanager
+def bars() -> Iterator[Bar]:
+    """What puts a progress bar to items; several at a time, from several threads, may be used."""
+    from rich.progress import Progress
+
+    global _shown
+    progress = Progress(
+        console=stderr,
+        transient=True,
+        disable=verbosity.level < 0 or not stderr.is_terminal,
+        # It would send what is printed on stdout to stderr.
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
+
+    def bar(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+        task = progress.add_task(description, total=total)
+        try:
+            for item in items:
+                yield item
+                progress.advance(task)
+        finally:
+            progress.remove_task(task)
+
+    with progress:
+        _shown = progress
+        try:
+            yield bar
+        finally:
+            _shown = None
+
+
+@contextmanager
+def _bars_aside() -> Iterator[None]:
+    """Take the bars away while something is printed beside them."""
+    if _shown is None or _shown.disable or not sys.stdout.isatty():
+        yield
+        return
+    _shown.stop()
+    yield
+    _shown.start()
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

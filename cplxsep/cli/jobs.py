@@ -3,9 +3,11 @@
 import math
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +24,23 @@ if TYPE_CHECKING:
     Item = Job | Outcome
 
 
+MOST_FILES = 32  # at once, on a GPU
+
+
+@contextmanager
+def told_in_json(command: str, wanted: bool) -> Iterator[None]:
+    """What keeps a command from starting is also an object on stdout, if the user wants JSON."""
+    from cplxsep.report import to_json
+
+    try:
+        yield
+    except CplxsepError as error:
+        if wanted:
+            text = {"command": command, "version": version("cplxsep"), "error": str(error)}
+            common.stdout(to_json(text))
+        raise
+
+
 def plan(inputs: Iterable[str], naming: "Naming", stack: ExitStack) -> list["Item"]:
     """Jobs for what the user named, and failed outcomes for what cannot be one, in order.
 
@@ -33,7 +52,7 @@ def plan(inputs: Iterable[str], naming: "Naming", stack: ExitStack) -> list["Ite
     items: list[Item] = []
     for named in dict.fromkeys(inputs):
         try:
-            files = _files(named, naming.out, stack)
+            files = _files(named, naming, stack)
         except InputError as error:
             _trace()
             items.append(failure("<stdin>" if named == "-" else named, None, error))
@@ -43,13 +62,23 @@ def plan(inputs: Iterable[str], naming: "Naming", stack: ExitStack) -> list["Ite
     return unique(items)
 
 
-def _files(named: str, out: Path, stack: ExitStack) -> list["Found"]:
+def _files(named: str, naming: "Naming", stack: ExitStack) -> list["Found"]:
+    from cplxsep.audio.pipe import NotStreamableError, WavStream
     from cplxsep.engine.files import spooled
     from cplxsep.engine.inputs import Found, expand
 
     if named != "-":
-        return expand(named, out)
-    path = stack.enter_context(spooled(sys.stdin.buffer))
+        return expand(named, naming.out)
+    # Not the buffer: its lock would keep Python from ending while a thread waits for a slow pipe.
+    source = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+    try:
+        stream = WavStream(source, "<stdin>")
+        if not naming.reads_again:
+            return [Found(Path("<stdin>"), "<stdin>", "stdin", "stdin", stream=stream)]
+        head = stream.head
+    except NotStreamableError as error:
+        head = error.head
+    path = stack.enter_context(spooled(source, head))
     return [Found(path, "<stdin>", "stdin", "stdin")]
 
 
@@ -58,7 +87,7 @@ def _jobs(found: "Found", naming: "Naming") -> Sequence["Item"]:
     from cplxsep.engine.batch import failure
 
     try:
-        return naming.jobs(found, probe(found.path))
+        return naming.jobs(found, found.stream.info if found.stream else probe(found.path))
     except InputError as error:
         _trace()
         return [failure(found.label, found.path, error)]
@@ -68,6 +97,7 @@ def _jobs(found: "Found", naming: "Naming") -> Sequence["Item"]:
 class Run:
     """One command's work: which model, how, what to do with outputs that are there."""
 
+    command: str
     model: Path
     options: dict[str, Any]  # of the Separator
     settings: "Settings"
@@ -76,8 +106,9 @@ class Run:
     json_output: bool
     report: Path | None
     outcomes: list["Outcome"] = field(default_factory=list)
+    unread: bool = False  # standard output was closed before all was printed
     _separator: "Separator | None" = None
-    _narrowed: set[int] = field(default_factory=set)
+    _chunks_at_once: int = 1  # of one file
 
     @property
     def failed(self) -> int:
@@ -96,72 +127,112 @@ class Run:
 
         jobs = [item for item in items if isinstance(item, Job)]
         broken = [Path(item.input) for item in items if isinstance(item, Outcome)]
-        check_clashes(jobs, broken, self.report)
-        if self.report and self.report.is_dir():
-            raise UsageError(f"--report {self.report} is a folder: give the name of a file")
-        reason = "interrupted"
+        with told_in_json(self.command, self.json_output):
+            check_clashes(jobs, broken, self.report)
+            if self.report and self.report.is_dir():
+                raise UsageError(f"--report {self.report} is a folder: give the name of a file")
+        stopped: str | None = "interrupted"
         try:
             # A model or device of no use is to be known before the first file.
             if not self.dry_run and not all(map(self._skips, jobs)):
-                self._load()
-            for item in items:
-                self._record(self._do(item) if isinstance(item, Job) else item)
+                self._load(jobs)
+            with common.bars() as bar:
+                for outcome in self._outcomes(items, bar):
+                    self._record(outcome)
+            stopped = None
         except CplxsepError as error:
-            reason = str(error)
+            stopped = str(error)
             raise
         finally:
             for item in items[len(self.outcomes) :]:
                 if isinstance(item, Job):
-                    why = f"{item.label}: not tried: {reason}"
+                    why = f"{item.label}: not tried: {stopped}"
                     item = Outcome(item.label, "failed", error=why)
                 self.outcomes.append(item)
-            self._conclude()
+            self._conclude(stopped)
 
-    def _load(self) -> None:
+    def _load(self, jobs: Iterable["Job"]) -> None:
         from cplxsep.engine.separator import Separator
 
         self._separator = Separator.load(self.model, **self.options)
         used = f"on {self._separator.device} in {self._separator.precision}"
         common.note(f"model {self.model.name} {used}", at=1)
+        rate = self._separator.sample_rate
+        rates = {job.info.sample_rate: None for job in jobs if not self._skips(job)}
+        for wider in (each for each in rates if each > rate):
+            common.note(
+                f"note: files at {wider} Hz are {self._done} up to {rate // 2} Hz, "
+                f"all that this model hears{self._of_the_band_above()}"
+            )
+
+    @property
+    def _done(self) -> str:
+        return "separated" if self.settings.enhancement is None else "enhanced"
+
+    def _of_the_band_above(self) -> str:
+        """What becomes of it, where the user has a choice."""
+        if self.settings.enhancement is None or self.settings.at_model_rate:
+            return ""
+        fates = {
+            "follow": "attenuated as the band below it",
+            "keep": "kept as it is",
+            "drop": "dropped",
+        }
+        return f"; the band above is {fates[self.settings.enhancement.above]} (--above)"
+
+    def _outcomes(self, items: Sequence["Item"], bar: common.Bar) -> Iterator["Outcome"]:
+        """What becomes of each item, in order; on a GPU several files are under way at once."""
+        from cplxsep.engine.batch import failure
+        from cplxsep.engine.inputs import Job
+
+        batch = self._separator.batch if self._separator else 1
+        files = 1 if batch == 1 else min(2 * batch, MOST_FILES, max(len(items), 1))
+        self._chunks_at_once = -(-2 * batch // files) if files > 1 else batch
+        cancelled = threading.Event()
+        pool = ThreadPoolExecutor(files)
+        try:
+            futures = [pool.submit(self._do, item, bar, cancelled) for item in items]
+            for item, future in zip(items, futures, strict=True):
+                try:
+                    yield future.result()
+                except CplxsepError as error:
+                    if isinstance(item, Job):
+                        self.outcomes.append(failure(item.label, item.found.path, error))
+                    raise
+        finally:
+            cancelled.set()
+            pool.shutdown(cancel_futures=True)
 
     def _skips(self, job: "Job") -> bool:
         return self.exist == "skip" and all(map(os.path.exists, job.written))
 
-    def _do(self, job: "Job") -> "Outcome":
+    def _do(self, item: "Item", bar: common.Bar, cancelled: threading.Event) -> "Outcome":
         from rich.markup import escape
 
         from cplxsep.engine.batch import Outcome, failure, separate_file
 
-        written = [str(path) for path in job.written]
-        if self._skips(job):
-            return Outcome(job.label, "skipped", written)
+        if isinstance(item, Outcome):
+            return item
+        written = [str(path) for path in item.written]
+        if self._skips(item):
+            return Outcome(item.label, "skipped", written)
         try:
             if self.exist == "error" and (there := [*filter(os.path.exists, written)]):
-                raise InputError(f"{job.label}: {there[0]} exists already")
+                raise InputError(f"{item.label}: {there[0]} exists already")
             if self._separator is None:
-                return Outcome(job.label, "planned", written)
-            self._tell_band(job.info.sample_rate, self._separator.sample_rate)
+                return Outcome(item.label, "planned", written)
+            chunk = self._separator.block_seconds / self._separator.batch
             return separate_file(
                 self._separator,
-                job,
+                item,
                 self.settings,
-                lambda blocks, total: common.track(blocks, escape(job.label), total=total),
+                lambda blocks, total: bar(blocks, escape(item.label), total),
+                block=chunk * self._chunks_at_once,
+                cancelled=cancelled,
             )
         except InputError as error:
             _trace()
-            return failure(job.label, job.found.path, error)
-        except CplxsepError as error:
-            self.outcomes.append(failure(job.label, job.found.path, error))
-            raise
-
-    def _tell_band(self, file_rate: int, model_rate: int) -> None:
-        """Say once for each rate that the model does not hear a file's whole band."""
-        if file_rate > model_rate and file_rate not in self._narrowed:
-            self._narrowed.add(file_rate)
-            common.note(
-                f"note: files at {file_rate} Hz are separated up to {model_rate // 2} Hz, "
-                "all that this model hears"
-            )
+            return failure(item.label, item.found.path, error)
 
     def _record(self, outcome: "Outcome") -> None:
         self.outcomes.append(outcome)
@@ -171,15 +242,28 @@ class Run:
             common.note(f"{outcome.input}: outputs exist, skipped")
         elif not self.json_output:
             for path in outcome.outputs:
-                common.stdout(path)
+                self._print(path)
         if outcome.seconds is not None:
             length, took = f"{outcome.seconds:.1f} s of audio", f"{outcome.elapsed:.1f} s"
-            common.note(f"{outcome.input}: {length} separated in {took}", at=1)
+            common.note(f"{outcome.input}: {length} {self._done} in {took}", at=1)
         if outcome.gain < 1:
             decibels = 20 * math.log10(outcome.gain)
-            common.note(f"{outcome.input}: all sources scaled by {decibels:.1f} dB not to clip")
+            common.note(f"{outcome.input}: outputs scaled by {decibels:.1f} dB not to clip")
+        if weak := outcome.weak_seams:
+            common.note(
+                f"{outcome.input}: talkers may have changed files at {len(weak)} of "
+                f"{len(outcome.seams)} joints, first at {weak[0].seconds:.0f} s (--json tells all)"
+            )
 
-    def _conclude(self) -> None:
+    def _print(self, text: str) -> None:
+        """Print on stdout; that nobody reads there any more does not keep files from being done."""
+        try:
+            common.stdout(text)
+        except InputError as error:
+            self.unread = True
+            common.fail(error)
+
+    def _conclude(self, stopped: str | None) -> None:
         from cplxsep.audio.atomic import write_text
         from cplxsep.engine.files import make_folder
         from cplxsep.report import to_json
@@ -191,17 +275,18 @@ class Run:
         separator = self._separator
         text = to_json(
             {
-                "command": "separate",
+                "command": self.command,
                 "version": version("cplxsep"),
                 "model": str(self.model),
                 "device": separator.device if separator else None,
                 "precision": separator.precision if separator else None,
+                "error": stopped,
                 **counts,
                 "files": [outcome.as_dict() for outcome in self.outcomes],
             }
         )
         if self.json_output:
-            common.stdout(text)
+            self._print(text)
         if self.report:
             make_folder(self.report.parent)
             write_text(self.report, f"{text}\n")

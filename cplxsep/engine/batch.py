@@ -1,36 +1,38 @@
 """Separates planned jobs, one file after another, and says what became of each."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cplxsep.audio import io
+from cplxsep.engine.ahead import Ahead
+from cplxsep.engine.enhance import Enhancement, enhanced
 from cplxsep.engine.files import make_folder, writing
 from cplxsep.engine.inputs import Job
 from cplxsep.engine.plot import plot
-from cplxsep.errors import CplxsepError, InputError
+from cplxsep.errors import CplxsepError, DeviceError, InputError
 
 if TYPE_CHECKING:
     from cplxsep.engine.seams import Seam
     from cplxsep.engine.separator import Separator
 
-# Gives a generator of the blocks.
-Watch = Callable[[Iterable[np.ndarray], int], Any]
+Watch = Callable[[Iterable[np.ndarray], int | None], Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How outputs are written: container, sample type, rate, and what they sum to."""
+    """How outputs are written: container, sample type, rate, what they sum to; and enhancement."""
 
     kind: str = "wav"
     subtype: str = "float"
     at_model_rate: bool = False
     sum_to_mix: bool = False
+    enhancement: Enhancement | None = None
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Outcome:
     """What became of a job.
 
     status: done, skipped, planned or failed. levels: of each source, dB re full scale.
-    gain: that the sources were scaled by not to clip. elapsed: seconds.
+    gain: that the sources were scaled by not to clip. elapsed: seconds. seams: how the chunks
+    were joined.
     """
 
     input: str
@@ -54,7 +57,12 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        return {**asdict(self), "weak_seams": len(self.weak_seams)}
+
+    @property
+    def weak_seams(self) -> list["Seam"]:
+        """Those where talkers may have changed files."""
+        return [seam for seam in self.seams if seam.weak]
 
 
 def failure(label: str, path: Path | None, error: CplxsepError) -> Outcome:
@@ -68,12 +76,20 @@ def failure(label: str, path: Path | None, error: CplxsepError) -> Outcome:
 
 
 def separate_file(
-    separator: "Separator", job: Job, settings: Settings, watch: Watch = lambda blocks, _: blocks
+    separator: "Separator",
+    job: Job,
+    settings: Settings,
+    watch: Watch = lambda blocks, _: blocks,
+    *,
+    block: float | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Outcome:
-    """Read, separate and write one job in constant memory.
+    """Read, separate and write one job, in threads that overlap and in constant memory.
 
     Args:
-        watch: passes on the blocks read; it gets them and their number. It is closed in the end.
+        watch: passes on the blocks read; it gets them and their number, None if unknown.
+        block: seconds to read at once; as much as fills a batch if None.
+        cancelled: makes an end with CancelledError when set.
 
     Raises:
         InputError: the file cannot be read to its end, or the outputs cannot be written.
@@ -85,39 +101,57 @@ def separate_file(
         if path.is_dir():
             raise InputError(f"cannot write {path}: it is a folder")
     rate = separator.sample_rate if settings.at_model_rate else info.sample_rate
-    size = max(round(separator.block_seconds * info.sample_rate), 1)
+    size = max(round((block or separator.block_seconds) * info.sample_rate), 1)
     seams: list[Seam] = []
 
     def draw(sources: Sequence[Path]) -> None:
         if job.plot:
             make_folder(job.plot.parent)
-            plot(job.plot, job.found.path, job.channel, sources)
+            names = [path.name for path in job.outputs]
+            plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)))
 
-    # A progress bar left open by an error would keep standard output for itself.
-    with (
-        closing(watch(io.blocks(job.found.path, size), -(-info.frames // size))) as blocks,
-        writing(
-            job.outputs,
-            rate,
-            kind=settings.kind,
-            subtype=settings.subtype,
-            frames=round(info.seconds * rate),
-            inspect=draw,
-        ) as writer,
-    ):
-        for part in separator.stream(
-            _one_channel(blocks, job.channel),
+    def separated(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        if settings.enhancement:
+            return enhanced(
+                separator,
+                (np.atleast_2d(block) for block in blocks),
+                job.channels,
+                info.sample_rate,
+                settings.enhancement,
+                at_model_rate=settings.at_model_rate,
+            )
+        return separator.stream(
+            blocks,
             info.sample_rate,
             at_model_rate=settings.at_model_rate,
             sum_to_mix=settings.sum_to_mix,
             seams=seams,
+        )
+
+    try:
+        with (
+            _overlapped(
+                watch(job.blocks(size), -(-info.frames // size) or None), separated, cancelled
+            ) as parts,
+            writing(
+                job.outputs,
+                rate,
+                kind=settings.kind,
+                subtype=settings.subtype,
+                frames=round(info.seconds * rate),
+                channels=job.channels,
+                inspect=draw,
+            ) as writer,
         ):
-            writer.write(part)
+            for part in parts:
+                writer.write(part)
+    except MemoryError as error:
+        raise DeviceError("out of memory: use a shorter --chunk") from error
     return Outcome(
         job.label,
         "done",
         outputs=[str(path) for path in job.written],
-        seconds=info.seconds,
+        seconds=round(writer.frames / rate, 6),
         sample_rate=rate,
         gain=writer.gain,
         levels=writer.levels,
@@ -126,6 +160,19 @@ def separate_file(
     )
 
 
-def _one_channel(blocks: Iterable[np.ndarray], channel: int | None) -> Iterator[np.ndarray]:
-    for block in blocks:
-        yield block.mean(axis=0) if channel is None else block[channel]
+@contextmanager
+def _overlapped(
+    blocks: Iterable[np.ndarray],
+    work: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]],
+    cancelled: threading.Event | None,
+) -> Iterator[Iterable[np.ndarray]]:
+    """What `work` makes of the blocks; reading and work go on in threads of their own."""
+    read = Ahead(blocks, cancelled)
+    done = Ahead(work(read), cancelled)
+    try:
+        yield done
+    finally:
+        # In this order nobody waits for a reader that waits for a slow pipe.
+        read.close()
+        done.close()
+        done.join()

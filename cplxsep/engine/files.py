@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -23,20 +23,24 @@ from cplxsep.audio.encoding import (
 from cplxsep.audio.level import common_gain
 from cplxsep.errors import InputError
 
+UNKNOWN = 1 << 62  # samples, as good as any number that is not known
+
 
 class SourceWriter:
-    """Writes blocks (N, S) into N files of float samples; knows their peak and levels."""
+    """Writes blocks (N, S) or (N, C, S) into N files of float samples; knows peak and levels."""
 
-    def __init__(self, paths: Sequence[Path], sample_rate: int, frames: int) -> None:
+    def __init__(
+        self, paths: Sequence[Path], sample_rate: int, frames: int, channels: int = 1
+    ) -> None:
         self._paths = paths
         self._files = [
             soundfile.SoundFile(
                 file_name(path),
                 "w",
                 sample_rate,
-                1,
+                channels,
                 "FLOAT",
-                format=libsndfile_format("wav", frames),
+                format=libsndfile_format("wav", frames * channels),
             )
             for path in paths
         ]
@@ -47,12 +51,14 @@ class SourceWriter:
 
     def write(self, sources: np.ndarray) -> None:
         """Append a block. OSError or LibsndfileError where that fails."""
+        if not sources.size:
+            return
         for file, samples in zip(self._files, sources, strict=True):
-            _put(file, np.ascontiguousarray(samples))
-        if sources.size:
-            self.peak = max(self.peak, float(np.abs(sources).max()))
-        self._energy += np.square(sources, dtype=np.float64).sum(axis=1)
-        self.frames += sources.shape[1]
+            _put(file, np.ascontiguousarray(samples.T))
+        self.peak = max(self.peak, float(np.abs(sources).max()))
+        powers = np.square(sources, dtype=np.float64).reshape(len(sources), -1, sources.shape[-1])
+        self._energy += powers.mean(axis=1).sum(axis=1)
+        self.frames += sources.shape[-1]
 
     @property
     def levels(self) -> list[float | None]:
@@ -83,6 +89,7 @@ def writing(
     kind: str,
     subtype: str,
     frames: int,
+    channels: int = 1,
     inspect: Callable[[Sequence[Path]], None] = lambda _: None,
 ) -> Iterator[SourceWriter]:
     """A writer of one file for each source; the files appear when the block has ended well.
@@ -92,7 +99,8 @@ def writing(
     Args:
         kind: wav, flac or ogg.
         subtype: float, pcm16 or pcm24.
-        frames: about how many samples will come.
+        frames: how many samples will come, 0 where that is not known.
+        channels: of each file.
         inspect: gets the complete files before they appear; if it fails none does.
 
     Raises:
@@ -100,39 +108,44 @@ def writing(
             or the disk is full.
     """
     encoding = libsndfile_subtype(kind, subtype)
+    # Samples wait as floats for the common gain, or for their number, which is in a WAV's header.
+    final_at_once = encoding == "FLOAT" and frames > 0
     for path in paths:
         check_rate(path, kind, sample_rate)
         make_folder(path.parent)
     with ExitStack() as stack:
         finals = [stack.enter_context(replacing(path, soundfile.LibsndfileError)) for path in paths]
         drafts = finals
-        if encoding != "FLOAT":
-            # The common gain is known at the end only, so samples wait as floats.
+        if not final_at_once:
             beside = tempfile.TemporaryDirectory(prefix=".cplxsep-", dir=paths[0].parent)
             folder = Path(stack.enter_context(beside))
             drafts = [folder / f"{index}.tmp" for index in range(len(paths))]
-        writer = SourceWriter(drafts, sample_rate, frames)
+        writer = SourceWriter(drafts, sample_rate, frames or UNKNOWN, channels)
         try:
             yield writer
             writer.close()
         finally:
             writer.abandon()
-        if encoding != "FLOAT":
-            writer.gain = common_gain(np.array([writer.peak]))
+        if not final_at_once:
+            if encoding != "FLOAT":
+                writer.gain = common_gain(np.array([writer.peak]))
             for draft, final in zip(drafts, finals, strict=True):
                 _convert(draft, final, kind, encoding, writer.gain)
+                draft.unlink()
         inspect(finals)
 
 
 def _convert(draft: Path, final: Path, kind: str, encoding: str, gain: float) -> None:
     info, frames = io.probe(draft), 0
-    form = libsndfile_format(kind, info.frames)
+    form = libsndfile_format(kind, info.frames * info.channels)
     with soundfile.SoundFile(
-        file_name(final), "w", info.sample_rate, 1, encoding, format=form
+        file_name(final), "w", info.sample_rate, info.channels, encoding, format=form
     ) as file:
         for block in io.blocks(draft, WRITE_FRAMES):
-            _put(file, encode(block[0] * gain, encoding))
+            _put(file, encode(block.T * gain, encoding))
             frames += block.shape[1]
+    if encoding == "FLOAT":
+        header.clear_timestamp(final)
     _verify(final, frames)
 
 
@@ -157,18 +170,17 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def spooled(stream: BinaryIO | Any) -> Iterator[Path]:
+def spooled(stream: Any, head: bytes = b"") -> Iterator[Path]:
     """A temporary file with all of a stream: most audio formats need to be read out of order.
 
-    InputError: the stream is empty, or there is no room for it.
+    InputError: the stream is empty or breaks, or there is no room for it.
     """
     with tempfile.TemporaryDirectory(prefix="cplxsep-") as folder:
         path = Path(folder) / "stdin"
         try:
             with path.open("wb") as file:
+                file.write(head)
                 shutil.copyfileobj(stream, file, 1 << 20)
         except OSError as error:
             raise InputError(f"cannot store standard input: {error.strerror}") from error
-        if not path.stat().st_size:
-            raise InputError("standard input is empty: pipe an audio file into it")
         yield path

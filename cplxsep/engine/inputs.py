@@ -5,13 +5,16 @@ All of it happens before any work, so that names that clash stop the command at 
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from cplxsep.audio import io
 from cplxsep.audio.io import AudioInfo
+from cplxsep.audio.pipe import WavStream
 from cplxsep.errors import InputError, UsageError
 
 Item = TypeVar("Item")
@@ -19,24 +22,32 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Found:
-    """One audio file: where it is, what the user calls it, where it lies below what was named."""
+    """One audio file: where it is, what the user calls it, where it lies below what was named.
+
+    stream: what to read instead, once, where the audio comes through a pipe.
+    """
 
     path: Path
     label: str
     stem: str
     parent: str
     below: Path = Path()
+    stream: WavStream | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """One channel of one file (None: the mean of all) and the file for each source."""
+    """One channel of one file (None: the mean of all) and the file for each source.
+
+    every: all channels instead, each kept.
+    """
 
     found: Found
     info: AudioInfo
     channel: int | None
     outputs: tuple[Path, ...]
     plot: Path | None
+    every: bool = False
 
     @property
     def label(self) -> str:
@@ -49,29 +60,53 @@ class Job:
         """All files that come of the job."""
         return self.outputs if self.plot is None else (*self.outputs, self.plot)
 
+    @property
+    def channels(self) -> int:
+        """Channels of each output."""
+        return self.info.channels if self.every else 1
+
+    def blocks(self, frames: int) -> Iterator[np.ndarray]:
+        """The input as float32 blocks of `frames`, the last one shorter. InputError.
+
+        They are (S,), or (C, S) where every channel is kept.
+        """
+        stream = self.found.stream
+        blocks = stream.blocks(frames) if stream else io.blocks(self.found.path, frames)
+        for block in blocks:
+            if self.every:
+                yield block
+            else:
+                yield block.mean(axis=0) if self.channel is None else block[self.channel]
+
 
 @dataclass(frozen=True)
 class Naming:
-    """How outputs are called: folder, template, number of sources, channels, extras."""
+    """How outputs are called: folder, template, names of the sources, channels, extras."""
 
     out: Path
     template: str
-    sources: int
+    sources: tuple[str, ...]
     extension: str
     channel: str = "mix"
     plot: bool = False
 
     def __post_init__(self) -> None:
-        if self.channel not in ("mix", "each") and not (
+        if self.channel not in ("mix", "each", "all") and not (
             self.channel.isdecimal() and int(self.channel) > 0
         ):
             raise UsageError(f"channel '{self.channel}': use mix, each or a number from 1")
-        if self.sources > 1 and self._name("a", "p", "s1") == self._name("a", "p", "s2"):
+        names = {self._name("a", "p", source) for source in self.sources}
+        if len(names) < len(self.sources):
             raise UsageError(f"name '{self.template}' gives all sources one file: use {{source}}")
+
+    @property
+    def reads_again(self) -> bool:
+        """Whether the outputs take more than one pass over the input."""
+        return self.plot or self.channel == "each"
 
     def jobs(self, found: Found, info: AudioInfo) -> list[Job]:
         """Jobs for one file. Raises InputError when it has not the channel asked for."""
-        if self.channel == "mix":
+        if self.channel in ("mix", "all"):
             return [self._job(found, info, None, found.stem)]
         if self.channel == "each":
             return [
@@ -85,12 +120,11 @@ class Naming:
 
     def _job(self, found: Found, info: AudioInfo, channel: int | None, stem: str) -> Job:
         folder = self.out / found.below
-        tags = [f"s{index + 1}" for index in range(self.sources)]
-        outputs = tuple(folder / self._name(stem, found.parent, tag) for tag in tags)
+        outputs = tuple(folder / self._name(stem, found.parent, tag) for tag in self.sources)
         plot = folder / self._name(stem, found.parent, "plot", "png") if self.plot else None
         if plot in outputs or (plot and plot.suffix != ".png"):
             plot = outputs[0].with_name(f"{stem}_plot.png")
-        return Job(found, info, channel, outputs, plot)
+        return Job(found, info, channel, outputs, plot, self.channel == "all")
 
     def _name(self, stem: str, parent: str, source: str, extension: str | None = None) -> str:
         fields = {"stem": stem, "parent": parent, "source": source}

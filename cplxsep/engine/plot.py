@@ -1,6 +1,6 @@
 """One picture of a separation: spectrograms of the mixture and of each source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,20 @@ COLUMNS = 1500  # spectra across the picture; more than its pixels
 RANGE = 70.0  # dB shown below the loudest point of the mixture
 
 
-def plot(path: Path, mixture: Path, channel: int | None, sources: Sequence[Path]) -> None:
-    """Write a PNG of the mixture's channel (None: the mean of all) over its sources.
+def plot(path: Path, mixture: Path, channel: int | None, sources: Mapping[str, Path]) -> None:
+    """Write a PNG of the mixture's channel (None: the mean of all) over its sources, by title.
 
     InputError: a file cannot be read, or the picture not written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    titles = ["mixture", *(f"s{index + 1}" for index in range(len(sources)))]
+    titles = ["mixture", *sources]
     figure = Figure(figsize=(10, 2.2 * len(titles)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
     top: float | None = None
-    for axis, title, file in zip(axes, titles, [mixture, *sources], strict=True):
+    for axis, title, file in zip(axes, titles, [mixture, *sources.values()], strict=True):
         spectra = spectrogram(file, channel if file == mixture else None)
         top = float(spectra.max()) if top is None else top
         info = io.probe(file)

@@ -1,34 +1,53 @@
-"""Runs a network on chunks, in batches that fit the memory."""
+"""Runs a network on numpy chunks, in batches that fit the memory."""
 
-import contextlib
+import threading
+from collections import defaultdict
 
 import numpy as np
 import torch
 from torch import nn
 
+from cplxsep.engine.fused import Form
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.nn.device import out_of_memory
 
+MOST = 32  # chunks at once on a GPU: more gain little, and each file would be read further ahead
+SHARE = 0.8  # of the free memory
+# Threads take turns on a device: side by side, work on it would only be slower.
+_turns: defaultdict[torch.device, threading.Lock] = defaultdict(threading.Lock)
+
 
 class Runner:
-    """Runs a network (B, S) -> (B, N, S) on numpy chunks.
+    """Runs a network (B, S) -> (B, N, S) on numpy chunks. Safe to call from several threads.
 
     Args:
         model: moved to the device and set to evaluation mode.
-        dtype: autocast type, None for float32.
-        batch: chunks at once; halved, for good, whenever memory does not suffice.
+        dtype: working precision, None for float32.
+        batch: chunks at once; halved, for good, whenever memory does not suffice. None chooses:
+            one on a CPU, whose caches hold no more, and what fits the free memory on a GPU.
+        samples: length S of a full chunk.
+
+    Raises:
+        DeviceError: the device cannot be used, or its memory does not hold one chunk.
     """
 
     def __init__(
-        self, model: nn.Module, device: torch.device, dtype: torch.dtype | None, batch: int
+        self,
+        model: nn.Module,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        batch: int | None,
+        samples: int,
     ) -> None:
-        try:
-            self.model = model.to(device).eval()
-        except RuntimeError as error:
-            raise DeviceError(f"cannot use device {device}: {_first_line(error)}") from error
         self.device = device
         self.dtype = dtype
-        self.batch = batch
+        self.batch = batch or 1
+        try:
+            self._form = Form(model.to(device).eval(), device, dtype)
+        except RuntimeError as error:
+            raise DeviceError(f"cannot use device {device}: {_first_line(error)}") from error
+        if batch is None and device.type == "cuda":
+            self.batch = self._fitting_batch(samples)
 
     def __call__(self, chunks: np.ndarray, sources: int) -> np.ndarray:
         """Sources (B, N, S) of chunks (B, S). A silent chunk gives silence.
@@ -40,41 +59,52 @@ class Runner:
         outputs = np.zeros((len(chunks), sources, chunks.shape[1]), np.float32)
         todo = np.flatnonzero(chunks.any(axis=1))
         while todo.size:
-            part = todo[: self.batch]
-            try:
-                outputs[part] = self._finite(torch.from_numpy(chunks[part]))
-            except (MemoryError, RuntimeError) as error:
-                if isinstance(error, torch.AcceleratorError):
-                    raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
-                if not out_of_memory(error):
-                    raise
-                self._halve(error)
-                continue
-            todo = todo[len(part) :]
+            with _turns[self.device]:
+                part = todo[: self.batch]
+                found = self._attempt(chunks[part])
+            if found is not None:
+                outputs[part] = found
+                todo = todo[len(part) :]
         return outputs
 
-    def _finite(self, chunks: torch.Tensor) -> np.ndarray:
-        sources = self._run(chunks, self.dtype)
+    def _attempt(self, chunks: np.ndarray) -> np.ndarray | None:
+        """Sources of chunks; None if memory did not suffice and the batch is smaller now."""
+        try:
+            return self._finite(chunks)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, torch.AcceleratorError):
+                raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
+            if not out_of_memory(error):
+                raise
+            if len(chunks) == 1:
+                raise DeviceError(
+                    f"out of memory on {self.device} with one chunk: use a shorter --chunk"
+                ) from error
+        # The error is gone by now, and with it what it held of the memory.
+        self.batch = len(chunks) // 2
+        self._form.release()
+        return None
+
+    def _finite(self, chunks: np.ndarray) -> np.ndarray:
+        sources = self._form(chunks)
         if self.dtype is not None and not np.isfinite(sources).all():
-            sources = self._run(chunks, None)
+            sources = self._form.exact(chunks)
         if not np.isfinite(sources).all():
             raise InputError("the network's output is not finite: are the samples far beyond 1?")
         return sources
 
-    @torch.inference_mode()
-    def _run(self, chunks: torch.Tensor, dtype: torch.dtype | None) -> np.ndarray:
-        autocast = torch.autocast(self.device.type, dtype) if dtype else contextlib.nullcontext()
-        with autocast:
-            return self.model(chunks.to(self.device)).float().cpu().numpy()
-
-    def _halve(self, error: BaseException) -> None:
-        if self.batch == 1:
-            raise DeviceError(
-                f"out of memory on {self.device} with one chunk: use a shorter --chunk"
-            ) from error
-        self.batch //= 2
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _fitting_batch(self, samples: int) -> int:
+        """Power of two, at most MOST, that fits the free memory of the GPU."""
+        torch.cuda.reset_peak_memory_stats(self.device)
+        before = torch.cuda.memory_allocated(self.device)
+        # One chunk shows what each takes; it warms the device up, too.
+        if self._attempt(np.full((1, samples), 0.1, np.float32)) is None:
+            return 1
+        needed = torch.cuda.max_memory_allocated(self.device) - before
+        self._form.release()
+        free, _ = torch.cuda.mem_get_info(self.device)
+        fitting = min(int(SHARE * free / max(needed, 1)), MOST)
+        return 1 << max(fitting.bit_length() - 1, 0)
 
 
 def _first_line(error: BaseException) -> str:

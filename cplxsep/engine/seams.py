@@ -1,10 +1,11 @@
 """Keeps the talkers in one order across chunks. Numpy only.
 
-A separation network is free to swap its outputs from one chunk to the next. Where neighbouring
-chunks overlap they hold the same speech, which tells who is who, but only if somebody speaks
-there: a silent overlap matches by chance. Then the talkers' running profiles decide, and
-where these do not differ either the order stays. Every decision depends on ratios of levels
-only, so that scaling a recording changes none.
+A separation network is free to swap its outputs from one chunk to the next. Two things tell who
+is who. Where neighbouring chunks overlap they hold the same speech; that counts for as much as
+the order before it is sure, and for nothing where nobody speaks: a silent overlap matches by
+chance. And each talker has a voice, learnt as the recording goes on, which tells after a pause.
+Where neither tells the order stays. Every decision depends on ratios of levels only, so that
+scaling a recording changes none.
 """
 
 from dataclasses import dataclass
@@ -12,28 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-FRAME = 0.032  # seconds
+from cplxsep.engine.voices import Cepstra, Voice, likeness
+
 # A frame is speech when it is at most 25 dB below the recording's loud frames and 6 dB above its
 # quiet ones, the background; the second only down to 10 dB, for there are steady sounds too.
 QUIET, BACKGROUND, STEADY = 10**-2.5, 10**0.6, 10**-1.0
-LEAK = 10**-0.8  # what leaks from another talker is at least 8 dB weaker than its origin
-ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to identify a talker
-PROFILE_FRAMES = 15  # frames of speech (0.5 s) that a chunk needs to describe a talker
-MEMORY_FRAMES = 2000  # frames (64 s) after which old speech fades from a profile
-MARGIN = 0.1  # least advantage over the next best order for the overlap alone to decide
-KEEP = 0.03  # advantage of the present order where the evidence is profiles
-BANDS = 20
-SHAPE_SCALE = 10.0  # dB of spectral difference that weighs as much as a full overlap match
-UNLIKE = 4.0  # dB of difference assumed where a profile is missing
-LEVEL_WEIGHT = 0.2  # of one dB of level, against one dB of every band
+ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
+VOICE_FRAMES = 5  # frames of speech that a chunk needs to tell of a talker
+CLEAR_MATCH = 0.25  # lead of an overlap's best order from which it is as sure as can be
+OVERLAP_WEIGHT = 2.0  # likeness of voices that a clear overlap outweighs
+UNLIKE = 1.0  # the same, that a talker not heard before differs from a known one
+DOMINANT = 2.0  # times the power of all others that a frame of one talker must have
+LEAST_SURE = 0.1  # how far even a guess is trusted afterwards
+WEAK = 0.1  # confidence below which a seam is little more than a guess
 
 
 @dataclass(frozen=True)
 class Seam:
     """How the order at one seam was found.
 
-    seconds: position. method: "overlap", "profile" or "kept". confidence: 0 (a guess) to 1.
-    swapped: whether the network's order was changed.
+    seconds: position. method: "overlap" or "voice", whichever said more, "kept" where nothing
+    told, or "silence" where nobody speaks after the seam, so that any order is right.
+    confidence: 0 (a guess) to 1 that talkers have their own outputs after the seam; a clear overlap
+    with a chunk in doubt is in doubt too. swapped: whether the network's order was changed.
     """
 
     seconds: float
@@ -41,18 +43,10 @@ class Seam:
     confidence: float
     swapped: bool
 
-
-@dataclass
-class _Profile:
-    """Mean spectrum (BANDS + 1,) in dB, level last, over `frames` frames of speech."""
-
-    values: np.ndarray
-    frames: int
-
-    def learn(self, other: "_Profile") -> None:
-        total = self.frames + other.frames
-        self.values = self.values + (other.values - self.values) * (other.frames / total)
-        self.frames = min(total, MEMORY_FRAMES)
+    @property
+    def weak(self) -> bool:
+        """Whether the order behind it is little more than a guess."""
+        return self.confidence < WEAK
 
 
 class TalkerOrder:
@@ -60,11 +54,11 @@ class TalkerOrder:
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
-        self._frame = max(round(FRAME * sample_rate), 2)
-        self._bands = _mel_bands(self._frame, sample_rate)
+        self._cepstra = Cepstra(sample_rate)
         self._loud = 0.0  # power of the recording's loud frames
         self._background = np.inf  # power of its quiet ones
-        self._profiles: list[_Profile | None] = []
+        self._voices: list[Voice | None] = []
+        self._sure = 1.0  # confidence of the latest chunk's order
         self._last: tuple[int, np.ndarray] | None = None
         self.latest: Seam | None = None
 
@@ -73,113 +67,114 @@ class TalkerOrder:
         self.latest = None
         if len(sources) == 1:
             return sources
-        self._adapt(sources)
-        profiles = self._describe(sources)
+        powers = self._powers(sources)
+        self._adapt(powers)
+        voices = self._heard(sources, powers)
         if self._last is None:
-            self._profiles = profiles
+            self._voices = [None] * len(sources)
         else:
-            order, self.latest = self._decide(start, sources, profiles)
-            sources = sources[order]
-            for index, source in enumerate(order):
-                self._update(index, profiles[source])
+            order, self.latest = self._decide(start, sources, powers, voices)
+            sources, voices = sources[order], [voices[index] for index in order]
+            # Before any voice is known there is no order that could be wrong.
+            known = any(voice is not None for voice in self._voices)
+            self._sure = max(self.latest.confidence, LEAST_SURE) if known else 1.0
+        self._learn(voices)
         self._last = (start, sources)
         return sources
 
     def _decide(
-        self, start: int, sources: np.ndarray, profiles: list[_Profile | None]
+        self, start: int, sources: np.ndarray, powers: np.ndarray, voices: list[Voice | None]
     ) -> tuple[np.ndarray, Seam]:
+        match = self._sure * self._match(start, sources)
+        alike = likeness(self._voices, voices, UNLIKE) / OVERLAP_WEIGHT
+        stay = np.arange(len(sources))
+        # A hair for the present order: it stays where nothing tells.
+        order, lead = _best_order(match + alike + 1e-6 * np.eye(len(sources)))
+        confidence = round(min(lead, 1.0), 3)
+        if not self._speech(powers).any():
+            method, confidence = "silence", 1.0
+        elif confidence == 0:
+            method = "kept"
+        else:
+            method = "overlap" if _lead_of(order, match) >= _lead_of(order, alike) else "voice"
+        return order, Seam(start / self._rate, method, confidence, bool((order != stay).any()))
+
+    def _match(self, start: int, sources: np.ndarray) -> np.ndarray:
+        """How well old source i and new source j (N, N) agree where they overlap in speech.
+
+        Scaled so that the best order leads by 1 where it is clear.
+        """
         assert self._last is not None
         before, previous = self._last
         old = previous[:, start - before :]
         new = sources[:, : old.shape[1]]
-        known, fresh = self._active(old), self._active(new)
-        match = _match(old, new)
-        needed = len(sources) - 1
-        order, margin = _best_order(match)
-        method = "overlap"
-        if known.sum() < needed or fresh.sum() < needed or margin < MARGIN:
-            trusted = np.where(known[:, None] & fresh[None, :], match, 0.0)
-            evidence = trusted + self._likeness(profiles)
-            order, margin = _best_order(evidence + KEEP * np.eye(len(sources)))
-            method = "profile"
-            if _best_order(evidence)[1] < KEEP:
-                method, margin = "kept", 0.0
-        swapped = bool((order != np.arange(len(order))).any())
-        return order, Seam(start / self._rate, method, round(min(margin, 1.0), 3), swapped)
+        frame = self._cepstra.frame
+        if old.shape[1] < frame:
+            return np.zeros((len(old), len(old)))
+        spoken = self._speech(self._powers(old)).any(axis=0)
+        spoken &= self._speech(self._powers(new)).any(axis=0)
+        samples = np.repeat(spoken, frame)
+        match = _agreement(old[:, : samples.size][:, samples], new[:, : samples.size][:, samples])
+        lead = _best_order(match)[1]
+        weight = min(1.0, spoken.sum() / ACTIVE_FRAMES)
+        return match * (weight / max(lead, CLEAR_MATCH))
 
-    def _adapt(self, sources: np.ndarray) -> None:
+    def _adapt(self, powers: np.ndarray) -> None:
         # Earlier chunks count less and less: a recording's level may drift.
-        powers = self._powers(sources).max(axis=0)
-        self._loud = max(float(np.percentile(powers, 95)), 0.8 * self._loud)
+        loudest = powers.max(axis=0)
+        self._loud = max(float(np.percentile(loudest, 95)), 0.8 * self._loud)
         # Digital silence is no background.
-        audible = powers[powers > 1e-8 * self._loud]
+        audible = loudest[loudest > 1e-8 * self._loud]
         if audible.size:
             quiet = float(np.percentile(audible, 10))
             self._background = min(quiet, 1.25 * self._background)
 
     def _powers(self, sources: np.ndarray) -> np.ndarray:
         """Mean power of each frame, (N, T)."""
-        count = max(sources.shape[1] // self._frame, 1)
-        frames = (
-            sources[:, : count * self._frame].astype(np.float64).reshape(len(sources), count, -1)
-        )
+        frame = min(self._cepstra.frame, sources.shape[1])
+        count = sources.shape[1] // frame
+        frames = sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
         return (frames**2).mean(axis=2)
 
-    def _speech(self, sources: np.ndarray, least: float) -> np.ndarray:
-        """Frames (N, T) in which a source speaks, with `least` of the loudest source's power."""
-        if sources.shape[1] < self._frame:
-            return np.zeros((len(sources), 0), dtype=bool)
-        powers = self._powers(sources)
+    def _speech(self, powers: np.ndarray) -> np.ndarray:
+        """In which frames (N, T) each source speaks."""
         background = min(BACKGROUND * self._background, STEADY * self._loud)
-        threshold = max(QUIET * self._loud, background)
-        return (powers > threshold) & (powers >= least * powers.max(axis=0))
+        return powers > max(QUIET * self._loud, background)
 
-    def _active(self, sources: np.ndarray) -> np.ndarray:
-        """Which sources (N,) speak long enough to be recognised, and do not just leak."""
-        return self._speech(sources, LEAK).sum(axis=1) >= ACTIVE_FRAMES
+    def _heard(self, sources: np.ndarray, powers: np.ndarray) -> list[Voice | None]:
+        """Voice of each source of a chunk (N, S); None where one says too little.
 
-    def _describe(self, sources: np.ndarray) -> list[_Profile | None]:
-        """Profile of each source of a chunk (N, S); None where one says too little.
-
-        From the frames in which it is the loudest, where nothing that leaks can be.
+        From the frames that are its own, where nothing that leaks can be.
         """
-        speech = self._speech(sources, 1.0)
+        others = powers.sum(axis=0) - powers
+        own = self._speech(powers) & (powers >= DOMINANT * others)
+        frame = self._cepstra.frame
         return [
-            self._profile(source[: own.size * self._frame].reshape(-1, self._frame)[own])
-            for source, own in zip(sources, speech, strict=True)
+            self._cepstra.voice(
+                source[: speaks.size * frame].reshape(speaks.size, -1)[speaks], self._loud
+            )
+            if speaks.sum() >= VOICE_FRAMES
+            else None
+            for source, speaks in zip(sources, own, strict=True)
         ]
 
-    def _profile(self, frames: np.ndarray) -> _Profile | None:
-        """Profile of frames of speech (T, frame)."""
-        if len(frames) < PROFILE_FRAMES:
-            return None
-        spectra = np.abs(np.fft.rfft(frames * np.hanning(self._frame), axis=1)) ** 2
-        floor = 1e-5 * self._loud * self._frame
-        bands = (10 * np.log10(spectra @ self._bands + floor)).mean(axis=0)
-        level = 10 * np.log10((frames.astype(np.float64) ** 2).mean())
-        return _Profile(np.append(bands - bands.mean(), level), len(frames))
-
-    def _likeness(self, profiles: list[_Profile | None]) -> np.ndarray:
-        """Evidence (N, N), highest for equal profiles, that old source i is new source j."""
-        size = len(profiles)
-        distance = np.full((size, size), UNLIKE)
-        for i, old in enumerate(self._profiles):
-            for j, new in enumerate(profiles):
-                if old is not None and new is not None:
-                    difference = old.values - new.values
-                    shape = np.sqrt((difference[:-1] ** 2).mean())
-                    distance[i, j] = shape + LEVEL_WEIGHT * abs(difference[-1])
-        return -distance / SHAPE_SCALE
-
-    def _update(self, index: int, profile: _Profile | None) -> None:
-        current = self._profiles[index]
-        if current is None:
-            self._profiles[index] = profile
-        elif profile is not None:
-            current.learn(profile)
+    def _learn(self, heard: list[Voice | None]) -> None:
+        """Add what was heard, already in order, to the voices of those who said it."""
+        found = [(voice.frames, index) for index, voice in enumerate(heard) if voice is not None]
+        for _, index in sorted(found, reverse=True):
+            known, voice = self._voices[index], heard[index]
+            assert voice is not None
+            scores = likeness(self._voices, [voice], UNLIKE)[:, 0]
+            # Half of a talker whom the network split over two outputs is no other talker.
+            if scores[index] < scores.max():
+                continue
+            if known is None:
+                self._voices[index] = voice
+            else:
+                known.learn(voice, self._sure)
 
 
-def _match(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+def _agreement(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Inner products (N, N) of sources (N, S), as a fraction of the energy of all.
 
     Not correlations of each pair: energy must weigh, or faint leakage, which correlates with
@@ -192,25 +187,21 @@ def _match(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return (old @ new.T) / energy
 
 
-def _best_order(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Order (N,) with the highest summed score (N, N), and its lead over the next best."""
-    rows, order = linear_sum_assignment(scores, maximize=True)
-    best = scores[rows, order].sum()
+def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
+    """Lead of an order (N,) over the best other one by scores (N, N); negative if that is ahead."""
+    rows = np.arange(len(order))
+    own = scores[rows, order].sum()
     lead = np.inf
     for row in rows:
-        # The next best order differs in at least one place: forbid each in turn.
+        # Any other order differs in at least one place: forbid each in turn.
         other = scores.copy()
         other[row, order[row]] = -1e6
         alternative = linear_sum_assignment(other, maximize=True)
-        lead = min(lead, best - other[alternative].sum())
-    return order, float(lead)
+        lead = min(lead, own - other[alternative].sum())
+    return float(lead)
 
 
-def _mel_bands(frame: int, sample_rate: int) -> np.ndarray:
-    """Averaging matrix (F, BANDS) from power spectra to bands even on the mel scale."""
-    frequencies = np.fft.rfftfreq(frame, 1 / sample_rate)
-    mel = 2595 * np.log10(1 + frequencies / 700)
-    edges = np.linspace(2595 * np.log10(1 + 80 / 700), mel[-1], BANDS + 1)
-    band = np.searchsorted(edges, mel, side="right") - 1
-    bands = (band[:, None] == np.arange(BANDS)).astype(np.float64)
-    return bands / np.maximum(bands.sum(axis=0), 1)
+def _best_order(scores: np.ndarray) -> tuple[np.ndarray, float]:
+    """Order (N,) with the highest summed score (N, N), and its lead over the next best."""
+    order = linear_sum_assignment(scores, maximize=True)[1]
+    return order, _lead_of(order, scores)

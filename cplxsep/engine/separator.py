@@ -1,35 +1,36 @@
 """The public way to separate: whole signals or streams, any rate, any length."""
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import soxr
 import torch
 from torch import Tensor, nn
 
+from cplxsep.engine.bands import Above
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
+from cplxsep.engine.finish import Finish
+from cplxsep.engine.flow import Blocks, Tap, Waiting, checked, fitted, resampled
 from cplxsep.engine.runtime import Runner
 from cplxsep.engine.seams import Seam, TalkerOrder
 from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
-from cplxsep.errors import InputError, UsageError
+from cplxsep.engine.together import Together
+from cplxsep.errors import UsageError
 from cplxsep.networks import registry
 from cplxsep.nn.device import pick_device, pick_precision
-
-Blocks = Iterable[np.ndarray]
-GPU_BATCH = 8  # chunks at once; the CPU is busy with one
 
 
 class Separator:
     """Separates single-channel recordings of any length and sample rate.
 
+    Safe to call from several threads at once; on a GPU their chunks share batches.
+
     Args:
         model: network (B, S) -> (B, N, S) with attributes `sample_rate` (Hz) and `sources`.
         device: auto, cpu, cuda or cuda:N.
-        precision: auto, fp32, bf16 or fp16; auto is bf16 on CUDA and fp32 elsewhere.
+        precision: auto, fp32, bf16 or fp16; auto is bf16 on devices that are faster with it.
         chunk: length in seconds of the pieces that the network sees.
         overlap: of neighbouring chunks, as a fraction of a chunk, at most 0.5.
         batch: chunks computed at once, "auto" or a number.
@@ -53,8 +54,11 @@ class Separator:
         self.sources: int = description.sources
         self.plan = ChunkPlan.of(chunk, overlap, self.sample_rate)
         where = pick_device(device)
-        dtype = pick_precision(precision, where, auto_on_cpu=False)
-        self._runner = Runner(model, where, dtype, _batch_size(batch, where))
+        dtype = pick_precision(precision, where)
+        self._runner = Runner(model, where, dtype, _batch_size(batch), self.plan.length)
+        self._together = Together(
+            lambda chunks: self._runner(chunks, self.sources), lambda: self._runner.batch
+        )
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT_MODEL, **options: Any) -> "Separator":
@@ -75,6 +79,11 @@ class Separator:
         """Precision in use: fp32, bf16 or fp16."""
         names = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
         return names[self._runner.dtype]
+
+    @property
+    def batch(self) -> int:
+        """Chunks computed at once; chunks of concurrent calls share a batch."""
+        return self._runner.batch
 
     @property
     def block_seconds(self) -> float:
@@ -101,7 +110,7 @@ class Separator:
             sources = self(waveform.detach().cpu().float().numpy(), sample_rate, **options)
             return torch.from_numpy(sources).to(waveform.device)
         parts = list(self.stream([waveform], sample_rate, **options))
-        empty = np.zeros((self.sources, 0), np.float32)
+        empty = np.zeros((self.sources + bool(options.get("rest")), 0), np.float32)
         return np.concatenate([empty, *parts], axis=1)
 
     def stream(
@@ -111,6 +120,8 @@ class Separator:
         *,
         at_model_rate: bool = False,
         sum_to_mix: bool = False,
+        rest: bool = False,
+        above: Above = "drop",
         seams: list[Seam] | None = None,
     ) -> Iterator[np.ndarray]:
         """Separated blocks (N, S) of a signal that comes in blocks (S,), in constant memory.
@@ -122,142 +133,73 @@ class Separator:
             sample_rate: of the blocks, in Hz.
             at_model_rate: give the sources at the model's rate instead of the input's.
             sum_to_mix: spread what is missing to the mixture equally over the sources.
+            rest: give what is missing to the mixture as one more row.
+            above: what becomes of the band above the model's: "drop", or with a model of one
+                source "keep" or "follow", attenuated as the highest band that the model hears.
             seams: a list to which is added how each chunk was joined to the one before.
 
         Raises:
+            UsageError: the options make no sense together.
             InputError: a block has another shape or samples that are not finite.
         """
         if sample_rate < 1:
             raise UsageError(f"sample rate {sample_rate} is not positive")
-        mixture = _Queue()
-        given = _Tap(_checked(blocks))
-        at_rate = _Tap(
-            _fitted(
-                _resampled(given, sample_rate, self.sample_rate),
+        if above != "drop" and self.sources > 1:
+            raise UsageError(
+                f"above '{above}' needs a model of one source, this one has {self.sources}"
+            )
+        if at_model_rate or sample_rate <= self.sample_rate:
+            above = "drop"
+        finish = Finish(sum_to_mix, rest, above)
+        mixture = Waiting()
+        given = Tap(checked(blocks))
+        at_rate = Tap(
+            fitted(
+                resampled(given, sample_rate, self.sample_rate),
                 given,
                 lambda: max(round(given.samples * self.sample_rate / sample_rate), 1),
             )
         )
-        (at_rate if at_model_rate else given).copy_to = mixture if sum_to_mix else None
-        sources = self._separate(at_rate, seams)
+        (at_rate if at_model_rate else given).copy_to = mixture if finish.needs_input else None
+        rows = self._separate(at_rate, finish, seams)
         if not at_model_rate:
-            back = _resampled(sources, self.sample_rate, sample_rate)
-            sources = _fitted(back, given, lambda: given.samples)
-        for part in sources:
-            if sum_to_mix:
-                part = part + (mixture.take(part.shape[1]) - part.sum(axis=0)) / len(part)
+            back = resampled(rows, self.sample_rate, sample_rate)
+            rows = fitted(back, given, lambda: given.samples)
+        for part in rows:
+            if finish.needs_input:
+                part = finish.apply(part, self.sources, mixture.take(part.shape[1]))
             yield part
 
-    def _separate(self, blocks: Blocks, seams: list[Seam] | None) -> Iterator[np.ndarray]:
-        """Sources (N, S) of blocks (S,), all at the model's rate."""
+    def _separate(
+        self, blocks: Blocks, finish: Finish, seams: list[Seam] | None
+    ) -> Iterator[np.ndarray]:
+        """Sources and guides (N + K, S) of blocks (S,), all at the model's rate."""
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.sample_rate)
         pushed = (cutter.push(block) for block in blocks)
         for chunks in itertools.chain(pushed, [cutter.finish()]):
-            for start, sources in self._run(chunks):
-                ordered = order.arrange(start, sources)
+            for chunk, sources in self._run(chunks):
+                ordered = order.arrange(chunk.start, sources)
                 if seams is not None and order.latest is not None:
                     seams.append(order.latest)
-                yield joiner.add(start, ordered)
+                guides = finish.guides(chunk.samples, ordered, self.sample_rate)
+                yield joiner.add(chunk.start, np.concatenate([ordered, guides]))
         rest = joiner.finish()
         if rest is not None:
             yield rest
 
-    def _run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[int, np.ndarray]]:
-        """Start and sources (N, S) of each chunk, computed in batches."""
+    def _run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, np.ndarray]]:
+        """Each chunk and its sources (N, S), computed in batches."""
         waiting = iter(chunks)
         # All that is ready, but not more than a batch, and never waiting for more to come.
         while group := list(itertools.islice(waiting, self._runner.batch)):
-            outputs = self._runner(np.stack([chunk.samples for chunk in group]), self.sources)
-            yield from zip((chunk.start for chunk in group), outputs, strict=True)
+            outputs = self._together(np.stack([chunk.samples for chunk in group]))
+            yield from zip(group, outputs, strict=True)
 
 
-class _Queue:
-    """Samples that wait until the separated ones have come."""
-
-    def __init__(self) -> None:
-        self._parts: deque[np.ndarray] = deque()
-
-    def put(self, block: np.ndarray) -> None:
-        self._parts.append(block)
-
-    def take(self, count: int) -> np.ndarray:
-        """The next `count` samples."""
-        taken = [np.zeros(0, np.float32)]
-        while count > 0:
-            part = self._parts.popleft()
-            if part.size > count:
-                self._parts.appendleft(part[count:])
-            taken.append(part[:count])
-            count -= taken[-1].size
-        return np.concatenate(taken)
-
-
-class _Tap:
-    """Passes blocks on, counts their samples, and knows whether they have ended."""
-
-    def __init__(self, blocks: Blocks) -> None:
-        self._blocks = blocks
-        self.copy_to: _Queue | None = None
-        self.samples = 0
-        self.ended = False
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for block in self._blocks:
-            self.samples += block.shape[-1]
-            if self.copy_to is not None:
-                self.copy_to.put(block)
-            yield block
-        self.ended = True
-
-
-def _checked(blocks: Blocks) -> Iterator[np.ndarray]:
-    """Float32 blocks (S,). Raises InputError."""
-    for block in blocks:
-        samples = np.asarray(block, dtype=np.float32)
-        if samples.ndim == 2 and len(samples) == 1:
-            samples = samples[0]
-        if samples.ndim != 1:
-            raise InputError(f"expected one channel of samples, found shape {samples.shape}")
-        if not np.isfinite(samples).all():
-            raise InputError("samples are not all finite (NaN or infinity)")
-        if samples.size:
-            yield samples
-
-
-def _resampled(blocks: Blocks, from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
-    """Blocks (S,) or (N, S) at another rate; the same blocks where the rates agree."""
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    stream: soxr.ResampleStream | None = None
-    shape: tuple[int, ...] = ()
-    for block in blocks:
-        if stream is None:
-            shape = block.shape[:-1]
-            channels = shape[0] if shape else 1
-            stream = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
-        yield stream.resample_chunk(np.ascontiguousarray(block.T)).T
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros((0, *shape), np.float32), last=True).T
-
-
-def _fitted(blocks: Blocks, source: _Tap, total: Callable[[], int]) -> Iterator[np.ndarray]:
-    """Blocks cut or padded with zeros to `total` samples, known once `source` has ended."""
-    count, shape = 0, (1,)
-    for block in blocks:
-        if source.ended:
-            block = block[..., : max(total() - count, 0)]
-        count, shape = count + block.shape[-1], block.shape
-        yield block
-    missing = total() - count if source.samples else 0
-    if missing > 0:
-        yield np.zeros((*shape[:-1], missing), np.float32)
-
-
-def _batch_size(batch: int | str, device: torch.device) -> int:
+def _batch_size(batch: int | str) -> int | None:
     if batch == "auto":
-        return GPU_BATCH if device.type == "cuda" else 1
+        return None
     try:
         size = int(batch)
     except ValueError:

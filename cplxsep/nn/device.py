@@ -1,4 +1,8 @@
-"""Devices and number formats by the names that commands use."""
+"""Devices and number formats by the names that commands use, and the memory of the CPU."""
+
+import ctypes
+import os
+from functools import cache
 
 import torch
 
@@ -26,10 +30,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def pick_precision(name: str, device: torch.device, *, auto_on_cpu: bool) -> torch.dtype | None:
-    """Autocast type for a precision; None computes in float32 throughout.
+def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """Working type for a precision; None computes in float32 throughout.
 
-    "auto" is bfloat16 on CUDA, and with `auto_on_cpu` also on CPUs that are faster with it.
+    "auto" is bfloat16 on GPUs and CPUs that are faster with it.
 
     Raises:
         UsageError: the name is unknown, or fp16 is asked for on the CPU.
@@ -41,7 +45,7 @@ def pick_precision(name: str, device: torch.device, *, auto_on_cpu: bool) -> tor
     if name == "fp32":
         return None
     if name == "auto":
-        wanted = torch.cuda.is_bf16_supported() if on_gpu else auto_on_cpu and fast_bf16_cpu()
+        wanted = _fast_bf16_gpu() if on_gpu else fast_bf16_cpu()
         return torch.bfloat16 if wanted else None
     if name == "fp16":
         if not on_gpu:
@@ -62,3 +66,25 @@ def out_of_memory(error: BaseException) -> bool:
 def fast_bf16_cpu() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; others emulate it slowly."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _fast_bf16_gpu() -> bool:
+    """Whether the current GPU multiplies bfloat16 in hardware."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let this process keep up to 256 MiB that it frees, for its next use of memory.
+
+    glibc gives large blocks back at once, and every page of the next one has to be made anew:
+    an eighth of the time of a network whose maps come and go. A user's own setting is left alone,
+    other C libraries too.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(mmap_threshold, 32 << 20)
+        mallopt(trim_threshold, 256 << 20)

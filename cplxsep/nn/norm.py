@@ -53,6 +53,12 @@ class _Whitening:
         )
 
 
+def whitening_matrix(covariance: Tensor, gain: Tensor) -> Tensor:
+    """Gain (3, C) times V^-1/2 of a covariance (3, B, C) without EPS, as (4, B, C)."""
+    white = _Whitening(torch.cat([torch.zeros_like(covariance[:2]), covariance]))
+    return _matmul(_symmetric(*gain), _symmetric(white.w_rr, white.w_ri, white.w_ii))
+
+
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
     """Product of 2x2 matrices stored as (4, ...), row by row."""
     return torch.stack(
@@ -133,6 +139,33 @@ class _Normalise(torch.autograd.Function):
         return into_rows, grad_gain, g.sum(1), None, None
 
 
+def normalise(rows: Tensor, gain: Tensor, bias: Tensor, scope: Scope, relu: bool) -> Tensor:
+    """Rows (B, P, 2C) whitened example by example, then gain (3, C) and bias (2, C) applied."""
+    return _Normalise.apply(rows, gain, bias, scope, relu)
+
+
+@torch.no_grad()
+def covariance(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (2, B, C) and covariance rr, ri, ii (3, B, C) of rows (B, P, 2C), without EPS."""
+    shift = _shift(rows, "channel")
+    moments = passes_for(rows).moments(rows, shift)
+    mean_r, mean_i = moments[:2]
+    square = torch.stack([mean_r * mean_r, mean_r * mean_i, mean_i * mean_i])
+    return moments[:2] + shift, moments[2:] - square
+
+
+def to_rows(maps: Tensor) -> Tensor:
+    """Maps (B, 2C, F, T) as rows (B, F * T, 2C); no copy of maps that are channels-last."""
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    return maps.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_maps(rows: Tensor, shape: torch.Size) -> Tensor:
+    """Maps of the given shape (B, 2C, F, T), channels-last, from rows."""
+    batch, channels, bins, frames = shape
+    return rows.view(batch, bins, frames, channels).permute(0, 3, 1, 2)
+
+
 def _back_to_rows(into_v: Tensor, into_mean: Tensor, mean: Tensor, positions: int) -> Tensor:
     """Coefficients (5, B, C) of the part of the rows' gradient that comes through statistics."""
     rr, ri, ii = 2 * into_v[0], into_v[1], 2 * into_v[2]
@@ -168,9 +201,5 @@ class ComplexNorm(nn.Module):
         self.scope: Scope = scope
 
     def forward(self, maps: Tensor) -> Tensor:
-        batch, _, bins, frames = maps.shape
-        # No copy where maps are channels-last already, as everywhere inside our networks.
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        rows = maps.permute(0, 2, 3, 1).reshape(batch, bins * frames, -1)
-        out = _Normalise.apply(rows, self.gain, self.bias, self.scope, self.relu)
-        return out.view(batch, bins, frames, -1).permute(0, 3, 1, 2)
+        rows = normalise(to_rows(maps), self.gain, self.bias, self.scope, self.relu)
+        return to_maps(rows, maps.shape)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -13,13 +14,17 @@ from cplxsep.config import Config
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.networks.registry import build
 from cplxsep.nn import passes
-from cplxsep.nn.device import out_of_memory, pick_device, pick_precision
-from cplxsep.training import publish, resume
+from cplxsep.nn.device import out_of_memory, pick_precision
+from cplxsep.training import optim, publish, resume
+from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
 from cplxsep.training.log import Log
 from cplxsep.training.loop import Trainer
+from cplxsep.training.stop import StopSignals
+from cplxsep.training.summary import summary
 
 MODEL = "model"  # sub-folder of a run
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,7 @@ class Options:
     max_minutes: float | None = None
 
 
-def check(
-    config: Config, options: Options, console: Console | None, say: Callable[[str], None]
-) -> None:
+def check(config: Config, options: Options, console: Console | None, say: Say) -> None:
     """One step and one validation of a run, in a folder that is thrown away."""
     data = config.data.model_copy(update={"valid_mixtures": config.train.batch})
     with tempfile.TemporaryDirectory(prefix="cplxsep-check-") as folder:
@@ -43,58 +46,92 @@ def check(
         train(config.model_copy(update={"data": data}), trial, console, say)
 
 
-def train(
-    config: Config,
-    options: Options,
-    console: Console | None,
-    say: Callable[[str], None],
-) -> Path:
+def train(config: Config, options: Options, console: Console | None, say: Say) -> Path:
     """Train, and return the folder of the best model. `console` None draws no progress bar.
+
+    Under torchrun all its processes call this; the first alone writes and tells.
 
     Raises:
         UsageError: the configuration or a checkpoint is unusable.
         InputError: the data is, or the run diverged, or the disk is full.
         DeviceError: the device is, or its memory does not suffice.
+        Stopped: SIGINT or SIGTERM came; the checkpoint is written.
     """
     minutes = options.max_minutes
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    device = pick_device(options.device)
-    autocast = pick_precision(config.train.precision, device, auto_on_cpu=True)
     target = options.folder / MODEL
-    state = resume.find_state(options.folder, target, options.resume, config, say)
-    if config.train.compile and (why := passes.enable_fast(device.type)):
-        say(f"no compiled kernels, training is slower: {why}")
-    train_set, valid_set = load_examples(config, options.folder, say)
-    until = min(config.train.steps, options.max_steps or config.train.steps)
-    torch.manual_seed(config.train.seed)
-    try:
-        with Log(options.folder / "log.jsonl", console, config.train.steps, say) as log:
-            trainer = Trainer(
-                build(config.model).to(device),
-                config,
-                train_set,
-                valid_set,
-                options.folder,
-                autocast=autocast,
-                publish=lambda model, progress: publish.write(target, model, config, progress),
-                log=log,
-            )
-            if state:
-                trainer.resume(state)
-                done = trainer.progress.step
-                say(f"resumed at step {done}" + (", which is the last" if done >= until else ""))
+    with join(options.device) as ranks:
+        if not ranks.first:
+            console, say = None, _silent
+        try:
+            trainer = _prepare(config, options, ranks, console, say)
+            with trainer.log, StopSignals(patient=ranks.count > 1) as trainer.stop:
+                trainer.run(until_step=_last_step(config, options), deadline=deadline)
+        except (MemoryError, RuntimeError) as error:
+            if out_of_memory(error):
+                raise DeviceError(
+                    f"out of memory on {ranks.device}: raise train.accumulate, or lower "
+                    f"train.batch or data.seconds"
+                ) from error
+            raise
+        if ranks.first:
             if not target.exists():
-                trainer.progress.best = float("-inf")  # what earned it is not here
-            trainer.run(until_step=until, deadline=deadline)
-    except (MemoryError, RuntimeError) as error:
-        if out_of_memory(error):
-            raise DeviceError(
-                f"out of memory on {device}: lower train.batch or data.seconds"
-            ) from error
-        raise
-    if not target.exists():
-        raise InputError("no validation gave a finite score, so there is no model: lower optim.lr")
+                raise InputError(
+                    "no validation gave a finite score, so there is no model: lower optim.lr"
+                )
+            say(summary(trainer.progress, trainer.model, options.folder, target))
     return target
+
+
+def _prepare(
+    config: Config, options: Options, ranks: Ranks, console: Console | None, say: Say
+) -> Trainer:
+    """A trainer with its data, at the step where the run stopped."""
+    target = options.folder / MODEL
+
+    def find() -> tuple[dict[str, Any] | None, bool]:
+        ranks.share(config.train.batch, config.train.accumulate)
+        optim.package(config.optim)
+        state = resume.find_state(options.folder, target, options.resume, config, say)
+        return state, target.exists()
+
+    autocast = pick_precision(config.train.precision, ranks.device)
+    state, published = ranks.from_first(find)
+    if config.train.compile:
+        why = ranks.one_after_first(lambda: passes.enable_fast(ranks.device.type))
+        if why:
+            say(f"no compiled kernels, training is slower: {why}")
+    train_set, valid_set = ranks.one_after_first(lambda: load_examples(config, options.folder, say))
+    torch.manual_seed(config.train.seed)
+    model = build(config.model).to(ranks.device)
+    ranks.spread(model)
+    trainer = Trainer(
+        model,
+        config,
+        train_set,
+        valid_set,
+        options.folder,
+        autocast=autocast,
+        publish=lambda model, progress: publish.write(target, model, config, progress),
+        log=Log(options.folder if ranks.first else None, console, config.train.steps, say),
+        ranks=ranks,
+    )
+    if state:
+        trainer.resume(state)
+        done = trainer.progress.step
+        over = ", which is the last" if done >= _last_step(config, options) else ""
+        say(f"resumed at step {done}{over}")
+    if not published:
+        trainer.progress.best = float("-inf")  # what earned it is not here
+    return trainer
+
+
+def _last_step(config: Config, options: Options) -> int:
+    return min(config.train.steps, options.max_steps or config.train.steps)
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
 
 
 def default_folder(config_name: str) -> Path:

@@ -10,6 +10,7 @@ from standins import copies
 
 from cplxsep.engine.separator import Separator
 from cplxsep.networks import registry
+from cplxsep.nn.device import fast_bf16_cpu
 
 
 def noise(samples: int, channels: int = 1, level: float = 0.1) -> np.ndarray:
@@ -234,6 +235,38 @@ def test_report_and_json(folder, model, command):
     assert second["status"] == "failed"
     assert second["error"] in done.err
     assert found["device"] == "cpu" or found["device"].startswith("cuda")
+    assert found["error"] is None
+
+
+def test_what_keeps_it_from_starting_is_json_too(folder, model, command):
+    save(folder / "a.wav", noise(800))
+    for arguments, code in (
+        (["-m", "nothing"], 3),
+        (["-m", model, "--name", "{nothing}"], 2),
+        (["-m", model, "--report", "a.wav"], 2),
+    ):
+        done = command("separate", "a.wav", "--json", *arguments)
+        assert done.code == code
+        assert json.loads(done.out)["error"] in done.err
+        assert len(done.err.splitlines()) == 1
+
+
+def test_doubtful_joints_are_told_once(folder, model, command, monkeypatch):
+    # Both outputs are alike but for chance, so nothing tells who is who.
+    calls = iter(range(10**6))
+
+    def alike(_, mixture):
+        torch.manual_seed(next(calls))
+        return torch.randn(2, *mixture.shape).transpose(0, 1) * 0.1
+
+    monkeypatch.setattr(registry.SeparationModel, "forward", alike)
+    save(folder / "a.wav", noise(8000 * 40))
+    done = command("separate", "a.wav", "-m", model, "--json", "--device", "cpu")
+    (entry,) = json.loads(done.out)["files"]
+    weak = [seam for seam in entry["seams"] if seam["confidence"] < 0.1]
+    assert entry["weak_seams"] == len(weak) > 0
+    (line,) = done.err.splitlines()
+    assert f"{len(weak)} of {len(entry['seams'])} joints" in line
 
 
 def test_plot(folder, model, command):
@@ -261,7 +294,18 @@ def test_standard_input(folder, model, command, monkeypatch):
     done = command("separate", "-", "-m", model)
     assert done.out.split() == ["separated/stdin_s1.wav", "separated/stdin_s2.wav"]
     assert np.abs(load(folder / "separated/stdin_s1.wav") - audio.mean(1)).max() < 1e-7
-    for content, message in ((b"", "empty"), (b"hello", "not readable audio")):
+    # What is read more than once, or is no WAV, is stored first.
+    soundfile.write(folder / "a.flac", audio, 8000)
+    for name, options in (("a.wav", ["--channel", "each", "--plot"]), ("a.flac", [])):
+        Pipe.buffer = io.BytesIO((folder / name).read_bytes())
+        done = command("separate", "-", "-m", model, "-o", "again", *options)
+        assert done.code == 0
+        stem = "stdin_ch2" if options else "stdin"
+        expected = audio[:, 1] if options else audio.mean(1)
+        assert np.abs(load(folder / f"again/{stem}_s1.wav") - expected).max() < 1e-4
+    broken = (folder / "a.wav").read_bytes()[:20000]
+    contents = ((b"", "empty"), (b"hello", "not readable audio"), (broken, "broke off after 0.3 s"))
+    for content, message in contents:
         Pipe.buffer = io.BytesIO(content)
         done = command("separate", "-", "-m", model)
         assert done.code == 1
@@ -271,16 +315,16 @@ def test_standard_input(folder, model, command, monkeypatch):
 
 
 @pytest.mark.parametrize("level", [0.001, 100.0])
-def test_level_passes_through(folder, model, command, level):
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 3e-2)])
+def test_level_passes_through(folder, model, command, level, precision, tolerance):
     audio = noise(8000 * 10, level=0.05)
     save(folder / "a.wav", audio)
     save(folder / "b.wav", level * audio)
-    assert command("separate", "a.wav", "b.wav", "-m", model, "-o", "out").code == 0
+    options = ("-m", model, "-o", "out", "--precision", precision)
+    assert command("separate", "a.wav", "b.wav", *options).code == 0
     reference = load(folder / "out/a_s1.wav")
-    assert (
-        np.abs(load(folder / "out/b_s1.wav") / level - reference).max()
-        < 1e-5 * np.abs(reference).max()
-    )
+    error = np.abs(load(folder / "out/b_s1.wav") / level - reference).max()
+    assert error < tolerance * np.abs(reference).max()
 
 
 @pytest.mark.parametrize(
@@ -305,14 +349,18 @@ def test_wrong_options(folder, model, command, arguments, code):
     assert done.out == ""
 
 
-def test_bf16_on_the_cpu(folder, model, command):
+def test_precisions_on_the_cpu(folder, model, command):
     save(folder / "a.wav", noise(8000))
-    arguments = ("separate", "a.wav", "-m", model, "--device", "cpu", "--json")
-    assert json.loads(command(*arguments).out)["precision"] == "fp32"
-    reference = load(folder / "separated/a_s1.wav")
-    assert json.loads(command(*arguments, "--precision", "bf16").out)["precision"] == "bf16"
-    error = load(folder / "separated/a_s1.wav") - reference
-    assert 0 < np.abs(error).max() < 0.1 * np.abs(reference).max()
+    found = {}
+    for precision in ("fp32", "bf16", "auto"):
+        arguments = ("separate", "a.wav", "-m", model, "--device", "cpu", "--json")
+        done = json.loads(command(*arguments, "--precision", precision).out)
+        expected = ("bf16" if fast_bf16_cpu() else "fp32") if precision == "auto" else precision
+        assert done["precision"] == expected
+        found[precision] = load(folder / "separated/a_s1.wav")
+    error = found["bf16"] - found["fp32"]
+    assert 0 < np.square(error).sum() < 1e-3 * np.square(found["fp32"]).sum()  # 30 dB
+    assert np.array_equal(found["auto"], found[expected])
 
 
 def test_running_out_of_memory_ends_the_command(folder, model, command, monkeypatch):
@@ -351,3 +399,22 @@ def test_unusable_models(folder, model, command):
     assert command("separate", "a.wav", "-m", "cut").code == 3
     assert command("separate", "a.wav", "-m", "a.wav").code == 3
     assert "unknown model" in command("separate", "a.wav", "-m", "nothing").err
+
+
+def test_many_files_share_batches_and_are_told_in_order(folder, model, command):
+    """With batches several files are under way at once, as on a GPU."""
+    names = [f"{index}.wav" for index in range(12)]
+    for index, name in enumerate(names):
+        save(folder / name, noise(4000 * (1 + index % 3) + 70000 * (index == 5)))
+    (folder / "7.wav").write_text("no audio")
+    options = ("-m", model, "--json", "--device", "cpu", "--precision", "fp32")
+    alone = json.loads(command("separate", *names, *options, "-o", "alone").out)
+    done = command("separate", *names, *options, "-o", "many", "--batch", "4")
+    many = json.loads(done.out)
+    assert done.code == 1
+    assert len(done.err.splitlines()) == 1
+    for one, other in zip(alone["files"], many["files"], strict=True):
+        assert (one["input"], one["status"]) == (other["input"], other["status"])
+        for first, second in zip(one["outputs"], other["outputs"], strict=True):
+            assert np.abs(load(first) - load(second)).max() < 1e-5
+    assert not [path for path in (folder / "many").iterdir() if path.name.startswith(".")]

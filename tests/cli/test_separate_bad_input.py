@@ -5,10 +5,7 @@ One command takes all files, as a user's folder would hold them.
 
 import ctypes
 import json
-import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -256,21 +253,3 @@ def test_full_disk(model, tmp_path, run_cli):
             "b_short_s1.wav",
             "b_short_s2.wav",
         ]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
-def test_interrupt_leaves_nothing(model, tmp_path):
-    audio = 0.1 * np.random.default_rng(0).standard_normal(8000 * 600)
-    soundfile.write(tmp_path / "a.wav", audio, 8000, subtype="PCM_16")
-    command = [sys.executable, "-P", "-m", "cplxsep", "separate", "a.wav", "-m", str(model)]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    try:
-        while process.poll() is None and not list(tmp_path.glob("separated/.*")):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert errors.splitlines() == ["interrupted"]
-    assert list((tmp_path / "separated").iterdir()) == []

@@ -1,16 +1,23 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from standins import Stand, copies
 
+from cplxsep.config import ModelConfig
+from cplxsep.engine import shelf
+from cplxsep.engine.fused import supply
 from cplxsep.engine.runtime import Runner
 from cplxsep.errors import DeviceError, InputError
+from cplxsep.networks import registry
 
 CPU = torch.device("cpu")
 
 
 def runner(function, batch=8, dtype=None) -> Runner:
-    return Runner(Stand(function), CPU, dtype, batch)
+    return Runner(Stand(function), CPU, dtype, batch, 100)
 
 
 def test_memory_shortage_halves_the_batch_for_good():
@@ -77,5 +84,82 @@ def test_autocast_reaches_the_network():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu():
     chunks = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
-    found = Runner(Stand(copies), torch.device("cuda"), torch.bfloat16, 2)(chunks, 2)
+    found = Runner(Stand(copies), torch.device("cuda"), torch.bfloat16, 2, 100)(chunks, 2)
     assert np.array_equal(found, runner(copies)(chunks, 2))
+
+
+def small_model():
+    torch.manual_seed(0)
+    return registry.build(ModelConfig(start_maps=8, levels=2, transformations=1)).eval()
+
+
+def test_a_network_runs_in_its_inference_form():
+    model = small_model()
+    chunks = np.random.default_rng(0).standard_normal((2, 2000)).astype(np.float32)
+    run = Runner(model, CPU, None, None, 2000)
+    assert run.batch == 1
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(chunks)).numpy()
+    found = run(chunks, 2)
+    assert np.square(found - expected).sum() < 1e-8 * np.square(expected).sum()
+
+
+def test_threads_may_share_a_runner():
+    run = Runner(small_model(), CPU, torch.bfloat16, None, 2000)
+    chunks = np.random.default_rng(0).standard_normal((8, 1, 2000)).astype(np.float32)
+    expected = [run(chunk, 2) for chunk in chunks]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda chunk: run(chunk, 2), chunks))
+    assert all(map(np.array_equal, found, expected))
+
+
+def test_native_kernels_come_when_work_has_earned_them(monkeypatch):
+    """Not before: the build would make a short file wait. Then aside, without a pause."""
+    built, done = [], threading.Event()
+    thread = threading.Thread(target=done.wait)
+
+    def build_aside(name):
+        if not built:
+            thread.start()
+            built.append(name)
+        return thread
+
+    monkeypatch.setattr(supply, "build_aside", build_aside)
+    monkeypatch.setattr(supply, "is_built", lambda _: done.is_set())
+    monkeypatch.setattr(supply, "NativeKernels", lambda: "native")
+    kernels = supply.KernelSupply(CPU)
+    assert not kernels.improved(supply.EARNED["cpu"] / 2)
+    assert not built
+    assert not kernels.improved(supply.EARNED["cpu"])
+    assert not kernels.improved(1.0)
+    assert built == ["kernels"]
+    assert kernels.kernels != "native"
+    done.set()
+    thread.join()
+    assert kernels.improved(1.0)
+    assert kernels.kernels == "native"
+    assert not kernels.improved(100.0)
+
+
+def test_without_a_compiler_all_goes_on_as_it_was(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setitem(supply.EARNED, "cpu", 0.0)
+    run = Runner(small_model(), CPU, None, 1, 2000)
+    chunks = np.random.default_rng(0).standard_normal((6, 2000)).astype(np.float32)
+    assert np.isfinite(run(chunks, 2)).all()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("dtype", "decibels"), [(None, 80), (torch.bfloat16, 30)])
+def test_graphs_on_cuda_give_what_the_cpu_gives(dtype, decibels):
+    model, cuda = registry.load(shelf.resolve("dce-2spk-8k")), torch.device("cuda")
+    chunks = np.random.default_rng(0).standard_normal((2, 16000)).astype(np.float32)
+    expected = Runner(model, CPU, None, 1, 16000)(chunks, 2)
+    run = Runner(model, cuda, dtype, None, 16000)
+    assert run.batch >= 2
+    for _ in range(4):  # the first runs are eager, then a graph is captured and used again
+        error = np.square(run(chunks, 2) - expected).sum()
+        assert 10 * np.log10(np.square(expected).sum() / error) > decibels

@@ -61,13 +61,13 @@ def test_one_talker_in_the_overlap_is_enough_despite_leakage():
     assert all(seam.method == "overlap" for seam in seams)
 
 
-def test_silent_overlaps_are_decided_by_profiles():
+def test_silent_overlaps_are_decided_by_voices():
     sources = np.stack([voice(40, 0, 1), voice(40, 1, 2)])
     noise = 1e-4 * np.random.default_rng(3).standard_normal(sources.shape).astype(np.float32)
     for start in range(0, sources.shape[1], PLAN.hop):
         sources[:, start : start + PLAN.overlap] = noise[:, start : start + PLAN.overlap]
     found, seams = follow(sources)
-    assert {seam.method for seam in seams[:-1]} == {"profile"}
+    assert {seam.method for seam in seams[:-1]} == {"voice"}
     assert all(order == found[0] for order in found)
 
 
@@ -77,9 +77,29 @@ def test_order_stays_when_nothing_tells():
     for index in range(3):
         assert np.array_equal(order.arrange(index * PLAN.hop, silent), silent)
     assert order.latest is not None
-    assert order.latest.method == "kept"
-    assert order.latest.confidence == 0
+    assert order.latest.method == "silence"
+    assert order.latest.confidence == 1
     assert not order.latest.swapped
+    # The first words of all: any order is right, and it is known that nothing told it.
+    word = silent.copy()
+    word[:, RATE * 2 : RATE * 3] = voice(1, 0, 1)
+    assert np.array_equal(order.arrange(3 * PLAN.hop, word), word)
+    assert order.latest.method == "kept"
+    assert order.latest.weak
+
+
+def test_one_talker_split_over_both_outputs_is_not_taken_for_two():
+    talker, other = voice(60, 0, 1), voice(60, 1, 2)
+    order, sources = TalkerOrder(RATE), np.stack([0.8 * talker, 0.2 * talker])
+    order.arrange(0, sources[:, : PLAN.length])
+    both = np.stack([talker, other])
+    found = [
+        order.arrange(start, both[:: -1 if index % 2 else 1, start : start + PLAN.length])
+        for index, start in enumerate(range(PLAN.hop, 40 * RATE, PLAN.hop))
+    ]
+    starts = range(PLAN.hop, 40 * RATE, PLAN.hop)
+    for start, arranged in zip(starts, found, strict=True):
+        assert np.array_equal(arranged[0], both[0, start : start + PLAN.length])
 
 
 def test_order_is_carried_through_a_long_pause():

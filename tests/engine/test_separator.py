@@ -1,4 +1,5 @@
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -191,3 +192,14 @@ def test_network_runs_in_evaluation_mode_on_whole_chunks(talk):
     Separator(network, device="cpu", chunk=2.0, batch=4)(talk(11), RATE)
     assert not network.training
     assert network.shapes == [(4, 16000), (3, 16000)]
+
+
+def test_concurrent_calls_give_what_calls_in_turn_give(talk):
+    signals = [talk(3 + index, seed=index) for index in range(8)]
+    separator = Separator(Stand(halves), device="cpu", chunk=2.0, batch=4)
+    expected = [separator(signal, 16000) for signal in signals]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            found = pool.map(lambda signal: separator(signal, 16000), signals)
+            for one, other in zip(found, expected, strict=True):
+                assert np.abs(one - other).max() < 1e-6

@@ -10,14 +10,13 @@ CPU = torch.device("cpu")
 
 
 def test_precision_on_the_cpu():
-    assert pick_precision("auto", CPU, auto_on_cpu=False) is None
     expected = torch.bfloat16 if fast_bf16_cpu() else None
-    assert pick_precision("auto", CPU, auto_on_cpu=True) is expected
-    assert pick_precision("bf16", CPU, auto_on_cpu=False) is torch.bfloat16
-    assert pick_precision("fp32", CPU, auto_on_cpu=True) is None
+    assert pick_precision("auto", CPU) is expected
+    assert pick_precision("bf16", CPU) is torch.bfloat16
+    assert pick_precision("fp32", CPU) is None
     for name in ("fp16", "int8"):
         with pytest.raises(UsageError, match=name):
-            pick_precision(name, CPU, auto_on_cpu=True)
+            pick_precision(name, CPU)
 
 
 def test_devices():

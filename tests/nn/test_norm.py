@@ -40,7 +40,7 @@ def random_norm(maps, relu, scope):
 @pytest.fixture
 def native_passes():
     try:
-        library()
+        library("norm")
     except NoCompilerError as error:
         pytest.skip(str(error))
     assert passes.enable_fast("cpu") is None

@@ -1,21 +1,28 @@
-"""Compiles norm.cpp on the user's machine once, and keeps the library in the cache folder."""
+"""Compiles native code on the user's machine once, and keeps the libraries in the cache folder."""
 
+import atexit
 import ctypes
 import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from threading import Thread
 
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp"]
+# What each library is made of, beside the headers.
+SOURCES = {"norm": ["norm.cpp"], "kernels": ["kernels.cpp", "heads.cpp"]}
+_compiling: set[subprocess.Popen] = set()
 
 
 class NoCompilerError(Exception):
-    """Why the native passes cannot be had on this machine, in one line."""
+    """Why native code cannot be had on this machine, in one line."""
 
 
 def cache_folder() -> Path:
@@ -25,18 +32,47 @@ def cache_folder() -> Path:
 
 
 @cache
-def library() -> ctypes.CDLL:
-    """The compiled passes. Raises NoCompilerError."""
+def library(name: str) -> ctypes.CDLL:
+    """A library of SOURCES, compiled if it has not been. Raises NoCompilerError."""
     compiler = find_compiler()
-    source = resources.files(__package__).joinpath("norm.cpp").read_bytes()
-    key = hashlib.sha256(source + " ".join([compiler, *FLAGS, _cpu()]).encode()).hexdigest()[:16]
-    path = cache_folder() / f"norm-{key}.so"
+    texts = _texts(name)
+    path = _path(name, compiler, texts)
     try:
         if not path.is_file():
-            _compile(compiler, source, path)
+            _compile(compiler, texts, path)
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise NoCompilerError(f"cannot build or load {path}: {error}") from None
+
+
+@cache
+def build_aside(name: str) -> Thread:
+    """The thread that builds a library, started by the first call; afterwards see `is_built`.
+
+    It ends with the process, and leaves nothing half-done.
+    """
+
+    def build() -> None:
+        with suppress(NoCompilerError):
+            library(name)
+
+    thread = Thread(target=build, daemon=True)
+
+    def stop() -> None:
+        for process in list(_compiling):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        thread.join(5)
+
+    atexit.register(stop)
+    thread.start()
+    return thread
+
+
+def is_built(name: str) -> bool:
+    """Whether `library` takes no time. Raises NoCompilerError if there can be none."""
+    compiler = find_compiler()
+    return _path(name, compiler, _texts(name)).is_file()
 
 
 def find_compiler() -> str:
@@ -48,17 +84,42 @@ def find_compiler() -> str:
     raise NoCompilerError(f"no C++ compiler found ({', '.join(names)})")
 
 
-def _compile(compiler: str, source: bytes, path: Path) -> None:
+def _texts(name: str) -> dict[str, bytes]:
+    """Sources of a library and all headers, by file name."""
+    folder = resources.files(__package__)
+    headers = sorted(item.name for item in folder.iterdir() if item.name.endswith(".hpp"))
+    return {file: folder.joinpath(file).read_bytes() for file in [*SOURCES[name], *headers]}
+
+
+def _path(name: str, compiler: str, texts: dict[str, bytes]) -> Path:
+    digest = hashlib.sha256(" ".join([compiler, *FLAGS, _cpu()]).encode())
+    for text in texts.values():
+        digest.update(text)
+    return cache_folder() / f"{name}-{digest.hexdigest()[:16]}.so"
+
+
+def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        text, out = Path(folder) / "norm.cpp", Path(folder) / "norm.so"
-        text.write_bytes(source)
-        command = [compiler, *FLAGS, str(text), "-o", str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            first = next((line for line in done.stderr.splitlines() if "error" in line), "failed")
+        for file, text in texts.items():
+            (Path(folder) / file).write_bytes(text)
+        sources = [file for file in texts if file.endswith(".cpp")]
+        with subprocess.Popen(
+            [compiler, *FLAGS, *sources, "-o", path.name],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a compiler is several processes, which `stop` ends together
+        ) as process:
+            _compiling.add(process)
+            _, errors = process.communicate()
+            _compiling.discard(process)
+        if process.returncode:
+            first = next((line for line in errors.splitlines() if "error" in line), "failed")
             raise NoCompilerError(f"{compiler}: {first[:200]}")
-        os.replace(out, path)
+        # Whole or not at all, also where two processes build at once.
+        os.replace(Path(folder) / path.name, path)
 
 
 def _cpu() -> str:

@@ -7,53 +7,13 @@
 // Work is cut into tiles of fixed size whose partial sums are added in a fixed order, so results
 // do not depend on the number of threads.
 
-#include <cstdint>
-#include <cstring>
 #include <vector>
+
+#include "lanes.hpp"
 
 namespace {
 
 constexpr int64_t TILE = 512;  // rows; a tile of 64 channels in bfloat16 stays in the L2 cache
-
-struct bf16 {
-    uint16_t bits;
-};
-
-template <int W>
-struct Vector {
-    typedef float f __attribute__((vector_size(4 * W), aligned(4)));
-    typedef uint32_t u __attribute__((vector_size(4 * W), aligned(4)));
-    typedef int32_t i __attribute__((vector_size(4 * W), aligned(4)));
-    typedef uint16_t h __attribute__((vector_size(2 * W), aligned(2)));
-};
-
-template <int W>
-inline typename Vector<W>::f load(const float* from) {
-    typename Vector<W>::f out;
-    std::memcpy(&out, from, sizeof out);
-    return out;
-}
-
-template <int W>
-inline typename Vector<W>::f load(const bf16* from) {
-    typename Vector<W>::h half;
-    std::memcpy(&half, from, sizeof half);
-    const typename Vector<W>::u wide = __builtin_convertvector(half, typename Vector<W>::u) << 16;
-    return (typename Vector<W>::f)wide;
-}
-
-template <int W>
-inline void store(float* to, typename Vector<W>::f value) {
-    std::memcpy(to, &value, sizeof value);
-}
-
-template <int W>
-inline void store(bf16* to, typename Vector<W>::f value) {
-    typename Vector<W>::u bits = (typename Vector<W>::u)value;
-    bits += 0x7fff + ((bits >> 16) & 1);  // round to nearest even
-    const auto half = __builtin_convertvector(bits >> 16, typename Vector<W>::h);
-    std::memcpy(to, &half, sizeof half);
-}
 
 // `value` where `test` is positive, else zero.
 template <int W>
@@ -61,24 +21,6 @@ inline typename Vector<W>::f where_positive(typename Vector<W>::f test, typename
     const typename Vector<W>::i mask = test > 0;
     return (typename Vector<W>::f)((typename Vector<W>::i)value & mask);
 }
-
-// ReLU under which NaN stays NaN: a bad step must be seen, not rectified away.
-template <int W>
-inline typename Vector<W>::f rectified(typename Vector<W>::f value) {
-    const typename Vector<W>::i mask = value < 0;
-    return (typename Vector<W>::f)((typename Vector<W>::i)value & ~mask);
-}
-
-// Coefficients of W channels: out_r = a r + b i + p, out_i = c r + d i + q.
-template <int W>
-struct Affine {
-    typename Vector<W>::f a, b, c, d, p, q;
-
-    Affine(const float* matrix, const float* offset, int64_t stride, int64_t at)
-        : a(load<W>(matrix + at)), b(load<W>(matrix + stride + at)),
-          c(load<W>(matrix + 2 * stride + at)), d(load<W>(matrix + 3 * stride + at)),
-          p(load<W>(offset + at)), q(load<W>(offset + stride + at)) {}
-};
 
 struct Shape {
     int64_t batch, positions, channels;

@@ -14,7 +14,7 @@ class NativePasses:
     """Same functions and results as the eager passes, one sweep over memory each."""
 
     def __init__(self) -> None:
-        self._library = build.library()
+        self._library = build.library("norm")
 
     def fits(self, rows: Tensor) -> bool:
         """Whether these passes can work on such rows (B, P, 2C)."""

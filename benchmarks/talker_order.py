@@ -1,0 +1,245 @@
+"""Whether talkers keep their output over long recordings with pauses.
+
+    python benchmarks/talker_order.py --speech ../shared/data/speech.csv [--model dce-2spk-8k]
+        [--split test] [--minutes 30] [--seed 0] [--json FILE]
+
+Conversations of two talkers of the split, the same two throughout: passages in which one speaks or
+both do, with pauses of 0.5 to 10 s between, over faint noise. Two figures:
+
+leaky oracle: the true sources with 15 dB of cross-talk, shuffled at random in each chunk; how
+many of the chunks with a word in them come out in the order that most of their conversation has.
+
+checkpoint: SI-SDR of a model's outputs over each whole conversation with one order, beside
+that with the best order for each chunk. Swaps inside a chunk, the network's own, are in both.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cplxsep.audio import io
+from cplxsep.audio.atomic import write_text
+from cplxsep.audio.level import active_rms, from_db
+from cplxsep.audio.resample import resample
+from cplxsep.data.manifest import Utterance, by_speaker, read_manifest
+from cplxsep.engine.chunks import ChunkPlan, Cutter, Joiner
+from cplxsep.engine.seams import Seam, TalkerOrder
+from cplxsep.engine.separator import Separator
+from cplxsep.metrics.sisdr import si_sdr_matrix
+from cplxsep.report import to_json
+
+RATE = 8000
+CONVERSATION = 300.0  # seconds
+LEAST_SPEECH = 50.0  # seconds that a talker must have
+PAUSES = (0.5, 10.0)  # seconds
+LEVEL, NOISE = -26.0, -76.0  # dB re full scale
+LEAST_WORD, FRAME = 0.2, 256  # seconds, samples
+LEAK = from_db(-15.0)
+SEAM_METHODS = ("overlap", "voice", "kept", "silence")
+
+
+@dataclass
+class Conversation:
+    """True sources (2, S) without noise, and noise (2, S) of which one part goes with each."""
+
+    talkers: tuple[str, str]
+    sources: np.ndarray
+    noise: np.ndarray
+
+
+def conversations(speech: Path, split: str, minutes: float, seed: int) -> Iterator[Conversation]:
+    """Conversations of 5 minutes of pairs of talkers, drawn anew when all have had their turn."""
+    rng = np.random.default_rng(seed)
+    talkers = {
+        name: items
+        for name, items in by_speaker(u for u in read_manifest(speech) if u.split == split).items()
+        if sum(item.seconds for item in items) >= LEAST_SPEECH
+    }
+    waiting: list[str] = []
+    for _ in range(round(minutes * 60 / CONVERSATION)):
+        if len(waiting) < 2:
+            waiting = [str(name) for name in rng.permutation(sorted(talkers))]
+        pair = (waiting.pop(), waiting.pop())
+        sources = _talk([Speech(talkers[name], rng) for name in pair], rng)
+        noise = from_db(NOISE) / np.sqrt(2) * rng.standard_normal(sources.shape)
+        yield Conversation(pair, sources, noise.astype(np.float32))
+
+
+class Speech:
+    """Utterances of one talker at one active level, in random order, again when used up."""
+
+    def __init__(self, utterances: list[Utterance], rng: np.random.Generator) -> None:
+        self._utterances, self._rng = utterances, rng
+        self._waiting: list[int] = []
+        self._level = from_db(LEVEL + rng.uniform(-2.5, 2.5))
+
+    def take(self) -> np.ndarray:
+        """The next utterance (S,)."""
+        if not self._waiting:
+            self._waiting = list(self._rng.permutation(len(self._utterances)))
+        utterance = self._utterances[self._waiting.pop()]
+        audio = resample(io.read(utterance.path)[0][0], utterance.sample_rate, RATE)
+        return audio * np.float32(self._level / active_rms(audio, RATE))
+
+
+def _talk(speeches: list[Speech], rng: np.random.Generator) -> np.ndarray:
+    """Passages of one talker or both, 1 to 3 utterances each, and pauses: (2, S)."""
+    samples = round(CONVERSATION * RATE)
+    sources, position = np.zeros((2, samples), np.float32), 0
+    while position < samples:
+        end = position
+        for talker in ((0, 1), (0, 1), (0,), (1,))[rng.integers(4)]:
+            begin = position + round(rng.uniform(0, 1) * RATE)
+            for _ in range(rng.integers(1, 4)):
+                audio = speeches[talker].take()[: max(samples - begin, 0)]
+                sources[talker, begin : begin + audio.size] = audio
+                begin += audio.size
+            end = max(end, begin)
+        position = end + round(rng.uniform(*PAUSES) * RATE)
+    return sources
+
+
+def follow(chunks: list[tuple[int, np.ndarray]]) -> tuple[list[bool], list[Seam]]:
+    """Which chunks `TalkerOrder` swaps, and its seams."""
+    order = TalkerOrder(RATE)
+    swapped, seams = [], []
+    for start, sources in chunks:
+        arranged = order.arrange(start, sources)
+        swapped.append(not np.array_equal(arranged[0], sources[0]))
+        if order.latest is not None:
+            seams.append(order.latest)
+    return swapped, seams
+
+
+def oracle(talk: Conversation, plan: ChunkPlan, rng: np.random.Generator) -> dict:
+    """How the leaky true sources come out of random orders."""
+    leaky = talk.sources + np.float32(LEAK) * talk.sources[::-1] + talk.noise
+    flips = []
+    chunks = []
+    for start, samples in cut(np.arange(leaky.shape[1]), plan):
+        flips.append(bool(rng.integers(2)))
+        piece = leaky[:, samples]
+        chunks.append((start, piece[::-1] if flips[-1] else piece))
+    swapped, seams = follow(chunks)
+    spoken = [_speaks(talk.sources[:, start : start + piece.shape[1]]) for start, piece in chunks]
+    upside = [a != b for a, b, s in zip(flips, swapped, spoken, strict=True) if s]
+    right = max(sum(upside), len(upside) - sum(upside))
+    return {"chunks": len(upside), "right": right, "seams": count(seams)}
+
+
+def _speaks(sources: np.ndarray) -> bool:
+    """Whether a talker says as much as a word; the edge of an utterance is not worth an order."""
+    frames = sources[:, : sources.shape[1] // FRAME * FRAME].reshape(len(sources), -1, FRAME)
+    powers = np.square(frames, dtype=np.float64).mean(axis=2)
+    return bool(
+        ((powers > from_db(LEVEL - 25) ** 2).sum(axis=1) * FRAME >= LEAST_WORD * RATE).any()
+    )
+
+
+def checkpoint(talk: Conversation, plan: ChunkPlan, run: Callable) -> dict:
+    """SI-SDR (dB, mean of both talkers) of a model's outputs, one order against the best."""
+    mixture = (talk.sources + talk.noise).sum(axis=0)
+    chunks = [(start, run(samples)) for start, samples in cut(mixture, plan)]
+    swapped, seams = follow(chunks)
+    best = [_is_swapped(talk.sources[:, start:], sources) for start, sources in chunks]
+    one = mean_si_sdr(talk.sources, join(chunks, swapped, plan))
+    return {
+        "si_sdr": one,
+        "si_sdr_best_order": mean_si_sdr(talk.sources, join(chunks, best, plan)),
+        "si_sdr_as_given": mean_si_sdr(talk.sources, join(chunks, [False] * len(chunks), plan)),
+        "seams": count(seams),
+    }
+
+
+def _is_swapped(truth: np.ndarray, sources: np.ndarray) -> bool:
+    """Whether a chunk's sources fit the truth better when swapped: least squared error."""
+    match = truth[:, : sources.shape[1]].astype(np.float64) @ sources.astype(np.float64).T
+    return bool(match[0, 1] + match[1, 0] > match[0, 0] + match[1, 1])
+
+
+def cut(signal: np.ndarray, plan: ChunkPlan) -> Iterator[tuple[int, np.ndarray]]:
+    cutter = Cutter(plan)
+    yield from cutter.push(signal)
+    yield from cutter.finish()
+
+
+def join(chunks: list[tuple[int, np.ndarray]], swapped: list[bool], plan: ChunkPlan) -> np.ndarray:
+    joiner = Joiner(plan)
+    parts = [
+        joiner.add(start, sources[::-1] if swap else sources)
+        for (start, sources), swap in zip(chunks, swapped, strict=True)
+    ]
+    return np.concatenate([*parts, joiner.finish()], axis=1)
+
+
+def mean_si_sdr(truth: np.ndarray, estimate: np.ndarray) -> float:
+    matrix = si_sdr_matrix(truth, estimate)
+    return float(max(np.diag(matrix).mean(), np.diag(matrix[:, ::-1]).mean()))
+
+
+def count(seams: list[Seam]) -> dict[str, int]:
+    return {method: sum(seam.method == method for seam in seams) for method in SEAM_METHODS}
+
+
+def measure(options: argparse.Namespace) -> dict:
+    """Both figures over all conversations."""
+    separator = Separator.load(options.model, device=options.device)
+    if (separator.sample_rate, separator.sources) != (RATE, 2):
+        raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
+    rng, rows = np.random.default_rng(options.seed), []
+    for talk in conversations(options.speech, options.split, options.minutes, options.seed):
+        leaky = oracle(talk, separator.plan, rng)
+        found = checkpoint(talk, separator.plan, lambda chunk: separator(chunk, RATE))
+        rows.append({"talkers": talk.talkers, "oracle": leaky, "checkpoint": found})
+        print(f"{len(rows)}: {', '.join(talk.talkers)}", file=sys.stderr)
+    chunks = sum(row["oracle"]["chunks"] for row in rows)
+    right = sum(row["oracle"]["right"] for row in rows)
+    means = {
+        key: float(np.mean([row["checkpoint"][key] for row in rows]))
+        for key in ("si_sdr", "si_sdr_best_order", "si_sdr_as_given")
+    }
+    return {
+        "split": options.split,
+        "seed": options.seed,
+        "minutes": options.minutes,
+        "conversations": len(rows),
+        "model": str(options.model),
+        "precision": separator.precision,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "oracle": {"chunks": chunks, "right": right, "share": right / chunks},
+        "checkpoint": {**means, "loss": means["si_sdr_best_order"] - means["si_sdr"]},
+        "rows": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
+    parser.add_argument("--model", default="dce-2spk-8k")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="write the figures to a file")
+    options = parser.parse_args()
+    result = measure(options)
+    leaky, found = result["oracle"], result["checkpoint"]
+    print(f"leaky oracle: {leaky['right']} of {leaky['chunks']} chunks right, {leaky['share']:.2%}")
+    print(
+        f"{result['model']}: SI-SDR {found['si_sdr']:.2f} dB with one order, "
+        f"{found['si_sdr_best_order']:.2f} dB with the best for each chunk "
+        f"({found['loss']:.2f} dB more), {found['si_sdr_as_given']:.2f} dB as the network has them"
+    )
+    if options.json:
+        write_text(options.json, to_json(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""`cplxsep enhance`: a recording without its noise."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from cplxsep.cli import options
+from cplxsep.cli.jobs import Run, plan, told_in_json
+from cplxsep.errors import UsageError
+
+
+def enhance(
+    inputs: options.Inputs,
+    model: options.Model = "dce-denoise-16k",
+    out: options.Out = Path("enhanced"),
+    name: options.Name = "{stem}_{source}.{ext}",
+    keep_noise: Annotated[
+        bool, typer.Option("--keep-noise", help="Also write what was taken out, as 'noise'.")
+    ] = False,
+    mix_back: Annotated[
+        float | None,
+        typer.Option(max=0, metavar="DB", help="Leave the noise in at this level, such as -20."),
+    ] = None,
+    above: Annotated[
+        Literal["follow", "keep", "drop"],
+        typer.Option(
+            help="The band above the model's: follow (attenuated as the highest band that the "
+            "model hears), keep (as it is), or drop."
+        ),
+    ] = "follow",
+    chunk: options.Chunk = 8.0,
+    overlap: options.Overlap = 0.25,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    batch: options.Batch = "auto",
+    channel: Annotated[
+        str, typer.Option(help="all (each kept, in one file), mix, each, or a number from 1.")
+    ] = "all",
+    rate: options.Rate = "input",
+    kind: options.Kind = "wav",
+    subtype: options.Subtype = "float",
+    exist: options.Exist = "overwrite",
+    with_plot: options.Plot = False,
+    json_output: options.Json = False,
+    report: options.Report = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Take the noise out of recordings of speech; print the path of each file written.
+
+    Any sample rate and channel count. Outputs have the input's rate, length, level and channels.
+    """
+    from cplxsep.engine import shelf
+    from cplxsep.engine.batch import Settings
+    from cplxsep.engine.enhance import Enhancement
+    from cplxsep.engine.inputs import Naming
+
+    with ExitStack() as stack:
+        with told_in_json("enhance", json_output):
+            folder = shelf.resolve(model)
+            if (sources := shelf.describe(folder).sources) != 1:
+                raise UsageError(
+                    f"model {folder.name} separates {sources} talkers: give one that enhances, "
+                    "or use cplxsep separate"
+                )
+            tags = ("enhanced", "noise") if keep_noise else ("enhanced",)
+            items = plan(inputs, Naming(out, name, tags, kind, channel, with_plot), stack)
+        run = Run(
+            command="enhance",
+            model=folder,
+            options={
+                "device": device,
+                "precision": precision,
+                "chunk": chunk,
+                "overlap": overlap,
+                "batch": batch,
+            },
+            settings=Settings(
+                kind,
+                subtype,
+                rate == "model",
+                enhancement=Enhancement(above, keep_noise, mix_back),
+            ),
+            exist=exist,
+            dry_run=dry_run,
+            json_output=json_output,
+            report=report,
+        )
+        run.work(items)
+    if run.failed or run.unread:
+        raise typer.Exit(1)

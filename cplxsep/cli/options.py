@@ -1,0 +1,42 @@
+"""Options that separating and enhancing share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(help="Audio files, folders (searched through), globs, or - for stdin."),
+]
+Model = Annotated[str, typer.Option("-m", "--model", help="Shipped name or checkpoint folder.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Output folder.")]
+Name = Annotated[str, typer.Option(help="Output name, of {stem}, {source}, {ext} and {parent}.")]
+Chunk = Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds the network sees at once.")]
+Overlap = Annotated[
+    float, typer.Option(min=0, max=0.5, help="Overlap of chunks, as a fraction of one.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(help="auto: bf16 where the device is fast with it."),
+]
+Batch = Annotated[str, typer.Option(help="Chunks at once: auto or a number.")]
+Rate = Annotated[Literal["input", "model"], typer.Option(help="Sample rate of the outputs.")]
+Kind = Annotated[
+    Literal["wav", "flac", "ogg"], typer.Option("--format", help="Container of the outputs.")
+]
+Subtype = Annotated[
+    Literal["float", "pcm16", "pcm24"],
+    typer.Option(help="Sample type. FLAC has no float: pcm24. Ogg is always Vorbis."),
+]
+Exist = Annotated[
+    Literal["overwrite", "skip", "error"],
+    typer.Option(help="When outputs are there: skip if all are, error if any is."),
+]
+Plot = Annotated[bool, typer.Option("--plot", help="Also a PNG of spectrograms, as source 'plot'.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of paths.")]
+Report = Annotated[
+    Path | None, typer.Option(help="Write that JSON object to a file.", metavar="FILE")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be written.")]

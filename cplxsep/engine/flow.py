@@ -1,0 +1,95 @@
+"""Blocks of a signal on their way: checked, resampled, cut to length. Numpy and soxr only."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import soxr
+
+from cplxsep.errors import InputError
+
+Blocks = Iterable[np.ndarray]
+
+
+class Waiting:
+    """Samples that wait until the separated ones have come."""
+
+    def __init__(self) -> None:
+        self._parts: deque[np.ndarray] = deque()
+
+    def put(self, block: np.ndarray) -> None:
+        """Add a block (S,)."""
+        self._parts.append(block)
+
+    def take(self, count: int) -> np.ndarray:
+        """The next `count` samples."""
+        taken = [np.zeros(0, np.float32)]
+        while count > 0:
+            part = self._parts.popleft()
+            if part.size > count:
+                self._parts.appendleft(part[count:])
+            taken.append(part[:count])
+            count -= taken[-1].size
+        return np.concatenate(taken)
+
+
+class Tap:
+    """Passes blocks on, counts their samples, and knows whether they have ended."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self.copy_to: Waiting | None = None
+        self.samples = 0
+        self.ended = False
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self._blocks:
+            self.samples += block.shape[-1]
+            if self.copy_to is not None:
+                self.copy_to.put(block)
+            yield block
+        self.ended = True
+
+
+def checked(blocks: Blocks) -> Iterator[np.ndarray]:
+    """Float32 blocks (S,). InputError: another shape, or samples that are not finite."""
+    for block in blocks:
+        samples = np.asarray(block, dtype=np.float32)
+        if samples.ndim == 2 and len(samples) == 1:
+            samples = samples[0]
+        if samples.ndim != 1:
+            raise InputError(f"expected one channel of samples, found shape {samples.shape}")
+        if not np.isfinite(samples).all():
+            raise InputError("samples are not all finite (NaN or infinity)")
+        if samples.size:
+            yield samples
+
+
+def resampled(blocks: Blocks, from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
+    """Blocks (S,) or (N, S) at another rate; the same blocks where the rates agree."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    stream: soxr.ResampleStream | None = None
+    shape: tuple[int, ...] = ()
+    for block in blocks:
+        if stream is None:
+            shape = block.shape[:-1]
+            channels = shape[0] if shape else 1
+            stream = soxr.ResampleStream(from_rate, to_rate, channels, dtype="float32")
+        yield stream.resample_chunk(np.ascontiguousarray(block.T)).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, *shape), np.float32), last=True).T
+
+
+def fitted(blocks: Blocks, source: Tap, total: Callable[[], int]) -> Iterator[np.ndarray]:
+    """Blocks cut or padded with zeros to `total` samples, known once `source` has ended."""
+    count, shape = 0, (1,)
+    for block in blocks:
+        if source.ended:
+            block = block[..., : max(total() - count, 0)]
+        count, shape = count + block.shape[-1], block.shape
+        yield block
+    missing = total() - count if source.samples else 0
+    if missing > 0:
+        yield np.zeros((*shape[:-1], missing), np.float32)

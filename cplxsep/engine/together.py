@@ -1,0 +1,81 @@
+"""Calls from several threads that share batches: many short files fill a GPU together."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cplxsep.errors import InputError
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(eq=False)
+class _Request:
+    chunks: np.ndarray  # (B, S)
+    sources: np.ndarray | None = None
+    error: BaseException | None = None
+    done: bool = False
+
+
+class Together:
+    """Runs chunks (B, S) -> (B, N, S); while a batch runs, calls gather for the next one.
+
+    Only chunks of one length share a batch: padding would enter the network's statistics.
+
+    Args:
+        run: works on any number of chunks.
+        most: number of chunks from which a batch is full.
+    """
+
+    def __init__(self, run: Run, most: Callable[[], int]) -> None:
+        self._run = run
+        self._most = most
+        self._waiting: list[_Request] = []
+        self._gate = threading.Lock()  # of the list
+        self._turn = threading.Lock()  # of running
+
+    def __call__(self, chunks: np.ndarray) -> np.ndarray:
+        """Sources of the chunks; errors as of `run`."""
+        request = _Request(chunks)
+        with self._gate:
+            self._waiting.append(request)
+        with self._turn:
+            # Whoever had the turn before may have done this, too.
+            if not request.done:
+                self._serve(self._gather(request))
+        if request.error is not None:
+            raise request.error
+        assert request.sources is not None
+        return request.sources
+
+    def _gather(self, first: _Request) -> list[_Request]:
+        """The request and those waiting that fit into a batch with it."""
+        with self._gate:
+            group, size = [first], len(first.chunks)
+            for other in self._waiting:
+                fits = other.chunks.shape[1] == first.chunks.shape[1]
+                if other is not first and fits and size + len(other.chunks) <= self._most():
+                    group.append(other)
+                    size += len(other.chunks)
+            self._waiting = [item for item in self._waiting if item not in group]
+        return group
+
+    def _serve(self, group: list[_Request]) -> None:
+        try:
+            outputs = self._run(np.concatenate([request.chunks for request in group]))
+            ends = np.cumsum([len(request.chunks) for request in group])
+            for request, sources in zip(group, np.split(outputs, ends[:-1]), strict=True):
+                request.sources = sources
+        except InputError as error:
+            if len(group) == 1:
+                group[0].error = error
+            else:  # the chunks of one; the others have no fault
+                for request in group:
+                    self._serve([request])
+        except BaseException as error:
+            for request in group:
+                request.error = error
+        for request in group:
+            request.done = True

@@ -1,0 +1,133 @@
+"""What talkers sound like: the distribution of their cepstra. Numpy and scipy only.
+
+A voice is a Gaussian over the short-time cepstra (Davis and Mermelstein, "Comparison of
+parametric representations for monosyllabic word recognition", 1980) of the frames in which it
+speaks. Its moments are all that is kept, so that voices can be learnt as a recording goes on,
+and its scales come from the recording itself: nothing here is trained.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import dct, rfft
+
+FRAME = 0.032  # seconds
+BANDS, COEFFICIENTS = 24, 13
+FLOOR = 1e-5  # of the power of loud frames
+MEMORY_FRAMES = 4000.0  # frames (128 s) after which old speech fades
+OWN_FRAMES = 150.0  # frames (5 s) after which a talker's own covariance counts for half
+YOUNG_FRAMES = 5.0  # frames of speech that are worth one independent sample
+SPAN_FRAMES = 100.0  # frames of speech (3.2 s) that count for one
+RIDGE = 0.1  # dB^2, of the covariance
+
+
+@dataclass
+class Voice:
+    """Moments of `frames` cepstra: mean (D,) and covariance (D, D), in dB."""
+
+    frames: float
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    def learn(self, other: "Voice", weight: float) -> None:
+        """Add what was heard, counted `weight` times."""
+        more = weight * other.frames
+        if more == 0:
+            return
+        total = self.frames + more
+        share, apart = more / total, other.mean - self.mean
+        self.covariance = (
+            (1 - share) * self.covariance
+            + share * other.covariance
+            + share * (1 - share) * np.outer(apart, apart)
+        )
+        self.mean = self.mean + share * apart
+        self.frames = min(total, MEMORY_FRAMES)
+
+
+class Cepstra:
+    """Turns frames of sound at one sample rate into voices."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.frame = max(round(FRAME * sample_rate), 2)  # samples
+        self._window = np.hanning(self.frame).astype(np.float32)
+        self._bands = _mel_bands(self.frame, sample_rate)
+
+    def voice(self, frames: np.ndarray, loud: float) -> Voice | None:
+        """Voice of frames (T, frame) of one talker; None for fewer than two.
+
+        loud: power of the recording's loud frames.
+        """
+        if len(frames) < 2:
+            return None
+        spectra = np.abs(rfft(frames * self._window, axis=1)) ** 2
+        levels = 10 * np.log10(spectra @ self._bands + FLOOR * loud * self.frame)
+        cepstra = dct(levels, axis=1, norm="ortho")[:, :COEFFICIENTS].astype(np.float64)
+        return Voice(len(cepstra), cepstra.mean(axis=0), np.cov(cepstra.T, bias=True))
+
+
+def likeness(known: list[Voice | None], heard: list[Voice | None], unlike: float) -> np.ndarray:
+    """Log-likelihood (N, M) of heard voice j under known voice i, in nats for SPAN_FRAMES frames.
+
+    Relative to a talker with j's own mean and the covariance that is common to all; a known
+    voice that is None is `unlike` below that. Zero where j is None.
+    """
+    scores = np.zeros((len(known), len(heard)))
+    there = [voice for voice in known if voice is not None]
+    if not there:
+        return scores
+    common = _common(there)
+    average = _gaussian(common)
+    gaussians = [None if voice is None else _gaussian(_shrunk(voice, common)) for voice in known]
+    for j, new in enumerate(heard):
+        if new is None:
+            continue
+        reference = _log_likelihood(new, new.mean, *average)
+        for i, (old, gaussian) in enumerate(zip(known, gaussians, strict=True)):
+            if old is None or gaussian is None:
+                scores[i, j] = -unlike
+            else:
+                scores[i, j] = _log_likelihood(new, old.mean, *gaussian) - reference
+        scores[:, j] *= new.frames / SPAN_FRAMES
+    return scores
+
+
+def _common(voices: list[Voice]) -> np.ndarray:
+    """Covariance of all voices; what few frames do not tell of it is taken as zero."""
+    total = sum(voice.frames for voice in voices)
+    mean = np.sum([voice.covariance * (voice.frames / total) for voice in voices], axis=0)
+    told = total / (total + OWN_FRAMES)
+    return told * mean + (1 - told) * np.diag(np.diag(mean))
+
+
+def _shrunk(voice: Voice, common: np.ndarray) -> np.ndarray:
+    """Covariance of a voice, between its own and the common one, wider for a mean in doubt."""
+    own = voice.frames / (voice.frames + OWN_FRAMES)
+    return (own * voice.covariance + (1 - own) * common) * (1 + YOUNG_FRAMES / voice.frames)
+
+
+def _gaussian(covariance: np.ndarray) -> tuple[np.ndarray, float]:
+    """Inverse (D, D) and logarithm of the determinant of a covariance (D, D)."""
+    steady = covariance + RIDGE * np.eye(len(covariance))
+    return np.linalg.inv(steady), float(np.linalg.slogdet(steady)[1])
+
+
+def _log_likelihood(
+    heard: Voice, mean: np.ndarray, inverse: np.ndarray, log_determinant: float
+) -> float:
+    """Mean over the heard frames, without the constant."""
+    apart = heard.mean - mean
+    spread = (inverse * heard.covariance).sum() + apart @ inverse @ apart
+    return -0.5 * float(spread + log_determinant)
+
+
+def _mel_bands(frame: int, sample_rate: int) -> np.ndarray:
+    """Averaging matrix (F, BANDS) from power spectra to triangles even on the mel scale."""
+    frequencies = np.fft.rfftfreq(frame, 1 / sample_rate)
+    mel = 2595 * np.log10(1 + frequencies / 700)
+    edges = np.linspace(2595 * np.log10(1 + 80 / 700), mel[-1], BANDS + 2)
+    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    rising = (mel[:, None] - low) / (middle - low)
+    falling = (high - mel[:, None]) / (high - middle)
+    bands = np.maximum(0, np.minimum(rising, falling))
+    return (bands / np.maximum(bands.sum(axis=0), 1e-9)).astype(np.float32)

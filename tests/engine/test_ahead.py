@@ -1,0 +1,67 @@
+import threading
+import time
+
+import pytest
+
+from cplxsep.engine.ahead import Ahead, CancelledError
+
+
+def test_items_come_in_order_and_not_too_far_ahead():
+    taken = []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    ahead = Ahead(items(), depth=3)
+    for expected, found in zip(range(100), ahead, strict=True):
+        assert found == expected
+        assert len(taken) <= found + 5
+
+
+def test_an_error_comes_where_it_happened():
+    def items():
+        yield 1
+        raise ValueError("broken")
+
+    ahead = Ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(ahead)
+
+
+def test_closing_ends_the_thread_and_the_generator():
+    closed = threading.Event()
+
+    def items():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    ahead = Ahead(items())
+    next(ahead)
+    ahead.close()
+    ahead.join()
+    assert closed.is_set()
+
+
+@pytest.mark.parametrize("call_off", ["cancel", "close"])
+def test_waiting_for_a_slow_source_ends_when_called_off(call_off):
+    cancelled, release = threading.Event(), threading.Event()
+
+    def items():
+        release.wait(20)
+        yield 0
+
+    ahead = Ahead(items(), cancelled)
+    threading.Timer(0.05, cancelled.set if call_off == "cancel" else ahead.close).start()
+    begun = time.monotonic()
+    with pytest.raises(CancelledError):
+        next(ahead)
+    assert time.monotonic() - begun < 5
+    release.set()
+    ahead.close()
+    ahead.join()

@@ -1,0 +1,95 @@
+"""Building native code: once, aside, never half, and without harm where it cannot be."""
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cplxsep.nn.native import build
+
+USE = "from cplxsep.nn.native.build import library; library('kernels').statistics_float"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder, and no library loaded."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "library", build.library.__wrapped__)
+    return tmp_path / "cplxsep"
+
+
+@pytest.fixture
+def compiler(tmp_path, monkeypatch):
+    """Puts a script in the compiler's place."""
+
+    def make(body: str) -> Path:
+        path = tmp_path / "c++"
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("CXX", str(path))
+        return path
+
+    return make
+
+
+def needs_compiler():
+    try:
+        build.find_compiler()
+    except build.NoCompilerError as error:
+        pytest.skip(str(error))
+
+
+def test_two_processes_may_build_at_once(cache):
+    needs_compiler()
+    assert not build.is_built("kernels")
+    users = [subprocess.Popen([sys.executable, "-c", USE]) for _ in range(2)]
+    assert [user.wait(60) for user in users] == [0, 0]
+    assert build.is_built("kernels")
+    assert [path.suffix for path in cache.iterdir()] == [".so"]
+
+
+def test_no_compiler_is_said_in_one_line(cache, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    for use in (build.library, build.is_built):
+        with pytest.raises(build.NoCompilerError, match="no-such-compiler"):
+            use("kernels")
+    assert not cache.exists()
+
+
+def test_a_compiler_that_fails_leaves_nothing(cache, compiler):
+    compiler("echo 'x.cpp:1: error: no C++20 here' >&2; exit 1")
+    with pytest.raises(build.NoCompilerError, match="no C\\+\\+20 here"):
+        build.library("kernels")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_cache_that_cannot_be_written(cache, compiler):
+    compiler("exit 0")
+    cache.mkdir()
+    cache.chmod(0o500)
+    with pytest.raises(build.NoCompilerError, match="cannot build"):
+        build.library("kernels")
+
+
+def test_a_cache_folder_that_is_a_file(cache, compiler):
+    compiler("exit 0")
+    cache.write_text("")
+    with pytest.raises(build.NoCompilerError, match="cannot build"):
+        build.library("kernels")
+
+
+def test_a_process_that_ends_takes_its_build_along(cache, compiler):
+    compiler("sleep 60")
+    script = (
+        "import time; from cplxsep.nn.native.build import build_aside\n"
+        "build_aside('kernels'); time.sleep(0.5)"
+    )
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
+    assert time.monotonic() - begun < 10
+    assert list(cache.iterdir()) == []
