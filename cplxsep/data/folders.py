@@ -9,6 +9,7 @@ from cplxsep.audio import io
 from cplxsep.errors import InputError
 
 METADATA = "metadata.csv"
+NAME = ("name", "mixture_ID")  # ours and LibriMix's
 
 
 class MixtureFolder:
@@ -22,7 +23,7 @@ class MixtureFolder:
 
         InputError: missing, several splits, no source folder, or no mixture in it.
         """
-        self.path = _split_folder(path)
+        self.path = split_folder(path)
         self.sources = 0
         while (self.path / f"s{self.sources + 1}").is_dir():
             self.sources += 1
@@ -73,7 +74,8 @@ class MixtureFolder:
         return self._metadata.get(name, {})
 
 
-def _split_folder(path: Path) -> Path:
+def split_folder(path: Path) -> Path:
+    """The folder itself where it holds mixtures, or the only split in it. InputError: else."""
     if not path.is_dir():
         raise InputError(f"{path} is not a folder of mixtures")
     if (path / "mix").is_dir():
@@ -93,8 +95,9 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
-            if "name" not in (reader.fieldnames or []):
+            column = next((key for key in NAME if key in (reader.fieldnames or [])), None)
+            if column is None:
                 raise InputError(f"{path} has no column name")
-            return {row["name"]: row for row in reader}
+            return {row[column]: row for row in reader}
     except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}") from error

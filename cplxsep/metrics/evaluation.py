@@ -1,18 +1,20 @@
 """Score many examples and sum up: the object that `cplxsep eval --json` prints."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics import score, summary
+from cplxsep.metrics import conditions, pool, score, summary
+from cplxsep.metrics.conditions import Column
 
 Case = tuple[np.ndarray | None, np.ndarray, np.ndarray, int]
-Watch = Callable[[Sequence[str]], Iterable[str]]
+Item = TypeVar("Item")
+Watch = Callable[[Iterator[Item], int], Iterable[Item]]
 
-DEFAULT_GROUP = "condition"
-UNGROUPED = "(none)"
+DEFAULT_COLUMN = "condition"
 
 
 class Cases(Protocol):
@@ -28,76 +30,119 @@ class Cases(Protocol):
         """Columns of the example's metadata; empty without."""
 
 
-def evaluate(
+@dataclass(frozen=True)
+class Scores:
+    """All examples' scores; `groups` are the labels of the conditions, by column, in order."""
+
+    metrics: list[str]
+    keys: list[str]
+    examples: list[summary.Example]
+    failed: list[dict[str, str]]
+    groups: dict[str, list[str]]
+
+    @property
+    def rank(self) -> str:
+        """The score that says which files are worst: the first metric, better as improvement."""
+        better = score.key(self.metrics[0], improvement=True)
+        return better if better in self.keys else self.keys[0]
+
+
+def run(
     cases: Cases,
     names: Sequence[str],
     metrics: Sequence[str] = score.DEFAULT_METRICS,
     *,
-    ci: float = 95.0,
-    group_by: str | None = None,
-    fail_under: Mapping[str, float] | None = None,
-    watch: Watch = iter,
+    by: Sequence[str] | None = None,
+    workers: int = 1,
+    watch: Watch = lambda results, _total: results,
     tell: Callable[[InputError], None] = lambda _error: None,
-) -> dict[str, Any]:
-    """Scores of each example, their summary with `ci` percent intervals, and what went wrong.
+) -> Scores:
+    """Score each example. One that cannot be loaded is told to `tell` and listed under `failed`.
 
-    An example that cannot be loaded is told to `tell` and listed under `failed`. `group_by` is a
-    column of the metadata, by default `condition` where there is one. `fail_under` gives the least
-    means, by key such as `si_sdr_i`. UsageError: no such column, or a key that is not computed.
+    `by` are columns of the metadata, COLUMN or COLUMN:WIDTH for numbers in bins; by default
+    `condition` where there is one. UsageError: no such column.
     """
-    keys = score.keys(metrics, cases.has_mixture)
-    for key in fail_under or {}:
-        if key not in keys:
-            raise UsageError(f"--fail-under {key}: not computed here, only {', '.join(keys)}")
-    column = _group_column(cases, names, group_by)
-    examples: list[summary.Example] = []
+    groups = _groups(cases, names, by)
+    found: list[summary.Example] = []
     failed: list[dict[str, str]] = []
-    for name in watch(names):
-        try:
-            mixture, references, estimates, rate = cases.load(name)
-        except InputError as error:
-            tell(error)
-            failed.append({"name": name, "reason": str(error)})
+    results = pool.score_all(cases, names, metrics, workers)
+    for name, result in watch(results, len(names)):
+        if isinstance(result, InputError):
+            tell(result)
+            failed.append({"name": name, "reason": str(result)})
             continue
-        sources = score.score_example(mixture, references, estimates, metrics, rate)
-        group = cases.metadata(name).get(column) or UNGROUPED if column else None
-        examples.append(summary.Example(name, sources, group))
-    totals = summary.summarise(examples, keys, ci)
-    return {
-        "metrics": list(metrics),
-        "permutation": f"best mean {score.criterion(metrics)}",
-        "group_by": column,
-        "ci": ci,
-        "examples": len(examples),
-        "failed": failed,
-        "missed": _missed({key: totals["all"][key]["mean"] for key in keys}, fail_under or {}),
-        "null": summary.reasons(examples),
-        "summary": totals,
-        "per_example": [_entry(example) for example in examples],
-    }
+        own = {column: labels[name] for column, labels in groups.items()}
+        found.append(summary.Example(name, result[0], own, result[1], result[2]))
+    ordered = {column: conditions.order([*own.values()]) for column, own in groups.items()}
+    keys = score.keys(metrics, cases.has_mixture)
+    return Scores(list(metrics), keys, found, failed, ordered)
 
 
-def _group_column(cases: Cases, names: Sequence[str], asked: str | None) -> str | None:
-    """Column to group by, or None. UsageError if the asked one is in no row of the metadata."""
+def _groups(
+    cases: Cases, names: Sequence[str], asked: Sequence[str] | None
+) -> dict[str, dict[str, str]]:
+    """Labels of all names by column. UsageError if an asked column is in no row."""
     columns = dict.fromkeys(column for name in names for column in cases.metadata(name))
     if asked is None:
-        return DEFAULT_GROUP if DEFAULT_GROUP in columns else None
-    if asked not in columns:
-        there = f"its columns are {', '.join(columns)}" if columns else "there is none"
-        raise UsageError(f"--group-by {asked}: no such column in metadata.csv; {there}")
-    return asked
+        asked = [DEFAULT_COLUMN] if DEFAULT_COLUMN in columns else []
+    groups = {}
+    for text in asked:
+        column = Column.parse(text, columns)
+        if column.name not in columns:
+            there = f"its columns are {', '.join(columns)}" if columns else "there is none"
+            raise UsageError(f"--by {text}: no such column in the metadata; {there}")
+        values = [cases.metadata(name).get(column.name) for name in names]
+        labels = conditions.labels(values, column.step)
+        groups[column.name] = dict(zip(names, labels, strict=True))
+    return groups
 
 
-def _missed(
-    means: Mapping[str, float | None], fail_under: Mapping[str, float]
+def check_thresholds(wanted: Mapping[str, float], keys: Sequence[str]) -> None:
+    """UsageError for a threshold on a score that is not computed."""
+    for key in wanted:
+        if key not in keys:
+            raise UsageError(f"--fail-under {key}: not computed here, only {', '.join(keys)}")
+
+
+def missed(
+    statistics: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Thresholds that the means do not reach; a mean that does not exist reaches none."""
-    found = ((key, means[key], least) for key, least in fail_under.items())
+    means = {key: statistics[key]["mean"] for key in thresholds}
     return [
-        {"metric": key, "mean": mean, "least": least}
-        for key, mean, least in found
-        if mean is None or mean < least
+        {"metric": key, "mean": means[key], "least": least}
+        for key, least in thresholds.items()
+        if means[key] is None or means[key] < least
     ]
+
+
+def summed_up(
+    scores: Scores, ci: float = 95.0, fail_under: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Statistics with `ci` percent intervals, the worst files, and every example's scores.
+
+    `fail_under` gives the least means, by key such as `si_sdr_i`. UsageError: not computed.
+    """
+    check_thresholds(fail_under or {}, scores.keys)
+
+    def statistics(examples: Sequence[summary.Example]) -> dict[str, Any]:
+        return {key: summary.statistics(examples, key, ci) for key in scores.keys}
+
+    totals = statistics(scores.examples)
+    return {
+        "metrics": scores.metrics,
+        "permutation": f"best mean {score.criterion(scores.metrics)}",
+        "ci": ci,
+        "examples": len(scores.examples),
+        "seconds": sum(example.seconds for example in scores.examples),
+        "failed": scores.failed,
+        "missed": missed(totals, fail_under or {}),
+        "null": summary.reasons(scores.examples),
+        "summary": totals,
+        "by": summary.by_group(scores.examples, scores.groups, statistics),
+        "worst": {"by": scores.rank, "examples": summary.worst(scores.examples, scores.rank)},
+        "per_example": [_entry(example) for example in scores.examples],
+    }
 
 
 def _entry(example: summary.Example) -> dict[str, Any]:
@@ -111,17 +156,22 @@ def _entry(example: summary.Example) -> dict[str, Any]:
         }
         for source in example.sources
     ]
-    return {"name": example.name, "group": example.group, "sources": sources}
+    about = {"sample_rate": example.sample_rate, "seconds": example.seconds}
+    return {"name": example.name, "groups": dict(example.groups), **about, "sources": sources}
 
 
 def rows(result: Mapping[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
     """Columns, and one row for each example and source; one with its reason for each failed one."""
-    keys = list(result["summary"]["all"])
+    keys = list(result["summary"])
+    ours = ["name", "source", "estimate", *keys, "reason"]
+    # A column of the metadata does not take the place of a score.
+    titles = {group: f"{group} (metadata)" if group in ours else group for group in result["by"]}
     table: list[dict[str, Any]] = []
     for example in result["per_example"]:
+        groups = {titles[column]: label for column, label in example["groups"].items()}
         for source in example["sources"]:
             why = "; ".join(f"{key}: {reason}" for key, reason in source["null"].items())
-            own = {"name": example["name"], "group": example["group"], "reason": why}
-            table.append(own | {key: source[key] for key in ("source", "estimate", *keys)})
+            scores = {key: source[key] for key in ("source", "estimate", *keys)}
+            table.append({"name": example["name"], **groups, **scores, "reason": why})
     table += result["failed"]
-    return ["name", "group", "source", "estimate", *keys, "reason"], table
+    return ["name", *titles.values(), *ours[1:]], table

@@ -4,104 +4,76 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
 from cplxsep.errors import InputError
-
-SUFFIXES = (".wav", ".flac", ".ogg")
+from cplxsep.metrics.listing import audio_files, pick, talker_files, talker_folders
+from cplxsep.metrics.references import References, read_alike
 
 
 class PairFolders:
-    """References REF/s1/NAME.wav, REF/s2/NAME.wav, ... and the estimates for them.
+    """References (see References) and the estimates for them, matched by name.
 
-    Estimates are laid out like the references, or flat as `cplxsep separate` writes them:
-    NAME_s1.wav, NAME_s2.wav, ... Mixtures are MIX/NAME.wav; without `mix`, REF/mix if it exists.
-    WAV, FLAC and Ogg files count. `names` are those that any source of the reference has.
+    Estimates are in sub-folders s1, s2, ... or flat as `cplxsep separate` writes them: NAME_s1.wav,
+    NAME_s2.wav, ...; for a single reference also NAME_enhanced.wav or NAME.wav.
     """
 
-    def __init__(self, ref: Path, est: Path, mix: Path | None = None) -> None:
-        """InputError where a folder is missing or empty."""
-        for folder in (ref, est) if mix is None else (ref, est, mix):
-            if not folder.is_dir():
-                raise InputError(f"{folder} is not a folder")
-        self.references, self.estimates = ref, est
-        self.mixtures = mix or (ref / "mix" if (ref / "mix").is_dir() else None)
-        self.sources = 0
-        while (ref / f"s{self.sources + 1}").is_dir():
-            self.sources += 1
-        if not self.sources:
-            raise InputError(f"{ref} has no sub-folder s1 with references")
-        folders = [ref / f"s{j + 1}" for j in range(self.sources)]
-        files = {path.stem for folder in folders for path in _audio_files(folder)}
-        self.names = sorted(files)
-        if not self.names:
-            raise InputError(f"{ref} has no audio files in s1 to s{self.sources}")
-        self._flat = not (est / "s1").is_dir()
+    def __init__(self, references: References, est: Path) -> None:
+        """InputError where the folder is missing or empty, or nothing in it fits any reference."""
+        if not est.is_dir():
+            raise InputError(f"{est} is not a folder")
+        self.references, self.folder = references, est
+        self._talkers = talker_folders(est)
+        self.nested = bool(self._talkers)
+        self._count = sum(map(len, self._talkers))
+        if not self.nested:
+            self._talkers = self._flat()
+        missing = len(self._talkers) < references.sources
+        if missing and self._count:
+            raise InputError(
+                f"{est} has estimates for {len(self._talkers)} of {references.sources} talkers"
+            )
+        names = set().union(*self._talkers).intersection(references.names)
+        if not names:
+            raise InputError(
+                f"{est} has no estimate for any reference, such as {references.names[0]}"
+            )
+
+    def _flat(self) -> list[dict[str, Path]]:
+        """Estimates of one folder by talker and name."""
+        files = audio_files(self.folder)
+        self._count = len(files)
+        talkers: list[dict[str, Path]] = talker_files(files)
+        if self.references.sources > 1:
+            return talkers
+        talker = talkers[0] if talkers else {}
+        for name in self.references.names:
+            # A name may itself end like that of an enhanced or a separated file.
+            for stem in (f"{name}_s1", f"{name}_enhanced", name):
+                if stem in files:
+                    talker[name] = files[stem]
+                    break
+        return [talker]
 
     def load(self, name: str) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, int]:
         """Mixture (S,) or None, references (N, S), estimates (N, S), rate in Hz.
 
         InputError where a file is missing or bad, or two differ in rate or length.
         """
-        order = range(1, self.sources + 1)
-        paths = [_find(self.references / f"s{j}", name, "reference") for j in order]
-        paths += [self._estimate(name, j) for j in order]
-        if self.mixtures is not None:
-            paths.append(_find(self.mixtures, name, "mixture"))
-        audio, rate = _read_alike(paths)
-        mixture = audio[-1] if self.mixtures is not None else None
-        return mixture, audio[: self.sources], audio[self.sources : 2 * self.sources], rate
+        sources = self.references.sources
+        references, mixture = self.references.files(name)
+        estimates = [
+            pick(talker, name, "estimate", self._expected(name, number))
+            for number, talker in enumerate(self._talkers[:sources], 1)
+        ]
+        audio, rate = read_alike([*references, *estimates, *([mixture] if mixture else [])])
+        return audio[-1] if mixture else None, audio[:sources], audio[sources : 2 * sources], rate
 
     def unused(self) -> int:
         """How many estimates have no reference: further names, or further sources."""
-        if self._flat:
-            found = [path.stem for path in _audio_files(self.estimates)]
-            known = {f"{name}_s{j + 1}" for name in self.names for j in range(self.sources)}
-            return sum(stem not in known for stem in found)
-        folders = [path for path in self.estimates.glob("s*") if path.name[1:].isdecimal()]
-        known_folders = {f"s{j + 1}" for j in range(self.sources)}
-        return sum(
-            path.stem not in self.names or folder.name not in known_folders
-            for folder in folders
-            for path in _audio_files(folder)
-        )
+        known = set(self.references.names)
+        used = self._talkers[: self.references.sources]
+        return self._count - sum(len(known.intersection(talker)) for talker in used)
 
-    def _estimate(self, name: str, source: int) -> Path:
-        if self._flat:
-            return _find(self.estimates, f"{name}_s{source}", "estimate")
-        return _find(self.estimates / f"s{source}", name, "estimate")
-
-
-def _audio_files(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        # A leading dot marks other programs' side files.
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
-
-
-def _find(folder: Path, stem: str, what: str) -> Path:
-    for suffix in SUFFIXES:
-        path = folder / (stem + suffix)
-        if path.is_file():
-            return path
-    raise InputError(f"missing {what}: {folder / stem}.wav")
-
-
-def _read_alike(paths: list[Path]) -> tuple[np.ndarray, int]:
-    """Mono files of one rate and length as float32 (files, S), and the rate in Hz."""
-    signals: list[np.ndarray] = []
-    rates: list[int] = []
-    for path in paths:
-        audio, rate = io.read(path)
-        if len(audio) != 1:
-            raise InputError(f"{path} has {len(audio)} channels: only mono files can be scored")
-        signals.append(audio[0])
-        rates.append(rate)
-        if rate != rates[0]:
-            raise InputError(f"{paths[0]} has {rates[0]} Hz but {path} has {rate} Hz")
-        if len(audio[0]) != len(signals[0]):
-            raise InputError(
-                f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio[0])}"
-            )
-    return np.stack(signals), rates[0]
+    def _expected(self, name: str, number: int) -> Path:
+        if self.nested:
+            return self.folder / f"s{number}" / f"{name}.wav"
+        return self.folder / f"{name}_s{number}.wav"

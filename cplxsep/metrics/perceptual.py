@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from cplxsep.errors import UsageError
 from cplxsep.metrics.coherence import Array
 
-PACKAGES = {"pesq": "pesq", "stoi": "pystoi"}
-PESQ_MODES = {8000: "nb", 16000: "wb"}
+PACKAGES = {"pesq": "pesq", "pesq-nb": "pesq", "pesq-wb": "pesq", "stoi": "pystoi"}
+PESQ_MODES = {"pesq-nb": "nb", "pesq-wb": "wb"}
+PESQ_RATES = {"nb": (8000, 16000), "wb": (16000,)}
 
 
 class UndefinedError(Exception):
@@ -28,17 +29,32 @@ def require(metrics: Sequence[str]) -> None:
                 ) from error
 
 
-def pesq(reference: Array, estimate: Array, sample_rate: int) -> float:
-    """PESQ of an estimate (S,): narrow band (P.862) at 8000 Hz, wide band (P.862.2) at 16000 Hz.
+def measure(metric: str, reference: Array, estimate: Array, sample_rate: int) -> float:
+    """A metric of PACKAGES for an estimate (S,). UndefinedError where it has no value.
 
-    UndefinedError for other rates and where PESQ finds no speech.
+    `pesq-nb` and `pesq-wb` are the narrow and the wide band; `pesq` is the narrow band at 8000 Hz
+    and the wide band at 16000 Hz.
+    """
+    if metric == "stoi":
+        return stoi(reference, estimate, sample_rate)
+    return pesq(reference, estimate, sample_rate, PESQ_MODES.get(metric))
+
+
+def pesq(reference: Array, estimate: Array, sample_rate: int, mode: str | None = None) -> float:
+    """PESQ of an estimate (S,), as MOS-LQO: `nb` narrow band (P.862.1) or `wb` wide (P.862.2).
+
+    Without `mode` the one of the rate. UndefinedError for rates other than 8000 and 16000 Hz, for
+    the wide band at 8000 Hz, and where PESQ finds no speech.
     """
     import pesq as library
 
-    if sample_rate not in PESQ_MODES:
-        raise UndefinedError(f"PESQ is defined at 8000 and 16000 Hz, not {sample_rate} Hz")
+    mode = mode or ("wb" if sample_rate == 16000 else "nb")
+    if sample_rate not in PESQ_RATES[mode]:
+        rates = " and ".join(map(str, PESQ_RATES[mode]))
+        kind = "wide-band PESQ" if mode == "wb" else "PESQ"
+        raise UndefinedError(f"{kind} is defined at {rates} Hz, not {sample_rate} Hz")
     try:
-        return float(library.pesq(sample_rate, reference, estimate, PESQ_MODES[sample_rate]))
+        return float(library.pesq(sample_rate, reference, estimate, mode))
     except library.PesqError as error:
         detail = error.args[0] if error.args else ""
         text = detail.decode() if isinstance(detail, bytes) else str(detail)

@@ -12,11 +12,11 @@ from cplxsep.metrics.coherence import Array, signals, silent
 from cplxsep.metrics.perceptual import UndefinedError
 from cplxsep.metrics.sisdr import si_sdr_matrix
 
-METRICS = ("sdr", "sir", "sar", "si-sdr", "pesq", "stoi")
+METRICS = ("sdr", "sir", "sar", "si-sdr", *perceptual.PACKAGES)
 BSS_METRICS = ("sdr", "sir", "sar")
 DEFAULT_METRICS = (*BSS_METRICS, "si-sdr")
 # The mixture has no artefacts: its SAR is without bound, and an improvement over it means nothing.
-IMPROVED = ("sdr", "sir", "si-sdr", "pesq", "stoi")
+IMPROVED = ("sdr", "sir", "si-sdr", *perceptual.PACKAGES)
 
 
 @dataclass
@@ -45,8 +45,13 @@ def keys(metrics: Sequence[str], mixture: bool) -> list[str]:
 
 
 def criterion(metrics: Sequence[str]) -> str:
-    """The metric whose mean decides the permutation: SIR with any BSS metric, else SI-SDR."""
-    return "sir" if any(metric in BSS_METRICS for metric in metrics) else "si-sdr"
+    """The metric whose mean decides the permutation.
+
+    SIR, as in mir_eval, where SIR or SAR are asked for; else SDR where it is; else SI-SDR.
+    """
+    if "sir" in metrics or "sar" in metrics:
+        return "sir"
+    return "sdr" if "sdr" in metrics else "si-sdr"
 
 
 def score_example(
@@ -58,8 +63,7 @@ def score_example(
 ) -> list[SourceScore]:
     """Score N estimates (N, S) against N references (N, S), and the gain over the mixture (S,).
 
-    One permutation serves all metrics: the one with the best mean SIR (as in mir_eval) where SDR,
-    SIR or SAR are asked for, else the one with the best mean SI-SDR. The baseline of an
+    One permutation serves all metrics, that with the best mean of `criterion`. The baseline of an
     improvement is the mixture taken as the estimate. A silent or non-finite signal gives None and
     a reason, for its own source only. `sample_rate` in Hz matters to PESQ and STOI alone.
     ValueError where the shapes do not fit.
@@ -106,13 +110,13 @@ class _Pairs:
         self._sample_rate = sample_rate
         self._si_sdr = si_sdr_matrix(self._references, self._candidates)
         self._bss: bss.BssPairs | None = None
-        if criterion(metrics) == "sir":
-            self._bss = bss.bss_pairs(self._references, self._candidates)
+        if (by := criterion(metrics)) != "si-sdr":
+            self._bss = bss.bss_pairs(self._references, self._candidates, interference=by == "sir")
 
     def permutation(self) -> NDArray[np.intp]:
         """Index of the estimate for each reference."""
         count = len(self._references)
-        if self._bss is not None and not self._bss.dependent:
+        if self._bss is not None:
             return bss.choose(self._bss, count)
         return best_permutation(self._si_sdr[:, :count])
 
@@ -121,18 +125,25 @@ class _Pairs:
         fault = self._reference_faults[j] or self._candidate_faults[k]
         if fault is not None:
             raise UndefinedError(fault)
+        value = self._value(metric, j, k)
+        if np.isfinite(value):
+            return value
+        if metric not in BSS_METRICS:
+            raise UndefinedError(f"{metric.upper()}: no finite value")
+        if metric == "sdr":
+            raise UndefinedError("no filter of the reference can be told from another")
+        if self._bss is not None and self._bss.dependent:
+            raise UndefinedError("references are linearly dependent")
+        raise UndefinedError("only one source: nothing interferes")
+
+    def _value(self, metric: str, j: int, k: int) -> float:
         if metric == "si-sdr":
             return float(self._si_sdr[j, k])
         if self._bss is None or metric not in BSS_METRICS:
-            measure = {"pesq": perceptual.pesq, "stoi": perceptual.stoi}[metric]
-            return measure(self._references[j], self._candidates[k], self._sample_rate)
-        if self._bss.dependent:
-            raise UndefinedError("references are linearly dependent")
+            pair = self._references[j], self._candidates[k]
+            return perceptual.measure(metric, *pair, self._sample_rate)
         table = {"sdr": self._bss.sdr, "sir": self._bss.sir, "sar": self._bss.sar}[metric]
-        value = float(table[j, k])
-        if not np.isfinite(value):
-            raise UndefinedError("only one source: nothing interferes")
-        return value
+        return float(table[j, k])
 
 
 def _sounding(values: Array, name: str) -> tuple[Array, list[str | None]]:

@@ -1,23 +1,26 @@
-"""Mean, median and confidence interval over files, for all of them and by group."""
+"""Mean, median and confidence interval over files, for all of them and by condition."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from cplxsep.metrics.score import SourceScore
 
 RESAMPLES = 2000
+WORST = 10
 
 
 @dataclass(frozen=True)
 class Example:
-    """Scores of one file's sources, and the group it belongs to, if any."""
+    """Scores of one file's sources, and the condition it belongs to by column of the metadata."""
 
     name: str
     sources: list[SourceScore]
-    group: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
+    sample_rate: int = 0
+    seconds: float = 0.0
 
     def mean(self, key: str) -> float | None:
         """Mean of a score over the sources that have it; None if no source has."""
@@ -27,6 +30,17 @@ class Example:
     def nulls(self, key: str) -> int:
         """Number of sources without this score."""
         return sum(source.values.get(key) is None for source in self.sources)
+
+
+class Grouped(Protocol):
+    """Whatever belongs to conditions."""
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """The condition by column."""
+
+
+Member = TypeVar("Member", bound=Grouped)
 
 
 def interval(
@@ -46,35 +60,54 @@ def interval(
     return float(low), float(high)
 
 
+def describe(values: Sequence[float], percent: float = 95.0) -> dict[str, Any]:
+    """Mean, median, interval and number of values; None where there are too few."""
+    bounds = interval(values, percent)
+    return {
+        "mean": float(np.mean(values)) if len(values) else None,
+        "median": float(np.median(values)) if len(values) else None,
+        "ci": list(bounds) if bounds else None,
+        "n": len(values),
+    }
+
+
 def statistics(examples: Sequence[Example], key: str, percent: float = 95.0) -> dict[str, Any]:
     """Mean, median and interval of one score over n files, each file the mean of its sources.
 
     `null` counts the sources that have no such score.
     """
     values = [v for example in examples if (v := example.mean(key)) is not None]
-    bounds = interval(values, percent)
+    nulls = sum(example.nulls(key) for example in examples)
+    return describe(values, percent) | {"null": nulls}
+
+
+def by_group(
+    examples: Sequence[Member],
+    groups: Mapping[str, Sequence[str]],
+    sum_up: Callable[[Sequence[Member]], dict[str, Any]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """`sum_up` of the examples of each group, by column and label in the order of `groups`."""
     return {
-        "mean": float(np.mean(values)) if values else None,
-        "median": float(np.median(values)) if values else None,
-        "ci": list(bounds) if bounds else None,
-        "n": len(values),
-        "null": sum(example.nulls(key) for example in examples),
+        column: {
+            label: sum_up(members)
+            for label in labels
+            if (members := [item for item in examples if item.groups.get(column) == label])
+        }
+        for column, labels in groups.items()
     }
 
 
-def summarise(
-    examples: Sequence[Example], keys: Sequence[str], percent: float = 95.0
-) -> dict[str, dict[str, Any]]:
-    """Statistics by score, under `all` and under the name of each group."""
-    groups: dict[str, Sequence[Example]] = {"all": examples}
-    for name in sorted({example.group for example in examples if example.group is not None}):
-        # A group may not take the place of the whole.
-        label = name if name != "all" else "all (group)"
-        groups[label] = [example for example in examples if example.group == name]
-    return {
-        name: {key: statistics(members, key, percent) for key in keys}
-        for name, members in groups.items()
-    }
+def worst(examples: Sequence[Example], key: str, count: int = WORST) -> list[dict[str, Any]]:
+    """The files with the lowest scores, lowest first; those without the score are not among them.
+
+    A score that is the same for two files puts them in the order of their names.
+    """
+    scored = [(value, item) for item in examples if (value := item.mean(key)) is not None]
+    scored.sort(key=lambda pair: (pair[0], pair[1].name))
+    return [
+        {"name": item.name, "groups": dict(item.groups), key: value}
+        for value, item in scored[:count]
+    ]
 
 
 def reasons(examples: Sequence[Example]) -> dict[str, dict[str, int]]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics.evaluation import evaluate, rows
+from cplxsep.metrics import evaluation
+from cplxsep.metrics.evaluation import rows, summed_up
 from cplxsep.metrics.sisdr import si_sdr
 
 CONDITIONS = {"good": "a", "better": "a", "quiet": "b"}
@@ -34,7 +35,8 @@ class Synthetic:
 
 def run(metrics=("si-sdr",), cases=None, **options):
     cases = cases or Synthetic()
-    return evaluate(cases, cases.names, metrics, **options)
+    own = {name: options.pop(name) for name in ("ci", "fail_under") if name in options}
+    return summed_up(evaluation.run(cases, cases.names, metrics, **options), **own)
 
 
 def test_every_example_is_scored_or_failed():
@@ -60,16 +62,19 @@ def test_the_summary_is_of_the_examples():
         np.mean([s["si_sdr"] for s in entry["sources"] if s["si_sdr"] is not None])
         for entry in result["per_example"]
     ]
-    assert result["summary"]["all"]["si_sdr"]["mean"] == pytest.approx(np.mean(means))
-    assert result["summary"]["a"]["si_sdr"]["mean"] == pytest.approx(np.mean(means[:2]))
-    assert result["summary"]["b"]["si_sdr"]["n"] == 1
+    assert result["summary"]["si_sdr"]["mean"] == pytest.approx(np.mean(means))
+    assert result["by"]["condition"]["a"]["si_sdr"]["mean"] == pytest.approx(np.mean(means[:2]))
+    assert result["by"]["condition"]["b"]["si_sdr"]["n"] == 1
 
 
 def test_groups_by_any_column():
-    assert list(run()["summary"]) == ["all", "a", "b"]
-    assert list(run(group_by="talker")["summary"]) == ["all", "better", "good", "quiet"]
+    assert {name: list(groups) for name, groups in run()["by"].items()} == {"condition": ["a", "b"]}
+    result = run(by=["talker", "condition"])
+    assert list(result["by"]) == ["talker", "condition"]
+    assert list(result["by"]["talker"]) == ["better", "good", "quiet"]
+    assert result["per_example"][0]["groups"] == {"talker": "good", "condition": "a"}
     with pytest.raises(UsageError, match="its columns are condition, talker"):
-        run(group_by="weather")
+        run(by=["weather"])
 
 
 def test_thresholds():
@@ -83,14 +88,56 @@ def test_thresholds():
 
 def test_a_threshold_without_any_value_is_missed():
     cases = Synthetic()
-    result = evaluate(cases, ["broken"], ["si-sdr"], fail_under={"si_sdr": -50})
+    result = summed_up(evaluation.run(cases, ["broken"], ["si-sdr"]), fail_under={"si_sdr": -50})
     assert result["missed"] == [{"metric": "si_sdr", "mean": None, "least": -50}]
 
 
 def test_rows_for_a_table():
     columns, table = rows(run())
-    assert columns == ["name", "group", "source", "estimate", "si_sdr", "si_sdr_i", "reason"]
+    assert columns == ["name", "condition", "source", "estimate", "si_sdr", "si_sdr_i", "reason"]
     assert len(table) == 7
     assert table[4]["reason"] == "si_sdr: silent estimate; si_sdr_i: silent estimate"
     assert table[-1] == {"name": "broken", "reason": "broken.wav is empty"}
     assert all(set(row) <= set(columns) for row in table)
+
+
+def test_the_worst_files_are_by_the_improvement_where_there_is_one():
+    worst = run()["worst"]
+    assert worst["by"] == "si_sdr_i"
+    names = [entry["name"] for entry in worst["examples"]]
+    assert (sorted(names), names[-1]) == (["better", "good", "quiet"], "better")
+    values = [entry["si_sdr_i"] for entry in worst["examples"]]
+    assert values == sorted(values)
+    assert worst["examples"][-1]["groups"] == {"condition": "a"}
+    assert run(cases=Synthetic(has_mixture=False))["worst"]["by"] == "si_sdr"
+
+
+def test_a_column_named_like_ours_keeps_both():
+    class Named(Synthetic):
+        def metadata(self, name):
+            return {"source": f"studio of {name}"}
+
+    columns, table = rows(run(cases=Named(), by=["source"]))
+    assert columns[:3] == ["name", "source (metadata)", "source"]
+    assert (table[0]["source"], table[0]["source (metadata)"]) == ("s1", "studio of good")
+
+
+def test_processes_give_what_one_gives():
+    cases = Synthetic()
+    one, two = (run(("sdr", "si-sdr"), cases, workers=workers) for workers in (1, 2))
+    for key, value in one["summary"].items():
+        assert two["summary"][key]["ci"] == pytest.approx(value["ci"], abs=1e-9)
+        assert two["summary"][key]["n"] == value["n"] == 3
+    assert one["failed"] == two["failed"]
+    assert [e["name"] for e in one["per_example"]] == [e["name"] for e in two["per_example"]]
+
+
+def test_an_example_of_another_rate_is_refused():
+    class Mixed(Synthetic):
+        def load(self, name):
+            mixture, references, estimates, rate = super().load(name)
+            return mixture, references, estimates, 16000 if name == "better" else rate
+
+    result = run(cases=Mixed())
+    assert [entry["name"] for entry in result["failed"]] == ["better", "broken"]
+    assert "better has 16000 Hz but good has 8000 Hz" in result["failed"][0]["reason"]

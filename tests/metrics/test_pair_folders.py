@@ -1,5 +1,8 @@
 """Which files belong together, and what is said where they do not."""
 
+import os
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +10,14 @@ import pytest
 
 from cplxsep.audio import io
 from cplxsep.errors import InputError
-from cplxsep.metrics.pairs import PairFolders
+from cplxsep.metrics import pairs as modules
+from cplxsep.metrics.references import References
 
 SIGNALS = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2, 400)).astype(np.float32)
+
+
+def PairFolders(ref: Path, est: Path, mix: Path | None = None) -> modules.PairFolders:  # noqa: N802
+    return modules.PairFolders(References(ref, mix), est)
 
 
 def put(path: Path, audio: np.ndarray, rate: int = 8000) -> None:
@@ -29,8 +37,9 @@ def folders(tmp_path) -> tuple[Path, Path]:
 
 def test_sub_folders(folders):
     pairs = PairFolders(*folders)
-    assert pairs.names == ["a_1.5_b_-1.5", "c_0.0_d_0.0"]
-    assert (pairs.sources, pairs.mixtures, pairs.unused()) == (2, None, 0)
+    references = pairs.references
+    assert references.names == ["a_1.5_b_-1.5", "c_0.0_d_0.0"]
+    assert (references.sources, references.mixtures, pairs.unused()) == (2, None, 0)
     mixture, references, estimates, rate = pairs.load("c_0.0_d_0.0")
     assert (mixture, rate) == (None, 8000)
     np.testing.assert_array_equal(references, SIGNALS[1])
@@ -63,7 +72,7 @@ def test_a_missing_reference(folders):
     ref, est = folders
     (ref / "s1" / "c_0.0_d_0.0.wav").unlink()
     pairs = PairFolders(ref, est)
-    assert len(pairs.names) == 2
+    assert len(pairs.references.names) == 2
     with pytest.raises(InputError, match=r"missing reference: .*s1/c_0.0_d_0.0.wav"):
         pairs.load("c_0.0_d_0.0")
 
@@ -72,7 +81,7 @@ def test_side_files_of_other_programs_do_not_count(folders):
     for folder in folders:
         (folder / "s1" / "._a_1.5_b_-1.5.wav").write_text("no audio")
     pairs = PairFolders(*folders)
-    assert (len(pairs.names), pairs.unused()) == (2, 0)
+    assert (len(pairs.references.names), pairs.unused()) == (2, 0)
 
 
 def test_estimates_of_a_third_source_are_unused(folders):
@@ -106,3 +115,44 @@ def test_folders_that_are_not_there_or_empty(folders, tmp_path):
         PairFolders(tmp_path, est)
     with pytest.raises(InputError, match="no audio files"):
         PairFolders(tmp_path / "empty", est)
+    with pytest.raises(InputError, match=r"no estimate for any reference, such as a_1.5_b_-1.5"):
+        PairFolders(ref, tmp_path / "empty")
+
+
+def test_estimates_for_too_few_talkers(folders, tmp_path):
+    ref, est = folders
+    shutil.rmtree(est / "s2")
+    with pytest.raises(InputError, match="estimates for 1 of 2 talkers"):
+        PairFolders(ref, est)
+    put(tmp_path / "flat" / "a_1.5_b_-1.5_s1.wav", SIGNALS[0, 0])
+    with pytest.raises(InputError, match="estimates for 1 of 2 talkers"):
+        PairFolders(ref, tmp_path / "flat")
+
+
+@pytest.mark.parametrize("estimate", ["a", "a_enhanced", "a_s1", "s1/a"])
+def test_one_reference_for_each_mixture(tmp_path, estimate):
+    """Enhancement, in the layout of its corpora: a folder of clean and one of noisy speech."""
+    put(tmp_path / "clean" / "a.wav", SIGNALS[0, 0])
+    put(tmp_path / "noisy" / "a.wav", SIGNALS[0].sum(axis=0))
+    put(tmp_path / "est" / f"{estimate}.wav", SIGNALS[0, 1])
+    pairs = PairFolders(tmp_path / "clean", tmp_path / "est", tmp_path / "noisy")
+    mixture, references, estimates, _ = pairs.load("a")
+    np.testing.assert_array_equal(mixture, SIGNALS[0].sum(axis=0))
+    np.testing.assert_array_equal(references, SIGNALS[0, :1])
+    np.testing.assert_array_equal(estimates, SIGNALS[0, 1:])
+    assert pairs.unused() == 0
+
+
+def test_ten_thousand_files_are_listed_quickly(tmp_path):
+    for folder in ("ref/s1", "ref/s2", "ref/mix", "est"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number in range(10_000):
+        for path in ("ref/mix/{}", "ref/s1/{}", "ref/s2/{}", "est/{}_s1", "est/{}_s2"):
+            os.close(os.open(tmp_path / f"{path.format(number)}.wav", os.O_CREAT | os.O_WRONLY))
+    start = time.process_time()
+    pairs = PairFolders(tmp_path / "ref", tmp_path / "est")
+    assert pairs.unused() == 0
+    for name in pairs.references.names:
+        pairs.references.files(name)
+    assert time.process_time() - start < 3
+    assert len(pairs.references.names) == 10_000

@@ -65,8 +65,9 @@ def test_order_of_estimates_does_not_count(metrics, count):
         assert a.values == pytest.approx(b.values)
 
 
-def test_the_permutation_is_by_sir_unless_si_sdr_stands_alone():
+def test_the_permutation_is_by_sir_or_by_what_is_asked_for():
     assert score.criterion(["si-sdr", "sar"]) == "sir"
+    assert score.criterion(["si-sdr", "sdr"]) == "sdr"
     assert score.criterion(["si-sdr", "stoi"]) == "si-sdr"
     # Each estimate is the other talker through a filter that BSS-eval forgives and SI-SDR not.
     _, references, _ = example()
@@ -115,12 +116,13 @@ def test_one_source_has_no_interference():
     assert source.values["sdr"] is not None
 
 
-def test_dependent_references_keep_their_si_sdr():
+def test_dependent_references_keep_their_sdr_and_si_sdr():
     mixture, references, estimates = example()
     references[1] = references[0]
     for source in score_example(mixture, references, estimates, BSS_AND_SI):
-        assert source.null["sdr"] == "references are linearly dependent"
+        assert source.null["sir"] == source.null["sar"] == "references are linearly dependent"
         assert source.values["si_sdr"] is not None
+        assert source.values["sdr"] is not None
 
 
 @pytest.mark.parametrize("length", [1, 2, 40])
@@ -140,7 +142,7 @@ def test_shapes_that_do_not_fit():
 def test_a_perceptual_metric_is_taken_for_each_pair(monkeypatch):
     calls = []
 
-    def fake(reference, estimate, rate):
+    def fake(reference, estimate, rate, _mode):
         calls.append(rate)
         if np.abs(estimate - reference).max() > 5:
             raise perceptual.UndefinedError("no speech")
@@ -177,3 +179,25 @@ def test_pesq_and_stoi_rank_noisy_speech(examples):
         perceptual.pesq(speech, speech, 44100)
     with pytest.raises(perceptual.UndefinedError):
         perceptual.stoi(speech[:100], rough[:100], rate)
+
+
+def test_pesq_in_both_bands(examples):
+    library = pytest.importorskip("pesq")
+    soundfile = pytest.importorskip("soundfile")
+    speech, rate = soundfile.read(examples / "two_talkers_s1.wav")
+    assert rate == 16000
+    rough = speech + 0.1 * speech.std() * np.random.default_rng(0).standard_normal(len(speech))
+    metrics = ("pesq", "pesq-nb", "pesq-wb")
+    (at16,) = score_example(None, speech, rough, metrics, 16000)
+    assert at16.values["pesq"] == at16.values["pesq_wb"] != at16.values["pesq_nb"]
+    assert at16.values["pesq_nb"] == pytest.approx(library.pesq(16000, speech, rough, "nb"))
+    (at8,) = score_example(None, speech[::2], rough[::2], metrics, 8000)
+    assert at8.values["pesq"] == at8.values["pesq_nb"] is not None
+    assert at8.null == {"pesq_wb": "wide-band PESQ is defined at 16000 Hz, not 8000 Hz"}
+
+
+@pytest.mark.parametrize("metric", ["pesq", "stoi"])
+def test_a_value_that_is_no_number_is_null(metric, monkeypatch):
+    monkeypatch.setattr(perceptual, metric, lambda *_: float("nan"))
+    for source in score_example(*example(), [metric], 16000):
+        assert source.values == {metric: None, f"{metric}_i": None}

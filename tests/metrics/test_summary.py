@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from cplxsep.metrics.score import SourceScore
-from cplxsep.metrics.summary import Example, interval, reasons, statistics, summarise
+from cplxsep.metrics.summary import Example, by_group, interval, reasons, statistics, worst
 
 
-def example(name: str, *values: float | None, group: str | None = None) -> Example:
+def example(name: str, *values: float | None, room: str = "") -> Example:
     sources = [
         SourceScore(j, j, {"sdr": value}, {} if value is not None else {"sdr": "silent estimate"})
         for j, value in enumerate(values)
     ]
-    return Example(name, sources, group)
+    return Example(name, sources, {"room": room})
 
 
 def test_the_interval_is_that_of_the_normal_distribution_for_many_values():
@@ -54,22 +54,18 @@ def test_nothing_to_average():
     assert statistics([], "sdr")["mean"] is None
 
 
-def test_groups():
-    files = [
-        example("a", 1.0, group="x"),
-        example("b", 3.0, group="y"),
-        example("c", 5.0, group="y"),
-    ]
-    result = summarise(files, ["sdr"])
-    assert list(result) == ["all", "x", "y"]
-    assert [result[name]["sdr"]["mean"] for name in result] == pytest.approx([3.0, 1.0, 4.0])
+def test_groups_in_the_given_order():
+    files = [example("a", 1.0, room="x"), example("b", 3.0, room="y"), example("c", 5.0, room="y")]
+    result = by_group(files, {"room": ["y", "x", "z"]}, lambda group: statistics(group, "sdr"))
+    assert [(name, group["mean"]) for name, group in result["room"].items()] == [("y", 4), ("x", 1)]
 
 
-def test_a_group_named_all_does_not_hide_the_whole():
-    files = [example("a", 1.0, group="all"), example("b", 3.0, group="y")]
-    result = summarise(files, ["sdr"])
-    assert result["all"]["sdr"]["mean"] == pytest.approx(2.0)
-    assert result["all (group)"]["sdr"]["mean"] == pytest.approx(1.0)
+def test_the_worst_files():
+    files = [example(f"f{n:02}", float(n % 7), None) for n in range(20)] + [example("none", None)]
+    found = worst(files, "sdr")
+    assert [entry["name"] for entry in found[:4]] == ["f00", "f07", "f14", "f01"]
+    assert (len(found), found[-1]["sdr"]) == (10, 3.0)
+    assert worst(files[:3], "sdr", 10) == worst(files[:3][::-1], "sdr", 10)
 
 
 def test_reasons_are_counted():

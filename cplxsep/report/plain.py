@@ -1,4 +1,4 @@
-"""What a command tells at its end: a table, JSON, CSV, and the exit code."""
+"""Results as a table, as JSON and as CSV, and the exit code that follows from them."""
 
 import csv
 import io

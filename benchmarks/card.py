@@ -1,0 +1,35 @@
+"""A model's published figures: its metrics.json, and the table of its card."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cplxsep.audio.atomic import write_text
+from cplxsep.networks.folder import CARD, METRICS, WEIGHTS, checksum, metrics
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def publish(
+    model: Path, figures: dict[str, Any], columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Store figures beside the checksum of the weights they belong to, and a table in the card."""
+    card = (model / CARD).read_text(encoding="utf-8")
+    before, begun, rest = card.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (begun and ended):
+        raise SystemExit(f"{model / CARD}: put {BEGIN} and {END} where the figures go")
+    lines = [columns, ["---"] * len(columns), *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    known = metrics(model) | {"sha256": checksum(model / WEIGHTS)} | figures
+    write_text(model / METRICS, json.dumps(known, indent=2) + "\n")
+    write_text(model / CARD, f"{before}{BEGIN}\n{table}\n{END}{after}")
+
+
+def cell(figure: dict[str, Any], digits: int = 2) -> str:
+    """A mean and its interval."""
+    if figure["mean"] is None:
+        return "-"
+    bounds = " to ".join(f"{bound:.{digits}f}" for bound in figure["ci"] or ())
+    return f"{figure['mean']:.{digits}f}" + (f" ({bounds})" if bounds else "")

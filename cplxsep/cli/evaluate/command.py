@@ -1,0 +1,142 @@
+"""The options of `cplxsep eval`, and what is done with them."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cplxsep import report
+from cplxsep.cli.evaluate import cases as inputs
+from cplxsep.cli.evaluate import options, running
+
+DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
+
+
+def evaluate(
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Model to score: shipped name or folder.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Mixtures with references, or a CSV that lists some of them."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="Split inside --data, such as tt.")
+    ] = None,
+    ref: Annotated[
+        Path | None,
+        typer.Option("--ref", help="References: REF/s1/NAME.wav, ... or REF/NAME_s1.wav, ..."),
+    ] = None,
+    est: Annotated[
+        Path | None,
+        typer.Option("--est", help="Estimates: EST/s1/NAME.wav, ... or EST/NAME_s1.wav, ..."),
+    ] = None,
+    mix: Annotated[
+        Path | None,
+        typer.Option(
+            "--mix", help="Mixtures MIX/NAME.wav; default mix or mix_* among the references."
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", help="Two models, or two folders of estimates: B less A."),
+    ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            "--metrics",
+            help="Of sdr, sir, sar, si-sdr, pesq, pesq-nb, pesq-wb, stoi; with commas.",
+        ),
+    ] = DEFAULT_METRICS,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            help="Column of the metadata to group by; COLUMN:WIDTH sets the bins of numbers. "
+            "Repeatable; default condition if it exists.",
+        ),
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option("--metadata", help="CSV with a row by name; default REF/metadata.csv."),
+    ] = None,
+    ci: Annotated[
+        float, typer.Option("--ci", min=1, max=99.9, help="Confidence interval, percent.")
+    ] = 95.0,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write a row for each example and source.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page to look at and to listen to.")
+    ] = None,
+    html_examples: Annotated[
+        int,
+        typer.Option(
+            "--html-examples", min=0, help="Examples to hear: of the worst, median and best files."
+        ),
+    ] = 12,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the table.")
+    ] = False,
+    fail_under: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-under",
+            help="Exit 1 if a mean is lower: sdr=8, si-sdr-i=5; with --compare, that of the "
+            "differences. Repeatable.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first N examples, by name.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="Processes that score; default one a processor."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
+    ] = None,
+) -> None:
+    """Score separated or enhanced speech: SDR, SIR, SAR, SI-SDR, PESQ, STOI, and improvements.
+
+    A model on mixtures (--model, --data), files (--ref, --est), or two of either (--compare).
+    """
+    given: dict[str, object] = {
+        "--model": model,
+        "--data": data,
+        "--split": split,
+        "--ref": ref,
+        "--est": est,
+    }
+    given |= {"--compare": compare, "--device": device, "--precision": precision}
+    options.check_form(given)
+    wanted = options.read_metrics(metrics)
+    thresholds = dict(options.read_threshold(text) for text in fail_under or [])
+    sides = [side for side in (model, est, *(compare or ())) if side is not None]
+    folders = [ref, mix, *(Path(side) for side in sides if data is None)]
+    for option, target in (("--csv", csv_file), ("--html", html)):
+        options.check_target(option, target, data, folders)
+    references = inputs.references(data, split, ref, mix)
+    rows = inputs.read_metadata(references, metadata)
+    runtime = {"device": device or "auto", "precision": precision or "auto"}
+    systems = [
+        (str(side), inputs.of_system(str(side), data, references, rows, **runtime))
+        for side in sides
+    ]
+    running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
+    scored = [(side, running.score(cases, wanted, by, limit, workers)) for side, cases in systems]
+    places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
+    places |= {"model": model, "est": est}
+    about: dict[str, Any] = {"command": "eval", "version": version("cplxsep")}
+    about["inputs"] = {name: str(place) for name, place in places.items() if place is not None}
+    result = about | running.summed_up(scored, ci, thresholds)
+    running.show(result, json_output)
+    if csv_file is not None:
+        report.write_csv(csv_file, *running.rows(result))
+    if html is not None:
+        running.write_page(html, result, [cases for _, cases in systems], html_examples)
+    running.judge(result)

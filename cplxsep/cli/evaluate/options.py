@@ -1,0 +1,94 @@
+"""What the options of `cplxsep eval` mean, checked before any work."""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cplxsep.cli.evaluate.cases import is_list
+from cplxsep.errors import InputError, UsageError
+
+
+def check_form(given: Mapping[str, object]) -> None:
+    """UsageError unless the options make one of the forms, with none of another's.
+
+    A model (--model) on prepared mixtures (--data), files (--est) against references (--ref), or
+    two models or two folders of files (--compare).
+    """
+    there = {name for name, value in given.items() if value is not None}
+    form = "give --model and --data, or --ref and --est, or --compare A B with --data or --ref"
+    if "--data" in there and "--ref" in there:
+        raise UsageError("--data does not go with --ref: see cplxsep eval --help")
+    by_model = "--data" in there or ("--model" in there and "--ref" not in there)
+    data, system = ("--data", "--model") if by_model else ("--ref", "--est")
+    for name in ("--est",) if by_model else ("--model", "--split", "--device", "--precision"):
+        if name in there and there & {data, system}:
+            first = data if data in there else system
+            raise UsageError(f"{first} does not go with {name}: see cplxsep eval --help")
+    if "--compare" in there and system in there:
+        raise UsageError(f"--compare does not go with {system}: see cplxsep eval --help")
+    if data not in there or not there & {"--compare", system}:
+        raise UsageError(form)
+
+
+def read_metrics(text: str) -> list[str]:
+    """Names of the metrics asked for. UsageError: unknown, or its package is not installed."""
+    from cplxsep.metrics import perceptual, score
+
+    wanted = list(dict.fromkeys(part.strip().lower().replace("_", "-") for part in text.split(",")))
+    for metric in wanted:
+        if metric not in score.METRICS:
+            raise UsageError(
+                f"--metrics: {metric!r} is not a metric; known: {', '.join(score.METRICS)}"
+            )
+    perceptual.require(wanted)
+    return wanted
+
+
+def read_threshold(text: str) -> tuple[str, float]:
+    """Key and least mean from text such as `si-sdr-i=5`. UsageError."""
+    name, _, number = text.partition("=")
+    try:
+        least = float(number)
+    except ValueError:
+        least = math.nan
+    if not math.isfinite(least):
+        raise UsageError(f"--fail-under {text}: write METRIC=NUMBER, such as sdr=8")
+    return name.strip().lower().replace("-", "_"), least
+
+
+def check_target(
+    option: str, path: Path | None, data: Path | None, folders: Iterable[Path | None]
+) -> None:
+    """Fail before the work, not after it. InputError; UsageError if it is or may be an input."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder: give the name of a file")
+    if _is_data(path, data) or any(_inside(path, folder) for folder in folders if folder):
+        raise UsageError(f"{option} {path} lies among the inputs: choose another place")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path.parent}: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"cannot write {path}: its folder is read-only")
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _is_data(path: Path, data: Path | None) -> bool:
+    """Whether a path is a list of mixtures in use, or what a prepared folder consists of."""
+    if data is None:
+        return False
+    if is_list(data):
+        if os.path.realpath(path) == os.path.realpath(data):
+            return True
+        data = data.parent
+    part = path.suffix.lower() in (".wav", ".flac", ".ogg") or path.name in (
+        "metadata.csv",
+        "preparation.json",
+    )
+    return part and _inside(path, data)

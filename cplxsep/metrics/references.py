@@ -1,0 +1,113 @@
+"""A folder of references, and the mixtures that belong to them, in the layouts of the field."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.errors import InputError, UsageError
+from cplxsep.metrics.listing import audio_files, pick, talker_files, talker_folders
+
+MIXTURES = ("mix", "mix_both", "mix_clean", "mix_single")
+"""Sub-folders with mixtures: of wsj0-2mix and of LibriMix."""
+
+
+class References:
+    """What should have come out, by name.
+
+    Layouts: sub-folders s1, s2, ... as in wsj0-2mix and LibriMix, with the mixtures in mix,
+    mix_clean, mix_both or mix_single beside them; or flat, NAME_s1.wav, NAME_s2.wav, ... with the
+    mixture NAME.wav; or, for enhancement, one reference NAME.wav each. WAV, FLAC and Ogg count.
+
+    `names` are those that any talker has, `sources` the number of talkers, `mixtures` the files of
+    the mixtures or None. mix_single of LibriMix has the first talker alone.
+    """
+
+    def __init__(self, folder: Path, mix: Path | None = None) -> None:
+        """`mix`: folder of the mixtures, or the name of one in `folder`.
+
+        InputError: a folder is missing or empty. UsageError: several folders of mixtures.
+        """
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder")
+        self.folder = folder
+        self._talkers = talker_folders(folder)
+        self.nested = bool(self._talkers)
+        files = {} if self.nested else audio_files(folder)
+        self.numbered = self.nested
+        if not self.nested:
+            self._talkers = talker_files(files)
+            self.numbered = bool(self._talkers)
+            self._talkers = self._talkers or [files]
+        self._mix = self._mixture_folder(mix)
+        if self._mix is not None and self._mix.name == "mix_single":
+            del self._talkers[1:]
+        self.sources = len(self._talkers)
+        self.names = sorted(set().union(*self._talkers))
+        if not self.names:
+            where = f"in s1 to s{self.sources}" if self.nested else "and no sub-folder s1"
+            raise InputError(f"{folder} has no audio files {where}: expected references")
+        self.mixtures = None if self._mix is None else audio_files(self._mix)
+        # Beside flat numbered references the plain name is the mixture.
+        beside = self.numbered and not files.keys().isdisjoint(self.names)
+        if self._mix is None and beside:
+            self._mix, self.mixtures = folder, files
+
+    def _mixture_folder(self, mix: Path | None) -> Path | None:
+        """The folder of the mixtures that was named, or the only one there is."""
+        if mix is not None:
+            inside = self.folder / mix
+            if mix.is_dir() or not inside.is_dir():
+                return mix
+            return inside
+        found = [name for name in MIXTURES if (self.folder / name).is_dir()]
+        if not self.nested or not found:
+            return None
+        if len(found) > 1:
+            raise UsageError(
+                f"{self.folder} holds {' and '.join(found)}: choose with --mix {found[-1]}"
+            )
+        return self.folder / found[0]
+
+    def files(self, name: str) -> tuple[list[Path], Path | None]:
+        """The references of a name and its mixture, if there are mixtures. InputError: missing."""
+        references = [
+            pick(talker, name, "reference", self._expected(name, number))
+            for number, talker in enumerate(self._talkers, 1)
+        ]
+        if self._mix is None or self.mixtures is None:
+            return references, None
+        return references, pick(self.mixtures, name, "mixture", self._mix / f"{name}.wav")
+
+    def _expected(self, name: str, number: int) -> Path:
+        if self.nested:
+            return self.folder / f"s{number}" / f"{name}.wav"
+        return self.folder / (f"{name}_s{number}.wav" if self.numbered else f"{name}.wav")
+
+    def load(self, name: str) -> tuple[np.ndarray | None, np.ndarray, int]:
+        """Mixture (S,) or None, references (N, S), rate in Hz; InputError as `read_alike`."""
+        references, mixture = self.files(name)
+        audio, rate = read_alike([*references, *([mixture] if mixture else [])])
+        return audio[-1] if mixture else None, audio[: self.sources], rate
+
+
+def read_alike(paths: list[Path]) -> tuple[np.ndarray, int]:
+    """Mono files of one rate and length as float32 (files, S), and the rate in Hz.
+
+    InputError where one cannot be read, holds NaN, has several channels, or differs.
+    """
+    signals: list[np.ndarray] = []
+    rates: list[int] = []
+    for path in paths:
+        audio, rate = io.read(path)
+        if len(audio) != 1:
+            raise InputError(f"{path} has {len(audio)} channels: only mono files can be scored")
+        signals.append(audio[0])
+        rates.append(rate)
+        if rate != rates[0]:
+            raise InputError(f"{paths[0]} has {rates[0]} Hz but {path} has {rate} Hz")
+        if len(audio[0]) != len(signals[0]):
+            raise InputError(
+                f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio[0])}"
+            )
+    return np.stack(signals), rates[0]

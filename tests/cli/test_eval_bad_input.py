@@ -1,0 +1,225 @@
+"""What `cplxsep eval` says of bad input and bad arguments."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scored import NAMES, arguments, error_lines, make, put, signals
+
+from cplxsep.audio import io
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    return make(tmp_path)
+
+
+def test_silence_is_counted_and_nan_fails(run_cli, data):
+    put(data / "est" / "s1" / f"{NAMES[0]}.wav", np.zeros(2400))
+    samples = signals(NAMES[1])[1][0].copy()
+    samples[5] = np.nan
+    put(data / "est" / "s1" / f"{NAMES[1]}.wav", samples)
+    done = run_cli(*arguments(data, "--json"))
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert result["null"]["si_sdr"] == {"silent estimate": 1}
+    assert result["summary"]["si_sdr"]["null"] == 1
+    (failure,) = result["failed"]
+    assert failure["name"] == NAMES[1]
+    assert "NaN" in failure["reason"]
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "text"),
+    [
+        (["--metrics", "sdr,loudness"], 2, "loudness"),
+        (["--fail-under", "sdr"], 2, "--fail-under sdr"),
+        (["--fail-under", "sir=3"], 2, "not computed"),
+        (["--by", "weather"], 2, "condition, room"),
+        (["--html", "tt/page.html"], 2, "--html tt/page.html lies among"),
+        (["--metadata", "nowhere.csv"], 1, "nowhere.csv"),
+        (["--compare", "a", "b"], 2, "--compare does not go with --est"),
+        (["--device", "cpu"], 2, "--device"),
+        (["--csv", "."], 1, "folder"),
+        (["--est", "nowhere"], 1, "nowhere"),
+    ],
+)
+def test_bad_arguments(run_cli, data, more, code, text):
+    done = run_cli(*arguments(data, *more), cwd=data)
+    (line,) = error_lines(done)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert text in line
+
+
+def test_neither_form_whole(run_cli, tmp_path):
+    for given in ([], ["--ref", tmp_path], ["--model", "m"]):
+        done = run_cli("eval", *given)
+        assert done.returncode == 2
+        assert "--model and --data, or --ref and --est" in error_lines(done)[0]
+
+
+def test_an_empty_folder(run_cli, tmp_path):
+    done = run_cli("eval", "--ref", tmp_path, "--est", tmp_path)
+    assert done.returncode == 1
+    assert "no sub-folder s1" in error_lines(done)[0]
+
+
+@pytest.mark.parametrize(("metric", "package"), [("pesq-wb", "pesq"), ("stoi", "pystoi")])
+def test_missing_perceptual_package(run_cli, data, tmp_path, metric, package):
+    (tmp_path / "shadow").mkdir()
+    (tmp_path / "shadow" / f"{package}.py").write_text("raise ImportError('not here')")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "shadow")}
+    done = run_cli(*arguments(data, metrics=f"sdr,{metric}"), env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = error_lines(done)
+    assert f"--metrics {metric} needs the package {package}" in line
+    assert "cplxsep[perceptual]" in line
+
+
+@pytest.mark.parametrize("target", ["tt/metadata.csv", "tt/s1/new.wav", "link/a.csv", "est/a.csv"])
+def test_the_csv_does_not_replace_files_that_are_scored(command, data, target):
+    (data / "link").symlink_to(data / "tt" / "mix")
+    before = (data / "tt" / "metadata.csv").read_bytes()
+    done = command(*arguments(data, "--csv", data / target))
+    assert (done.code, done.out) == (2, "")
+    assert "lies among the inputs" in done.err
+    assert (data / "tt" / "metadata.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("given", [".", "tt", "tt/metadata.csv", "tt/some.csv"])
+@pytest.mark.parametrize("target", ["tt/metadata.csv", "tt/mix/a.wav", "tt/preparation.json"])
+def test_the_csv_does_not_replace_prepared_mixtures(command, data, given, target):
+    # Refused before the model, which is not there, is missed.
+    done = command("eval", "--model", "m", "--data", data / given, "--csv", data / target)
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "lies among the inputs" in done.err
+
+
+def test_the_csv_does_not_replace_the_list_of_mixtures(command, data):
+    listed = data / "tt" / "some.csv"
+    listed.write_text(f"name\n{NAMES[0]}\n")
+    assert command("eval", "--model", "m", "--data", listed, "--csv", listed).code == 2
+
+
+def test_many_broken_files_are_told_briefly(run_cli, data):
+    for number in range(30):
+        put(data / "tt" / "s1" / f"x{number:02}.wav", np.ones(10))
+    done = run_cli(*arguments(data, "--json"))
+    assert done.returncode == 1
+    lines = error_lines(done)
+    assert len(lines) == 11
+    assert "20 more examples failed" in lines[-1]
+    assert len(json.loads(done.stdout)["failed"]) == 30
+
+
+def test_a_threshold_is_refused_before_the_work(command, data):
+    for path in (data / "est" / "s1").iterdir():
+        path.write_bytes(b"no audio")
+    for more in (("--fail-under", "si-sdr-j=1"), ("--fail-under", "sdr=1")):
+        done = command(*arguments(data, *more))
+        assert (done.code, done.err.count("error")) == (2, 1)
+        assert "not computed here, only si_sdr, si_sdr_i" in done.err
+
+
+def test_lengths_that_differ(command, data):
+    put(data / "est" / "s1" / f"{NAMES[0]}.wav", np.ones(2399))
+    done = command(*arguments(data, "--json"))
+    (failure,) = json.loads(done.out)["failed"]
+    assert (done.code, failure["name"]) == (1, NAMES[0])
+    assert "has 2400 samples but" in failure["reason"]
+    assert "has 2399" in failure["reason"]
+
+
+def test_talkers_that_are_missing(command, data):
+    for path in (data / "est" / "s2").iterdir():
+        path.unlink()
+    (data / "est" / "s2").rmdir()
+    done = command(*arguments(data))
+    assert (done.code, done.out) == (1, "")
+    assert "estimates for 1 of 2 talkers" in done.err
+
+
+@pytest.mark.parametrize("where", ["est", "tt"])
+def test_mixed_rates_are_refused(command, data, where):
+    """Within an example, and between examples."""
+    for folder in ("mix", "s1", "s2"):
+        for root in (data / "tt", data / "est"):
+            if where == "tt" and (path := root / folder / f"{NAMES[1]}.wav").is_file():
+                put(path, io.read(path)[0][0], 16000)
+    if where == "est":
+        put(data / "est" / "s1" / f"{NAMES[1]}.wav", np.ones(2400), 16000)
+    done = command(*arguments(data, "--json"))
+    (failure,) = json.loads(done.out)["failed"]
+    assert (done.code, failure["name"]) == (1, NAMES[1])
+    assert "8000 Hz" in failure["reason"]
+    assert "16000 Hz" in failure["reason"]
+
+
+def test_a_reference_that_is_silent(command, data):
+    put(data / "tt" / "s2" / f"{NAMES[1]}.wav", np.zeros(2400))
+    done = command(*arguments(data, "--json", metrics="sdr,sir,sar,si-sdr,stoi"))
+    assert done.code == 0
+    result = json.loads(done.out)
+    assert {
+        key: reasons["silent reference"] for key, reasons in result["null"].items()
+    } == dict.fromkeys(result["summary"], 1)
+    (entry,) = (entry for entry in result["per_example"] if entry["name"] == NAMES[1])
+    assert entry["sources"][0]["si_sdr"] is not None
+    assert entry["sources"][1]["si_sdr"] is None
+
+
+def test_ten_thousand_files(run_cli, data):
+    """Listed in no time: what takes long is the scoring."""
+    source = data / "tt" / "s1" / f"{NAMES[0]}.wav"
+    for number in range(10_000):
+        os.link(source, data / "tt" / "s1" / f"x{number:05}.wav")
+    for folder in ("tt/s2", "tt/mix", "est/s1", "est/s2"):
+        shutil.rmtree(data / folder)
+        (data / folder).symlink_to(data / "tt" / "s1")
+    before = os.times()
+    done = run_cli(*arguments(data, "--limit", 5, "--json"))
+    after = os.times()
+    result = json.loads(done.stdout)
+    assert result["examples"] == 5
+    assert result["summary"]["si_sdr"]["mean"] == pytest.approx(100, abs=0.01)
+    assert after.children_user - before.children_user < 6
+
+
+def test_an_interruption_ends_the_processes(data):
+    for number in range(400):
+        for folder in ("tt/mix", "tt/s1", "tt/s2", "est/s1", "est/s2"):
+            os.link(data / folder / f"{NAMES[0]}.wav", data / folder / f"x{number:05}.wav")
+    more = ("--workers", 2, "--metrics", "sdr,sir,sar")
+    command = [sys.executable, "-m", "cplxsep", *map(str, arguments(data, *more))]
+    target = data / "scores.csv"
+    with subprocess.Popen(
+        [*command, "--csv", str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        time.sleep(4)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert not target.exists()
+    end = time.monotonic() + 20
+    while _alive(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not _alive(process.pid)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
