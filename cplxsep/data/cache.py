@@ -38,12 +38,19 @@ class SpeechCache:
         return self.samples[self.starts[index] : self.starts[index + 1]]
 
 
-def decode(utterance: Utterance, sample_rate: int) -> np.ndarray:
-    """Read as mono float32 (S,) at `sample_rate`. InputError: unreadable, NaN or silent."""
-    audio, rate = io.read(utterance.path)
+def decode(
+    path: Path, sample_rate: int, inspect: Callable[[np.ndarray], None] | None = None
+) -> np.ndarray:
+    """Read as mono float32 (S,) at `sample_rate`. InputError: unreadable, NaN or silent.
+
+    `inspect` gets the audio (channels, S) as it is in the file, and may refuse it.
+    """
+    audio, rate = io.read(path)
+    if inspect:
+        inspect(audio)
     mono = resample(audio.mean(axis=0), rate, sample_rate)
     if not np.any(mono):
-        raise InputError(f"{utterance.path} is silent")
+        raise InputError(f"{path} is silent")
     return mono
 
 
@@ -85,7 +92,7 @@ def _decode_all(
 ) -> dict[str, list]:
     def work(utterance: Utterance) -> tuple[np.ndarray, float] | InputError:
         try:
-            audio = decode(utterance, sample_rate)
+            audio = decode(utterance.path, sample_rate)
         except InputError as error:
             return error
         steps = np.rint(audio * (_FULL / np.max(np.abs(audio)))).astype(np.int16)

@@ -21,18 +21,30 @@ def load_rooms(folder: Path, sample_rate: int) -> list[np.ndarray]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of room responses")
-    rooms = []
-    for path, _ in audio_files(folder):
-        audio, rate = io.read(path)
-        for channel in resample(audio, rate, sample_rate):
-            # From its direct sound on, a response delays nothing: speech and reference align.
-            start = int(np.argmax(np.abs(channel)))
-            if channel[start]:
-                begin = max(start - round(_BEFORE_SECONDS * sample_rate), 0)
-                rooms.append(channel[begin:] / np.abs(channel[start]))
+    rooms = [room for path, _ in audio_files(folder) for room in read_rooms(path, sample_rate)]
     if not rooms:
         raise InputError(f"{folder} holds no room response")
     return rooms
+
+
+def read_rooms(path: Path, sample_rate: int) -> list[np.ndarray]:
+    """Responses of a file's channels, as `load_rooms`; silent ones are left out."""
+    audio, rate = io.read(path)
+    rooms = []
+    for channel in resample(audio, rate, sample_rate):
+        start = int(np.argmax(np.abs(channel)))
+        if channel[start]:
+            rooms.append(from_direct(channel, start, sample_rate))
+    return rooms
+
+
+def from_direct(response: np.ndarray, start: int, sample_rate: int) -> np.ndarray:
+    """A response (S,) from its direct sound, at sample `start`, on; that sound's peak is 1 or -1.
+
+    So begun it delays nothing: speech in the room and its early part align.
+    """
+    begin = max(start - round(_BEFORE_SECONDS * sample_rate), 0)
+    return (response[begin:] / np.abs(response[start])).astype(np.float32)
 
 
 def reverberate(
@@ -43,3 +55,11 @@ def reverberate(
     wet = fftconvolve(speech, room)[: len(speech)]
     near = fftconvolve(speech, early)[: len(speech)]
     return wet.astype(np.float32), near.astype(np.float32)
+
+
+def direct(speech: np.ndarray, room: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Speech (S,) as the direct sound alone brings it: in time with `reverberate`, float32."""
+    lag = int(np.argmax(np.abs(room[: 2 * round(_BEFORE_SECONDS * sample_rate) + 1])))
+    delayed = np.zeros(len(speech), np.float32)
+    delayed[lag:] = speech[: len(speech) - lag] * room[lag]
+    return delayed

@@ -62,7 +62,7 @@ def test_layout_and_metadata(manifest, tmp_path):
         assert (item.mixtures, item.left_out) == (4, [])
         assert sorted(row["name"] for row in rows) == folder.names
         assert sorted(path.name for path in folder.path.iterdir()) == [
-            *("metadata.csv", "mix", "preparation.json", "s1", "s2")
+            *("metadata.csv", "mix", "preparation.json", "s1", "s2", "snr.png", "summary.json")
         ]
         for row in rows:
             mixture, _, rate = folder.load(row["name"])
@@ -113,7 +113,7 @@ def test_gain_and_offset_lead_back_to_the_recording(manifest, tmp_path):
         for number, source in enumerate(sources, 1):
             original = io.read(manifest.parent / row[f"source_{number}_path"])[0][0]
             start = int(row[f"source_{number}_offset"])
-            gain = float(row[f"source_{number}_gain"])
+            gain = float(row[f"source_{number}_gain"]) * float(row["peak_gain"])
             piece = original[start : start + len(source)]
             np.testing.assert_allclose(source, gain * piece, atol=1.01 / 65536)
 
@@ -370,7 +370,7 @@ def test_settings_that_make_no_sense(manifest, tmp_path):
     with pytest.raises(UsageError, match="no split 'dev', only test, train, valid"):
         prepare(manifest, tmp_path, ("dev",))
     speech = make_speech(tmp_path / "in", speakers=2)
-    with pytest.raises(UsageError, match="lies in the speech folder"):
+    with pytest.raises(UsageError, match="lies in the input folder"):
         prepare(speech, speech / "out", ("train",))
 
 

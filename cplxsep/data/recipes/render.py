@@ -1,51 +1,36 @@
-"""One prepared mixture: read its talkers, mix, write 16-bit files."""
+"""One mixture of talkers: read, mix, and note all that is needed to do it again."""
 
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
-from cplxsep.data.cache import decode
+from cplxsep.audio.resample import change_speed
 from cplxsep.data.manifest import Utterance
-from cplxsep.data.mixing import Level, Mixed, Mode, add, mix
-from cplxsep.data.plan import MixturePlan
+from cplxsep.data.mixing import Level, Mixed, Mode, layout, mix
+from cplxsep.data.recipes.drawn import bucket, relative
+from cplxsep.data.recipes.job import Rendered, summed
 from cplxsep.data.recipes.ledger import Row
+from cplxsep.data.recordings import usable
 from cplxsep.errors import InputError
-
-_FULL = 32768.0
-_SHORTEST_SECONDS = 0.25
-_LONGEST_PART = 48
 
 
 @dataclass(frozen=True)
-class Task:
-    """Mixture number `index` of a split, to be written in `folder`."""
+class MixTask:
+    """Mixture number `index` of a split; for each talker a level, a place and a speed."""
 
     index: int
     name: str
-    plan: MixturePlan
     talkers: tuple[Utterance, ...]
-    folder: Path
+    snr_db: tuple[float, ...]
+    places: tuple[float, ...]
+    speeds: tuple[float, ...]
+    split: str
     root: Path
     sample_rate: int
     level: Level
     mode: Mode
-
-    def files(self) -> list[Path]:
-        """The mixture's file and then the sources'."""
-        folders = subfolders(len(self.talkers))
-        return [self.folder / folder / f"{self.name}.wav" for folder in folders]
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A written mixture's metadata, or the utterances that could not be used and why."""
-
-    row: Row | None
-    bad: dict[int, str]
+    overlap: float
 
 
 def subfolders(sources: int) -> list[str]:
@@ -53,102 +38,97 @@ def subfolders(sources: int) -> list[str]:
     return ["mix", *(f"s{number + 1}" for number in range(sources))]
 
 
-def mixture_name(plan: MixturePlan, talkers: tuple[Utterance, ...]) -> str:
-    """A name as in wsj0-2mix, talkers and levels in turn, safe on every file system."""
-    levels = [plan.snr_db[1], *(-ratio for ratio in plan.snr_db[1:])]
+def mixture_parts(
+    snr_db: tuple[float, ...], talkers: tuple[Utterance, ...]
+) -> list[tuple[str, str]]:
+    """The parts of a name as in wsj0-2mix, talkers and levels in turn."""
+    levels = [snr_db[1], *(-ratio for ratio in snr_db[1:])]
     parts = []
     for talker, level in zip(talkers, levels, strict=True):
         stem = talker.path.stem
         text = stem if stem.startswith(talker.speaker) else f"{talker.speaker}-{stem}"
-        parts.append(f"{re.sub(r'[^A-Za-z0-9.-]+', '-', text)[:_LONGEST_PART]}_{level:.4f}")
-    return "_".join(parts)
+        parts.append((text, f"{level:.4f}"))
+    return parts
 
 
-def render(task: Task) -> Rendered:
-    """Write the files of one mixture. InputError only where they cannot be written."""
+def at_speed(audio: np.ndarray, speed: float) -> np.ndarray:
+    """Audio (S,) played `speed` times as fast."""
+    return audio if speed == 1.0 else change_speed(audio, speed)
+
+
+def render(task: MixTask) -> Rendered:
+    """Mix; what cannot be used is given under the path of its file."""
     pieces: list[np.ndarray] = []
-    bad: dict[int, str] = {}
-    for position, talker in zip(task.plan.utterances, task.talkers, strict=True):
+    bad: dict[str, str] = {}
+    for talker, speed in zip(task.talkers, task.speeds, strict=True):
         try:
-            pieces.append(_usable(talker, task.sample_rate))
+            pieces.append(at_speed(usable(talker.path, task.sample_rate), speed))
         except InputError as error:
-            bad[position] = str(error)
+            bad[str(talker.path)] = str(error)
     if bad:
-        return Rendered(None, bad)
-    offsets = _offsets(task, pieces)
-    mixed = None
-    if not (silent := _silent(task, pieces, offsets)):
+        return Rendered(None, {}, bad)
+    lengths = [len(piece) for piece in pieces]
+    offsets = [0] * len(pieces)
+    if task.mode == "min":
+        shortest = min(lengths)
+        offsets = [
+            int(place * (length - shortest + 1))
+            for place, length in zip(task.places, lengths, strict=True)
+        ]
+        lengths = [shortest] * len(pieces)
+    starts = layout(lengths, task.overlap)
+    used = zip(pieces, offsets, lengths, strict=True)
+    silent = [not piece[start : start + length].any() for piece, start, length in used]
+    files: dict[str, np.ndarray] = {}
+    if not any(silent):
         mixed = mix(
             pieces,
-            snr_db=task.plan.snr_db,
+            snr_db=task.snr_db,
             sample_rate=task.sample_rate,
             level=task.level,
             mode=task.mode,
-            offsets=offsets,
+            offsets=offsets if task.mode == "min" else starts,
+            starts=starts,
         )
-        sources = np.rint(mixed.sources * _FULL) / np.float32(_FULL)
-        silent = [number for number, source in enumerate(sources) if not source.any()]
-    if silent or mixed is None:
+        files = summed(mixed.sources)
+        silent = [not files[f"s{number + 1}"].any() for number in range(len(pieces))]
+    if any(silent):
+        talkers = [
+            talker for talker, is_silent in zip(task.talkers, silent, strict=True) if is_silent
+        ]
         return Rendered(
-            None,
-            {
-                task.plan.utterances[number]: f"{task.talkers[number].path} is silent where used"
-                for number in silent
-            },
+            None, {}, {str(item.path): f"{item.path} is silent where used" for item in talkers}
         )
-    # Whole 16-bit steps add without rounding: in the files too the mixture is the sources' sum.
-    for file, audio in zip(task.files(), [add(sources), *sources], strict=True):
-        io.write(file, audio, task.sample_rate, subtype="pcm16")
-    return Rendered(_row(task, mixed, offsets), {})
+    return Rendered(_row(task, mixed, offsets, starts, lengths), files, {})
 
 
-def _usable(talker: Utterance, sample_rate: int) -> np.ndarray:
-    audio = decode(talker, sample_rate)
-    if len(audio) < _SHORTEST_SECONDS * sample_rate:
-        raise InputError(f"{talker.path} is shorter than {_SHORTEST_SECONDS} s")
-    return audio
-
-
-def _offsets(task: Task, pieces: list[np.ndarray]) -> list[int]:
-    lengths = [len(piece) for piece in pieces]
-    if task.mode == "max":
-        return [0] * len(pieces)
-    return [
-        int(place * (length - min(lengths) + 1))
-        for place, length in zip(task.plan.places, lengths, strict=True)
-    ]
-
-
-def _silent(task: Task, pieces: list[np.ndarray], offsets: list[int]) -> list[int]:
-    length = min(map(len, pieces))
-    used = [
-        piece[start : start + length] if task.mode == "min" else piece
-        for piece, start in zip(pieces, offsets, strict=True)
-    ]
-    return [number for number, piece in enumerate(used) if not np.any(piece)]
-
-
-def _row(task: Task, mixed: Mixed, offsets: list[int]) -> Row:
+def _row(
+    task: MixTask, mixed: Mixed, offsets: list[int], starts: list[int], lengths: list[int]
+) -> Row:
     corpora = {talker.corpus for talker in task.talkers}
     row = {
         "name": task.name,
-        "split": task.folder.name,
+        "split": task.split,
         "mixture_path": f"mix/{task.name}.wav",
         "sample_rate": str(task.sample_rate),
         "seconds": f"{len(mixed.mixture) / task.sample_rate:.6f}",
         "condition": corpora.pop() if len(corpora) == 1 else "mixed",
+        "samples": str(len(mixed.mixture)),
+        "peak_gain": f"{mixed.common:.9g}",
     }
+    if len(task.talkers) == 2:
+        row["snr_bucket"] = bucket(task.snr_db[1])
     for number, talker in enumerate(task.talkers):
+        source = f"source_{number + 1}"
         row |= {
-            f"source_{number + 1}_path": _relative(talker.path, task.root),
-            f"source_{number + 1}_speaker": talker.speaker,
-            f"source_{number + 1}_corpus": talker.corpus,
-            f"source_{number + 1}_snr_db": f"{task.plan.snr_db[number]:.4f}",
-            f"source_{number + 1}_gain": f"{mixed.gains[number]:.8g}",
-            f"source_{number + 1}_offset": str(offsets[number]),
+            f"{source}_path": relative(talker.path, task.root),
+            f"{source}_speaker": talker.speaker,
+            f"{source}_corpus": talker.corpus,
+            f"{source}_snr_db": f"{task.snr_db[number]:.4f}",
+            f"{source}_gain": f"{mixed.own[number]:.9g}",
+            f"{source}_speed": str(task.speeds[number]),
+            f"{source}_offset": str(offsets[number]),
+            f"{source}_start": str(starts[number]),
+            f"{source}_samples": str(lengths[number]),
         }
     return row
-
-
-def _relative(path: Path, root: Path) -> str:
-    return Path(os.path.relpath(path.resolve(), root)).as_posix()

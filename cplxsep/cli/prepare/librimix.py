@@ -1,0 +1,56 @@
+"""`cplxsep prepare librimix`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cplxsep.cli.prepare import options
+
+
+def librimix(
+    metadata: Annotated[
+        Path, typer.Option(help="CSV of LibriMix, such as libri2mix_dev-clean.csv, or a folder.")
+    ],
+    librispeech: Annotated[
+        Path, typer.Option(help="Folder that holds train-clean-100/, dev-clean/ and so on.")
+    ],
+    out: options.Out,
+    noise: Annotated[
+        Path | None, typer.Option(help="WHAM noise, the folder that holds tr/, cv/ and tt/.")
+    ] = None,
+    types: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Mixtures to make: mix_clean, mix_both, mix_single.",
+            show_default="all with noise, else mix_clean",
+        ),
+    ] = None,
+    rates: options.Rates = "8000,16000",
+    modes: options.Modes = "min,max",
+    workers: options.Workers = None,
+    manifest_only: options.ManifestOnly = False,
+) -> None:
+    """Make LibriMix: OUT/Libri{N}Mix/wav{8,16}k/{min,max}/{train-100,dev,test}/{mix_clean,s1,...}.
+
+    Gains, resampling, rounding and names are those of the original script. Recordings that cannot
+    be read are told, and their mixtures left out. Prints the metadata.csv of each folder.
+    """
+    from cplxsep.data.recipes.librimix import TYPES, prepare_librimix
+
+    options.tell(
+        prepare_librimix(
+            metadata,
+            librispeech,
+            out,
+            noise=noise,
+            types=options.choices("--types", types, TYPES) if types else (),
+            rates=options.rates(rates),
+            modes=options.modes(modes),
+            workers=workers,
+            manifest_only=manifest_only,
+            report=options.report,
+            watch=options.watch,
+        )
+    )

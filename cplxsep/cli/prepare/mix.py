@@ -1,0 +1,84 @@
+"""`cplxsep prepare mix`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from cplxsep.cli.prepare import options
+from cplxsep.errors import UsageError
+
+
+def mix(
+    speech: options.Speech,
+    out: options.Out,
+    rate: options.Rate = 8000,
+    sources: Annotated[int, typer.Option(min=2, max=5, help="Talkers in a mixture.")] = 2,
+    snr: Annotated[
+        str,
+        typer.Option(metavar="LO:HI", help="How much louder talker 1 is than each other, in dB."),
+    ] = "0:5",
+    mode: Annotated[
+        Literal["min", "max"],
+        typer.Option(help="Cut all to the shortest talker, or keep all whole."),
+    ] = "min",
+    overlap: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Share of the shorter of two neighbours in which both talk: 0 one after the "
+            "other, 1 all from the beginning.",
+        ),
+    ] = 1.0,
+    level: options.Level = "rms",
+    speed: Annotated[
+        str | None,
+        typer.Option(metavar="LO:HI", help="Change each talker's speed by a factor, pitch too."),
+    ] = None,
+    hours: options.Hours = None,
+    count: options.Count = None,
+    split: options.Split = "train,valid,test",
+    seed: options.Seed = 0,
+    workers: options.Workers = None,
+    manifest_only: options.ManifestOnly = False,
+) -> None:
+    """Mix talkers of a speech corpus into OUT/{tr,cv,tt}/{mix,s1,s2,...}/NAME.wav and metadata.csv.
+
+    Speakers of one split are in no other. A folder without a manifest gets its speakers split
+    80/10/10. Copies of other files, and silent, clipped or very short ones, are told and left out.
+    Prints the metadata.csv of each split; summary.json and snr.png lie beside it.
+    """
+    from cplxsep.data.recipes.mix import MixSettings, prepare_mix
+
+    settings = MixSettings(
+        sample_rate=rate,
+        sources=sources,
+        snr=options.ratios(snr),
+        mode=mode,
+        level=level,
+        count=count,
+        hours=hours,
+        seed=seed,
+        overlap=overlap,
+        speed=_speeds(speed) if speed else None,
+    )
+    options.amount(count, hours)
+    options.tell(
+        prepare_mix(
+            speech,
+            out,
+            settings,
+            splits=options.names(split),
+            workers=workers,
+            manifest_only=manifest_only,
+            report=options.report,
+            watch=options.watch,
+        )
+    )
+
+
+def _speeds(text: str) -> tuple[float, float]:
+    low, high = options.span("--speed", text, "factors, such as 0.9:1.1")
+    if not 0.5 <= low <= high <= 2.0:
+        raise UsageError(f"--speed {text!r} must be LO:HI with 0.5 <= LO <= HI <= 2")
+    return low, high

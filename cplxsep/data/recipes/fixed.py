@@ -1,0 +1,93 @@
+"""Mixtures that a published list fixes: nothing is drawn, what cannot be read is left out."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from cplxsep.audio import io
+from cplxsep.data.mixing import Mode
+from cplxsep.data.recipes.job import Prepared, Rendered, Report, Task
+from cplxsep.errors import InputError
+
+T = TypeVar("T", bound=Task)
+ORIGINAL_RATE = 16000  # Hz, of WSJ0 and LibriSpeech
+_FULL = 32768
+
+
+@dataclass(frozen=True)
+class FixedRecipe(Generic[T]):
+    """A recipe whose mixtures are all known."""
+
+    tasks: list[T]
+    make: Callable[[T], Rendered]
+
+    def first(self) -> list[T]:
+        return self.tasks
+
+    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[T]:
+        return []
+
+    def render(self, task: T) -> Rendered:
+        return self.make(task)
+
+
+def complete(done: Prepared, wanted: int, report: Report) -> Prepared:
+    """The result with a line on how many mixtures could not be made, where there are such."""
+    if done.mixtures == wanted:
+        return done
+    line = f"{done.metadata.parent}: {wanted - done.mixtures} of {wanted} mixtures cannot be made"
+    report(line)
+    return replace(done, left_out=[*done.left_out, line])
+
+
+def check_there(paths: Iterable[Path], where: str, root: Path) -> None:
+    """InputError: none of the files is there, so that the folder must be another."""
+    first = None
+    for path in paths:
+        if path.is_file():
+            return
+        first = first or path
+    raise InputError(f"none of the recordings that {where} names is in {root}, such as {first}")
+
+
+def check_test_speakers(speakers: dict[str, set[str]], test: str) -> None:
+    """InputError: a speaker of the test split is in another one too; `speakers` by split."""
+    for split, names in speakers.items():
+        if split != test and (both := sorted(names & speakers.get(test, set()))):
+            raise InputError(f"speaker {both[0]} is in two splits, {split} and {test}")
+
+
+def read_mono(path: Path, channel: int | None = None) -> np.ndarray:
+    """Read float32 (S,) at 16 kHz. InputError: unreadable, another rate, more channels than one.
+
+    `channel` chooses one of several.
+    """
+    audio, rate = io.read(path)
+    if rate != ORIGINAL_RATE:
+        raise InputError(f"{path} has {rate} Hz, the lists are for {ORIGINAL_RATE} Hz")
+    if len(audio) > 1 and channel is None:
+        raise InputError(f"{path} has {len(audio)} channels, not one")
+    return audio[channel or 0]
+
+
+def at_rate(audio: np.ndarray, sample_rate: int) -> np.ndarray:
+    """From 16 kHz to `sample_rate` as the original scripts do, in the precision of the input."""
+    if sample_rate == ORIGINAL_RATE:
+        return audio
+    return resample_poly(audio, sample_rate, ORIGINAL_RATE)
+
+
+def fit_all(sources: Sequence[np.ndarray], mode: Mode) -> list[np.ndarray]:
+    """Sources (S,) cut to the shortest or zero-padded to the longest."""
+    lengths = [len(source) for source in sources]
+    length = min(lengths) if mode == "min" else max(lengths)
+    return [np.pad(source[:length], (0, max(length - len(source), 0))) for source in sources]
+
+
+def from_steps(steps: np.ndarray) -> np.ndarray:
+    """Audio that a 16-bit file holds as these whole numbers, clipped to what it can hold."""
+    return (np.clip(steps, -_FULL, _FULL - 1) / _FULL).astype(np.float32)

@@ -1,0 +1,151 @@
+"""What all recipes share: one folder of mixtures made from tasks, in any number of threads."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.data.mixing import add
+from cplxsep.data.parallel import default_workers, ordered_map
+from cplxsep.data.recipes import summary
+from cplxsep.data.recipes.ledger import Ledger, Row
+from cplxsep.errors import InputError
+
+Report = Callable[[str], None]
+# How the caller shows progress: it gets the results and their number, and yields them on.
+Watch = Callable[[Iterator["Rendered"], int], Iterable["Rendered"]]
+_FULL = 32768.0
+
+
+class Task(Protocol):
+    """One mixture that is to be made."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Task)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A mixture's audio by sub-folder and its metadata, or what could not be used, and why."""
+
+    row: Row | None
+    audio: dict[str, np.ndarray]
+    bad: dict[str, str]
+
+
+class Recipe(Protocol[T]):
+    """What one recipe knows of one folder of mixtures."""
+
+    def first(self) -> list[T]:
+        """The mixtures to make."""
+
+    def again(self, indices: list[int], bad: set[str], turn: int) -> list[T]:
+        """Others in place of those that met something bad, without it; none where there are."""
+
+    def render(self, task: T) -> Rendered:
+        """Make one mixture. InputError only where nothing can go on."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A finished folder: its table, how much it is, and what was left out and why."""
+
+    metadata: Path
+    mixtures: int
+    seconds: float
+    left_out: list[str]
+
+
+class Job(Generic[T]):
+    """The preparation of one folder of mixtures.
+
+    `identity` is what decides the bytes; `subfolders` are those of a mixture's files, none where
+    only the table is written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe[T],
+        identity: dict[str, Any],
+        subfolders: list[str],
+        sample_rate: int,
+    ) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.sample_rate = sample_rate
+        self.subfolders = subfolders
+        self.ledger = Ledger(folder, identity, subfolders)
+        self._bad: dict[str, str] = {}
+
+    def run(self, workers: int | None, report: Report, watch: Watch, before: list[str]) -> Prepared:
+        """Do what is not done yet; `before` are reasons that were told already.
+
+        InputError: the folder holds something else, cannot be written, or no mixture can be made.
+        """
+        if done := self.ledger.claim():
+            rows, left_out = done
+            for reason in left_out:
+                report(reason)
+        else:
+            rows = self._make_all(workers or default_workers(), report, watch)
+            left_out = list(self._bad.values())
+            if not rows:
+                raise InputError(f"{self.folder}: no mixture could be made")
+            summary.write(self.folder, rows)
+            self.ledger.finish(rows, left_out)
+        seconds = sum(float(row["seconds"]) for row in rows)
+        return Prepared(self.ledger.metadata, len(rows), seconds, before + left_out)
+
+    def _make_all(self, workers: int, report: Report, watch: Watch) -> list[Row]:
+        """Rows of all mixtures; those that met something bad are drawn again without it."""
+        rows: dict[int, Row] = {}
+        turn = 0
+        tasks = self.recipe.first()
+        while tasks:
+            results = ordered_map(self._make, tasks, workers)
+            again = []
+            for task, result in zip(tasks, watch(results, len(tasks)), strict=True):
+                if result.row is None:
+                    again.append(task.index)
+                    for key, reason in result.bad.items():
+                        if key not in self._bad:
+                            report(reason)
+                    self._bad |= result.bad
+                else:
+                    rows[task.index] = result.row
+                    self.ledger.record(result.row)
+            turn += 1
+            tasks = self.recipe.again(again, set(self._bad), turn) if again else []
+        return [rows[index] for index in sorted(rows)]
+
+    def _make(self, task: T) -> Rendered:
+        if row := self.ledger.finished(task.name):
+            return Rendered(row, {}, {})
+        result = self.recipe.render(task)
+        if result.row is not None:
+            for subfolder in self.subfolders:
+                file = self.folder / subfolder / f"{task.name}.wav"
+                io.write(file, result.audio[subfolder], self.sample_rate, subtype="pcm16")
+        return Rendered(result.row, {}, result.bad)
+
+
+def quantised(audio: np.ndarray) -> np.ndarray:
+    """Audio in whole 16-bit steps: they add without rounding, so that sums hold in files too."""
+    return np.rint(audio * _FULL) / np.float32(_FULL)
+
+
+def summed(sources: np.ndarray) -> dict[str, np.ndarray]:
+    """Files of a mixture that is the sum of its sources (N, S)."""
+    steps = quantised(sources)
+    files = {f"s{number + 1}": source for number, source in enumerate(steps)}
+    return {"mix": add(steps), **files}

@@ -1,0 +1,209 @@
+"""`prepare noisy`: speech in noise, in rooms or not, in the layout SPLIT/{mix,s1,noise}."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.data.manifest import SPLITS, Utterance, audio_files, fingerprint, load_speech
+from cplxsep.data.mixing import Level
+from cplxsep.data.noise import load_noise
+from cplxsep.data.plan import Planner, Range
+from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
+from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.noise_bank import NoiseBank
+from cplxsep.data.recipes.pool import FOLDERS, check_speakers, open_pool
+from cplxsep.data.recipes.render_noisy import NoisyTask, Reference, render
+from cplxsep.data.simulated import draw_room, load_library
+from cplxsep.errors import InputError
+
+SIMULATED = "simulated"
+SUBFOLDERS = ["mix", "s1", "noise"]
+_LONGEST_WEIGHT = 20.0  # seconds: a long ambience is not heard more often than this
+
+
+@dataclass(frozen=True)
+class NoisySettings:
+    """What decides the bytes, beside the recordings. Hz and dB; `count` or `hours` a split."""
+
+    sample_rate: int = 16000
+    snr: Range = (0.0, 15.0)
+    level: Level = "active"
+    reference: Reference = "early"
+    count: int | None = None
+    hours: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Where room responses come from: simulated, or files under `root` with some channels."""
+
+    root: Path | None
+    files: tuple[tuple[str, int], ...]
+
+    def without(self, bad: set[str]) -> "Rooms":
+        """Those whose file is not bad. InputError: none is left."""
+        if self.root is None:
+            return self
+        files = tuple(item for item in self.files if str(self.root / item[0]) not in bad)
+        if not files:
+            raise InputError(f"no room response in {self.root} can be used")
+        return Rooms(self.root, files)
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """A room as metadata.csv tells it: a simulated one, or FILE#CHANNEL."""
+        if self.root is None:
+            return draw_room(rng).to_text()
+        name, channels = self.files[int(rng.integers(len(self.files)))]
+        return f"{name}#{int(rng.integers(channels))}"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    speech: int
+    noise: int
+    snr_db: float
+    place: float
+    room: str
+
+
+def prepare_noisy(
+    speech: Path,
+    noise: Path,
+    out: Path,
+    settings: NoisySettings,
+    *,
+    rooms: str | None = None,
+    splits: Iterable[str] = SPLITS,
+    workers: int | None = None,
+    manifest_only: bool = False,
+    report: Report = lambda _text: None,
+    watch: Watch = lambda results, _total: results,
+) -> Iterator[Prepared]:
+    """Write OUT/SPLIT/{mix,s1,noise}/NAME.wav and metadata.csv; yield each split when done.
+
+    As `prepare_mix`. Noise has splits of its own, by recording; `rooms` is a folder of measured
+    responses, used in all splits, or "simulated".
+    InputError, UsageError: as `prepare_mix`, also for the noise and the rooms.
+    """
+    splits = list(splits)
+    check_amount(settings.count, settings.hours, splits)
+    places = _find_rooms(rooms, report)
+    talkers = open_pool(speech, load_speech, out, report)
+    noises = open_pool(noise, load_noise, out, report)
+    bank = NoiseBank(settings.sample_rate)
+    jobs = []
+    for split in splits:
+        own, sounds = talkers.split(split), noises.split(split)
+        advice = ": leave the split out with --split"
+        check_speakers(f"split {split!r} of {speech}", own, 1, advice)
+        if not sounds:
+            raise InputError(f"split {split!r} of {noise} has no recording{advice}")
+        recipe = _Noisy(
+            out / FOLDERS.get(split, split),
+            (talkers.root, noises.root),
+            own,
+            sounds,
+            settings,
+            places,
+            bank,
+        )
+        identity = {
+            "recipe": "noisy 1",
+            **asdict(settings),
+            "snr": list(settings.snr),
+            "speech": fingerprint(own),
+            "noise": fingerprint(sounds),
+            "rooms": places and [list(item) for item in places.files],
+        }
+        files = [] if manifest_only else SUBFOLDERS
+        jobs.append(Job(recipe.folder, recipe, identity, files, settings.sample_rate))
+    for job in jobs:
+        yield job.run(workers, report, watch, talkers.left_out + noises.left_out)
+
+
+def _find_rooms(rooms: str | None, report: Report) -> Rooms | None:
+    if rooms is None:
+        return None
+    if rooms == SIMULATED:
+        load_library()
+        return Rooms(None, ())
+    root = Path(rooms)
+    if not root.is_dir():
+        raise InputError(f"{rooms} is no folder of room responses, nor the word {SIMULATED}")
+    root = root.resolve()
+    files = audio_files(root, lambda error: report(str(error)))
+    found = tuple((path.relative_to(root).as_posix(), info.channels) for path, info in files)
+    if not found:
+        raise InputError(f"{rooms} holds no audio")
+    return Rooms(root, found)
+
+
+class _Noisy(DrawnRecipe[_Plan, NoisyTask]):
+    """The mixtures of one split."""
+
+    def __init__(
+        self,
+        folder: Path,
+        roots: tuple[Path, Path],
+        speech: list[Utterance],
+        noise: list[Utterance],
+        settings: NoisySettings,
+        rooms: Rooms | None,
+        bank: NoiseBank,
+    ) -> None:
+        super().__init__(folder, settings.seed, settings.count, settings.hours)
+        self._roots = roots
+        self._speech, self._noise = speech, noise
+        self._settings = settings
+        self._rooms = rooms
+        self._bank = bank
+
+    def draws(self, bad: set[str]) -> Callable[[np.random.Generator], _Plan]:
+        good = [at for at, item in enumerate(self._speech) if str(item.path) not in bad]
+        sounds = [at for at, item in enumerate(self._noise) if str(item.path) not in bad]
+        if not good or not sounds:
+            what = "noise" if good else "speech"
+            raise InputError(f"{self.folder}: no recording of {what} can be used")
+        planner = Planner([self._speech[at] for at in good], sources=1, snr=(0.0, 0.0))
+        weights = np.array([min(self._noise[at].seconds, _LONGEST_WEIGHT) for at in sounds])
+        odds = weights / weights.sum()
+        rooms = self._rooms.without(bad) if self._rooms else None
+
+        def draw(rng: np.random.Generator) -> _Plan:
+            talker = good[planner.draw(rng).utterances[0]]
+            snr = float(rng.uniform(*self._settings.snr))
+            sound = sounds[int(rng.choice(len(sounds), p=odds))]
+            place = float(rng.random())
+            return _Plan(talker, sound, snr, place, rooms.draw(rng) if rooms else "")
+
+        return draw
+
+    def seconds(self, plan: _Plan) -> float:
+        return self._speech[plan.speech].seconds
+
+    def task(self, index: int, plan: _Plan) -> NoisyTask:
+        speech, noise = self._speech[plan.speech], self._noise[plan.noise]
+        stem = speech.path.stem
+        text = stem if stem.startswith(speech.speaker) else f"{speech.speaker}-{stem}"
+        return NoisyTask(
+            index=index,
+            name=self.unique([(text, f"{plan.snr_db:.2f}"), (noise.path.stem, "")]).rstrip("_"),
+            speech=speech,
+            noise=noise,
+            snr_db=plan.snr_db,
+            place=plan.place,
+            room=plan.room,
+            split=self.folder.name,
+            roots=self._roots,
+            rooms=self._rooms.root if self._rooms else None,
+            bank=self._bank,
+            sample_rate=self._settings.sample_rate,
+            level=self._settings.level,
+            reference=self._settings.reference,
+        )
+
+    def render(self, task: NoisyTask) -> Rendered:
+        return render(task)

@@ -1,0 +1,65 @@
+"""The recordings that a recipe draws from, each in one split, and where they lie."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cplxsep.data.manifest import (
+    SPLITS,
+    Utterance,
+    assign_splits,
+    by_speaker,
+    check_disjoint,
+)
+from cplxsep.data.recordings import without_copies
+from cplxsep.errors import InputError, UsageError
+
+FOLDERS = dict(zip(SPLITS, ("tr", "cv", "tt"), strict=True))
+Load = Callable[[Path, Callable[[InputError], None]], list[Utterance]]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Recordings by split; `root` is what their paths in metadata.csv are relative to."""
+
+    source: Path
+    root: Path
+    recordings: list[Utterance]
+    left_out: list[str]
+
+    def split(self, name: str) -> list[Utterance]:
+        """Those of one split. UsageError: there is no such split."""
+        own = [item for item in self.recordings if item.split == name]
+        if not own and name not in SPLITS:
+            known = ", ".join(sorted({item.split for item in self.recordings}))
+            raise UsageError(f"{self.source} has no split {name!r}, only {known}")
+        return own
+
+
+def open_pool(source: Path, load: Load, out: Path, report: Callable[[str], None]) -> Pool:
+    """Load a manifest or folder; speakers are in one split each, copies and bad files left out.
+
+    InputError: nothing usable, or a speaker in two splits. UsageError: `out` lies in the folder.
+    """
+    root = (source if source.is_dir() else source.parent).resolve()
+    if source.is_dir() and out.resolve().is_relative_to(root):
+        raise UsageError(f"the output {out} lies in the input folder {source}: choose another")
+    left_out: list[str] = []
+
+    def leave_out(reason: str) -> None:
+        left_out.append(reason)
+        report(reason)
+
+    # Splits come first: training on the same folder divides it without looking for copies.
+    recordings = assign_splits(load(source, lambda error: leave_out(str(error))))
+    check_disjoint(recordings)
+    return Pool(source, root, without_copies(recordings, leave_out), left_out)
+
+
+def check_speakers(where: str, recordings: Sequence[Utterance], least: int, advice: str) -> None:
+    """InputError: fewer speakers than `least`."""
+    if (count := len(by_speaker(recordings))) < least:
+        raise InputError(
+            f"{where} has {count} speaker{'' if count == 1 else 's'}, "
+            f"mixtures of {least} talker{'' if least == 1 else 's'} need {least}{advice}"
+        )
