@@ -11,15 +11,21 @@ from cplxsep.networks.folder import CARD, METRICS, WEIGHTS, checksum, metrics
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
-def publish(
-    model: Path, figures: dict[str, Any], columns: Sequence[str], rows: Iterable[Sequence[str]]
-) -> None:
-    """Store figures beside the checksum of the weights they belong to, and a table in the card."""
+def parts(model: Path) -> tuple[str, str]:
+    """What is before and after the card's table. SystemExit: it has no place for one."""
     card = (model / CARD).read_text(encoding="utf-8")
     before, begun, rest = card.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not (begun and ended):
         raise SystemExit(f"{model / CARD}: put {BEGIN} and {END} where the figures go")
+    return before, after
+
+
+def publish(
+    model: Path, figures: dict[str, Any], columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Store figures beside the checksum of the weights they belong to, and a table in the card."""
+    before, after = parts(model)
     lines = [columns, ["---"] * len(columns), *rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     known = metrics(model) | {"sha256": checksum(model / WEIGHTS)} | figures

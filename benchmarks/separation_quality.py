@@ -13,7 +13,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from card import cell, publish
+from card import cell, parts, publish
 from commands import cplxsep, prepare_mixtures
 from machine import in_words, machine
 
@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="store in the model's metrics.json")
     options = parser.parse_args()
+    if options.write:
+        parts(options.model)  # better known now than after the work
     result = score(options.speech, options.model, options.count, options.seed)
     groups = {"all": result["summary"], **result["by"].get("condition", {})}
     for group, scores in groups.items():

@@ -5,13 +5,15 @@ to build it again.
 """
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cplxsep.errors import UsageError
+from cplxsep.model_config import ModelConfig, Section
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -19,60 +21,22 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelConfig(_Section):
-    """What the network is: enough to build it and to load its weights."""
-
-    network: Literal["complex", "real"] = "complex"
-    sample_rate: int = Field(8000, gt=0)  # Hz
-    sources: int = Field(2, ge=1)
-    window: int = Field(256, ge=4)  # samples
-    hop: int = Field(128, ge=1)  # samples
-    start_maps: int = Field(32, ge=2, multiple_of=2)
-    residual_blocks: int = Field(1, ge=0)
-    levels: int = Field(4, ge=1)
-    # The U-Net works on patch x patch blocks of the STFT: its first stage has fewer positions.
-    patch: int = Field(1, ge=1)
-    # Leave the Nyquist bin out (it is zero in every source): 128 bins need no padding, 129 do.
-    drop_nyquist: bool = False
-    # Level of the outputs: fitted to the mixture by least squares, or as the network gives it.
-    level: Literal["mixture", "network"] = "mixture"
-    # Masks as the network gives them, or with their modulus bounded by tanh (DCUNet, section 3.2).
-    mask: Literal["unbounded", "polar"] = "unbounded"
-    transformations: int = Field(0, ge=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    norm: Literal["channel", "layer"] = "channel"
-    init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "rayleigh"
-    criterion: Literal["he", "glorot"] = "he"
-    head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
-    head_gain: float = Field(1.0, gt=0)  # factor on the extractor's initial kernels
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "ModelConfig":
-        if self.hop > self.window // 2:
-            raise ValueError("hop must be at most half the window")
-        if self.network == "real" and self.transformations:
-            raise ValueError("the real network has no extractor: set transformations to 0")
-        if (self.start_maps // 2) % self.patch**2:
-            raise ValueError("start_maps / 2 must be a multiple of patch squared")
-        return self
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where speech comes from and how it is mixed, anew in each step."""
 
     speech: str = ""  # manifest CSV or folder with a sub-folder for each speaker
+    # Folder of prepared mixtures, SPLIT/{mix,s1,s2,...}/NAME.wav, instead of mixing here; snr,
+    # speed and gain then mean nothing. Of a table without files, speech, noise.recordings and
+    # noise.rooms say what it was made from.
+    mixtures: str = ""
     train_split: str = "train"  # or several: "train,extra"
     valid_split: str = "valid"
-    seconds: float = Field(4.0, gt=0)
+    seconds: float = Field(4.0, ge=0)  # 0: complete mixtures
     snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others, or over the noise
     speed: tuple[Positive, Positive] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
     gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
     valid_mixtures: int = Field(100, ge=1)
-    valid_seconds: float = Field(4.0, gt=0)
+    valid_seconds: float = Field(4.0, ge=0)  # 0: complete mixtures
     cache: str = ""  # folder for decoded audio; the run folder when empty
 
     @model_validator(mode="after")
@@ -81,10 +45,12 @@ class DataConfig(_Section):
             pair = getattr(self, name)
             if pair[0] > pair[1]:
                 raise ValueError(f"{name} must be [low, high]")
+        if not self.mixtures and not (self.seconds and self.valid_seconds):
+            raise ValueError("seconds = 0 and valid_seconds = 0 are for prepared mixtures only")
         return self
 
 
-class NoiseConfig(_Section):
+class NoiseConfig(Section):
     """Noise and damage: with recordings of noise the task is to enhance one talker's speech.
 
     The fractions say how many examples have no speech, no noise, a room, a narrow band, clipping.
@@ -107,11 +73,13 @@ class NoiseConfig(_Section):
         return self
 
 
-class OptimConfig(_Section):
+class OptimConfig(Section):
     """Optimiser, schedule and regularisation."""
 
-    optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
-    lr: float = Field(2e-3, gt=0)  # muon: scaled so that updates are as large as adamw's
+    # schedulefree and prodigy need the extra [train]; complex-adamw is an experiment.
+    optimizer: Literal["adamw", "muon", "sgd", "schedulefree", "prodigy", "complex-adamw"] = "adamw"
+    # muon: scaled so that updates are as large as adamw's; prodigy: a factor on what it finds.
+    lr: Positive = 2e-3
     weight_decay: float = Field(1e-2, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
@@ -128,18 +96,37 @@ class OptimConfig(_Section):
     def _schedule_fits(self) -> "OptimConfig":
         if self.schedule.startswith("paper") and self.optimizer != "sgd":
             raise ValueError(f"schedule {self.schedule} sets learning rates for optimizer sgd only")
+        if self.optimizer == "schedulefree" and self.schedule != "constant":
+            raise ValueError("optimizer schedulefree goes with schedule = 'constant'")
+        if self.optimizer == "schedulefree" and self.ema:
+            raise ValueError("optimizer schedulefree averages the weights itself: set ema to 0")
+        if self.optimizer == "prodigy" and self.lr < 0.1:
+            raise ValueError("optimizer prodigy finds the learning rate itself: set lr to 1.0")
         return self
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """Length, batch, loss and what is watched."""
 
     steps: int = Field(10000, ge=1)
-    batch: int = Field(8, ge=1)
+    batch: int = Field(8, ge=1)  # mixtures of one step, over all processes
+    accumulate: int = Field(1, ge=1)  # parts in which each process computes its share, for memory
+    workers: int = Field(2, ge=1)  # threads that make mixtures ahead
     seed: int = Field(0, ge=0)
+    # Those named -code are as in the paper's published code, the others as in its text.
     loss: Literal[
-        "si-sdr", "snr", "wsdr", "csim", "csim-code", "l2-freq", "l2-time", "cos-time"
+        "si-sdr",
+        "snr",
+        "wsdr",
+        "csim",
+        "csim-code",
+        "l2-freq",
+        "l2-time",
+        "l2-time-code",
+        "cos-time",
+        "cos-time-code",
     ] = "si-sdr"
+    pit: Literal["mixture", "batch"] = "mixture"  # what shares one order of the talkers
     csim_real: float = 1.0
     csim_imag: float = 1e4
     # Weight of the multi-resolution STFT magnitude term that is added to the loss; 0 is off.
@@ -150,10 +137,18 @@ class TrainConfig(_Section):
     compile: bool = True
     valid_every: int = Field(500, ge=1)  # steps
     save_every: int = Field(200, ge=1)  # steps
-    max_bad_steps: int = Field(50, ge=1)
+    patience: int = Field(0, ge=0)  # end after so many validations without a new best; 0: never
+    average_best: int = Field(0, ge=0)  # at the end try the average of so many best; 0: do not
+    max_bad_steps: int = Field(50, ge=1)  # in a row
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> "TrainConfig":
+        if self.batch % self.accumulate:
+            raise ValueError("batch must be a multiple of accumulate")
+        return self
 
 
-class Config(_Section):
+class Config(Section):
     """A whole training run."""
 
     model: ModelConfig = ModelConfig()
@@ -235,15 +230,44 @@ def _apply(values: dict[str, Any], change: str) -> None:
     values[keys[-1]] = value
 
 
+# What pydantic calls a mistake, in the words of the person who made it.
+_WORDS = {
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text in quotes",
+    "tuple_type": "must be a list",
+    "missing": "a value is missing there",
+    "too_long": "has too many values",
+}
+
+
 def _explain(error: ValidationError) -> str:
     """First problem in one line: key, what is wrong, what is allowed or was meant."""
-    first = error.errors()[0]
+    problems = error.errors()
+    first, kind = problems[0], problems[0]["type"]
     location = [str(part) for part in first["loc"]]
-    key = ".".join(location) or "config"
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{_nearest(location)}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message[0].lower()}{message[1:]} (is {first.get('input')!r})"
+    key = ".".join(location)
+    more = f"; {len(problems) - 1} more after it" if len(problems) > 1 else ""
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'{_nearest(location)}{more}"
+    if kind == "value_error":  # of keys together: the message names them
+        message = first["msg"].removeprefix("Value error, ")
+        return f"'{key}': {message}{more}" if key else f"{message}{more}"
+    if kind == "model_type":
+        return f"'{key}' is a section: write its keys under [{key}]{more}"
+    message = _WORDS.get(kind) or first["msg"][0].lower() + first["msg"][1:]
+    meant = ""
+    if kind == "literal_error":
+        close = difflib.get_close_matches(
+            str(first["input"]).lower(), re.findall("'([^']*)'", first["msg"]), n=1
+        )
+        meant = f"; did you mean '{close[0]}'?" if close else ""
+    return f"'{key}': {message} (is {first.get('input')!r}){meant}{more}"
 
 
 def _nearest(location: list[str]) -> str:
@@ -254,4 +278,13 @@ def _nearest(location: list[str]) -> str:
         section = annotation
     known = list(section.model_fields)
     close = difflib.get_close_matches(location[-1], known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    elsewhere = [
+        f"{name}.{location[-1]}"
+        for name, field in Config.model_fields.items()
+        if location[-1] in getattr(field.annotation, "model_fields", {})
+    ]
+    if elsewhere:
+        return f"; did you mean '{elsewhere[0]}'?"
+    return f"; known: {', '.join(known)}"

@@ -6,26 +6,33 @@ assignment. Spectra are (B, 2N, F, T) maps, audio (B, N, S). All losses are lowe
 
 from collections.abc import Callable
 from itertools import permutations
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 PairLoss = Callable[[Tensor, Tensor], Tensor]
+Per = Literal["mixture", "batch"]
 EPS = 1e-8
 SATURATED = 1e-3  # error over energy below which `snr_pairs` gains nothing more: 30 dB
 
 
-def pit(pairwise: Tensor) -> tuple[Tensor, Tensor]:
+def pit(pairwise: Tensor, per: Per = "mixture") -> tuple[Tensor, Tensor]:
     """Cheapest assignment of a (B, N, N) matrix [estimate, reference].
 
     Returns the mean loss over sources (B,) and, for each reference, its estimate (B, N).
-    All N! permutations are tried, on the device and without loops over B.
+    All N! permutations are tried, on the device and without loops over B. Per "batch", all
+    mixtures share the one that is cheapest for their sum, as in the published code (SPEC 7.3).
     """
     n = pairwise.shape[-1]
     orders = torch.tensor(list(permutations(range(n))), device=pairwise.device)
     references = torch.arange(n, device=pairwise.device)
     totals = pairwise[:, orders, references].mean(dim=-1)
-    best = totals.argmin(dim=-1)
+    if per == "batch":
+        best = totals.sum(dim=0).argmin().expand(len(totals))
+    else:
+        best = totals.argmin(dim=-1)
     return totals.gather(1, best[:, None]).squeeze(1), orders[best]
 
 
@@ -117,6 +124,40 @@ def csim_code_pairs(
     return estimates.shape[0] * (-real_weight * real + imag_weight * imag)
 
 
+def code_inverse_stft(spectra: Tensor) -> Tensor:
+    """The published code's inexact inverse STFT: (..., 2, F, T) to (..., 2, S), complex audio.
+
+    Each frame's F bins and their conjugates in reverse but for the first make 2F - 1 (the last of
+    F is there twice, SPEC section 5); these go through a unitary inverse DFT and are added up
+    with a hop of F - 1, half a window, without window or division. F - 1 samples are cut off at
+    each end.
+    """
+    bins, frames = spectra.shape[-2:]
+    hop = bins - 1
+    half = torch.complex(*spectra.movedim(-3, 0))
+    whole = torch.cat([half, half[..., 1:, :].conj().flip(-2)], dim=-2)
+    pieces = torch.fft.ifft(whole, dim=-2, norm="ortho").mT
+    # The one sample by which a piece is longer than two hops reaches into the next but one.
+    blocks = F.pad(pieces, (0, 3 * hop - pieces.shape[-1])).unflatten(-1, (3, hop))
+    added = [F.pad(blocks[..., part, :], (0, 0, part, 2 - part)) for part in range(3)]
+    audio = torch.view_as_real(sum(added[1:], added[0]).flatten(-2)).movedim(-1, -2)
+    return audio[..., hop : hop * frames + 1]
+
+
+def l2_time_code_pairs(estimates: Tensor, references: Tensor) -> Tensor:
+    """The published code's L2time (B, N, N) of spectra (B, N, 2, F, T) (SPEC 7.14)."""
+    return l2_pairs(code_inverse_stft(estimates), code_inverse_stft(references))
+
+
+def cos_time_code_pairs(estimates: Tensor, references: Tensor) -> Tensor:
+    """The published code's costime (B, N, N) of spectra (B, N, 2, F, T), with batch-wide norms."""
+    est, ref = (code_inverse_stft(spectra).flatten(2) for spectra in (estimates, references))
+    norms = est.transpose(0, 1).flatten(1).norm(dim=-1)[:, None]
+    norms = norms * ref.transpose(0, 1).flatten(1).norm(dim=-1)[None, :]
+    # Summed over the batch in the code: the factor keeps that sum equal to our mean over it.
+    return -estimates.shape[0] * (est @ ref.mT) / norms.clamp_min(EPS)
+
+
 def magnitude_distance(
     estimates: Tensor, references: Tensor, windows: tuple[int, ...] = (256, 512, 1024)
 ) -> Tensor:
@@ -147,6 +188,8 @@ SPECTRAL: dict[str, Callable[..., Tensor]] = {
     "l2-freq": l2_pairs,
     "csim": csim_pairs,
     "csim-code": csim_code_pairs,
+    "l2-time-code": l2_time_code_pairs,
+    "cos-time-code": cos_time_code_pairs,
 }
 WAVEFORM: dict[str, Callable[..., Tensor]] = {
     "si-sdr": si_sdr_pairs,

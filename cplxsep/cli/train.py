@@ -2,19 +2,22 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cplxsep.cli import common
 from cplxsep.errors import UsageError
 
+if TYPE_CHECKING:
+    from cplxsep.config import Config
+
 
 def train(
     config: Annotated[
-        Path,
-        typer.Option(help="TOML file with the run's configuration, or a shipped model's name."),
-    ],
+        Path | None,
+        typer.Option(help="TOML file of the run, or the name of a shipped config or model."),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Override one value: section.key=value.")
     ] = None,
@@ -29,25 +32,34 @@ def train(
         float | None, typer.Option(min=0, help="Stop after this long; resume later.")
     ] = None,
     check: Annotated[bool, typer.Option(help="One step and one validation; keep nothing.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the config as TOML.")] = False,
 ) -> None:
     """Train a network, resuming where a run in the same folder stopped."""
-    from cplxsep.config import read_config
-    from cplxsep.engine import shelf
-    from cplxsep.networks.folder import CONFIG
-
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    common.stderr.quiet = not first  # a mistake that all of them see is told once
+    if listed:
+        for line in _listing():
+            common.stdout(line)
+        return
+    if config is None:
+        raise UsageError("name a TOML file or a shipped config with --config, or see --list")
     changes = list(changes or [])
     if precision:
         changes.append(f'train.precision="{precision}"')
-    shipped = not config.exists() and str(config) in shelf.names()
-    settings = read_config(shelf.root() / config / CONFIG if shipped else config, changes)
+    settings, name, text = _settings(config, changes)
+    if show:
+        common.stdout(text.rstrip())
+        return
     if resume not in ("auto", "never") and not Path(resume).is_file():
         raise UsageError(f"--resume {resume}: neither auto, never, nor a checkpoint file")
 
     # Read by torch when it first allocates: huge pages made a step on a CPU a fifth faster.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     from cplxsep.training import run
+    from cplxsep.training.stop import Stopped
 
-    folder = run_dir or run.default_folder(config.name)
+    folder = run_dir or run.default_folder(name)
     options = run.Options(
         folder=folder,
         resume=resume,
@@ -55,10 +67,45 @@ def train(
         max_steps=max_steps,
         max_minutes=max_minutes,
     )
+    common.stderr.quiet = False
     live = common.stderr.is_terminal and common.verbosity.level >= 0
     console = common.stderr if live else None
-    if check:
-        run.check(settings, options, console, common.note)
-        common.stdout("ok")
-        return
-    common.stdout(str(run.train(settings, options, console, common.note)))
+    try:
+        if check:
+            run.check(settings, options, console, common.note)
+            result = "ok"
+        else:
+            result = str(run.train(settings, options, console, common.note))
+    except Stopped as stop:
+        if first:
+            common.note(f"{stop}: the same command goes on from there")
+        raise typer.Exit(stop.exit_code) from None
+    if first:
+        common.stdout(result)
+
+
+def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
+    """The configuration that a path or name means, what its run is called, and it as TOML."""
+    from cplxsep import configs
+    from cplxsep.config import read_config, to_toml
+    from cplxsep.engine import shelf
+    from cplxsep.networks.folder import CONFIG
+
+    name = config.as_posix()
+    if not config.exists() and name.startswith(configs.FAMILIES):
+        settings = configs.load(name, changes)
+        return settings, name.replace("/", "-"), configs.text(name, settings)
+    shipped = not config.exists() and name in shelf.names()
+    settings = read_config(shelf.root() / config / CONFIG if shipped else config, changes)
+    return settings, config.name, to_toml(settings)
+
+
+def _listing() -> list[str]:
+    """A line for each shipped configuration and model that `--config` takes."""
+    from cplxsep import configs
+    from cplxsep.engine import shelf
+
+    lines = {name: configs.describe(name) for name in configs.names()}
+    lines |= dict.fromkeys(shelf.names(), "the shipped model's own training")
+    width = max(map(len, lines))
+    return [f"{name:{width}}  {about}" for name, about in lines.items()]

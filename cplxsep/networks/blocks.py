@@ -4,16 +4,23 @@ An algebra says what a map, a convolution and a normalisation are; the network's
 (`cplxsep.networks.unet`) is written once for both.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.nn import pairs
+from cplxsep.nn.activation import ACTIVATIONS, Activation
+from cplxsep.nn.batchnorm import ComplexBatchNorm
 from cplxsep.nn.conv import ComplexConv2d, RealConv2d
 from cplxsep.nn.init import Criterion, Init
-from cplxsep.nn.norm import ComplexNorm, Scope
+from cplxsep.nn.norm import ComplexNorm
+from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS, Down
+
+Norm = Literal["channel", "layer", "batch"]
+Order = Literal["widen-first", "downsample-first"]
 
 
 class Algebra(Protocol):
@@ -23,19 +30,30 @@ class Algebra(Protocol):
         """Bias-free convolution with zero padding."""
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:
-        """Normalisation followed by the rectifier."""
+        """Normalisation followed by the activation."""
+
+    def pool(self) -> nn.Module | None:
+        """What halves F and T; None: a convolution with a stride does."""
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
         """Maps of both, as channels."""
 
 
 class ComplexAlgebra:
-    """Complex maps (B, 2C, F, T), complex layer norm and CReLU."""
+    """Complex maps (B, 2C, F, T), by default with complex layer norm and CReLU."""
 
     def __init__(
-        self, *, scope: Scope = "channel", init: Init = "rayleigh", criterion: Criterion = "he"
+        self,
+        *,
+        norm: Norm = "channel",
+        activation: Activation = "crelu",
+        down: Down = "stride",
+        init: Init = "rayleigh",
+        criterion: Criterion = "he",
     ) -> None:
-        self.scope: Scope = scope
+        self.kind: Norm = norm
+        self.activation: Activation = activation
+        self.down: Down = down
         self.init: Init = init
         self.criterion: Criterion = criterion
 
@@ -45,20 +63,45 @@ class ComplexAlgebra:
         )
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:  # noqa: ARG002
-        return ComplexNorm(maps, relu=True, scope=self.scope)
+        within = self.activation == "crelu"  # then the norm applies it in its own pass
+        norm: nn.Module
+        if self.kind == "batch":
+            norm = ComplexBatchNorm(maps, relu=within)
+        else:
+            norm = ComplexNorm(maps, relu=within, scope=self.kind)
+        return norm if within else nn.Sequential(norm, ACTIVATIONS[self.activation](maps))
+
+    def pool(self) -> nn.Module | None:
+        return None if self.down == "stride" else COMPLEX_POOLS[self.down]()
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
         return pairs.concatenate(first, second)
 
 
 class RealAlgebra:
-    """The real twin: maps (B, C, F, T), batch norm and ReLU (SPEC section 3)."""
+    """The real twin: maps (B, C, F, T), by default batch norm, and ReLU (SPEC section 3).
+
+    The other norms, per example as those of the complex network are, tell what the norm brings
+    from what complex numbers do.
+    """
+
+    def __init__(self, *, norm: Norm = "batch", down: Down = "stride") -> None:
+        self.kind: Norm = norm
+        self.down: Down = down
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
         return RealConv2d(in_maps, out_maps, kernel, stride=stride)
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:
-        return nn.Sequential(nn.BatchNorm2d(maps, eps=1e-5 if residual else 1e-4), nn.ReLU())
+        make: dict[Norm, Callable[[], nn.Module]] = {
+            "batch": lambda: nn.BatchNorm2d(maps, eps=1e-5 if residual else 1e-4),
+            "channel": lambda: nn.GroupNorm(maps, maps, eps=1e-4),
+            "layer": lambda: nn.GroupNorm(1, maps, eps=1e-4),
+        }
+        return nn.Sequential(make[self.kind](), nn.ReLU())
+
+    def pool(self) -> nn.Module | None:
+        return None if self.down == "stride" else REAL_POOLS[self.down]()
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.cat([first, second], dim=1)
@@ -91,20 +134,42 @@ class Residual(nn.Module):
         return maps + self.second(self.first(maps))
 
 
+def halving(algebra: Algebra, in_maps: int, out_maps: int) -> nn.Sequential:
+    """NAC with a 1x1 kernel that halves F and T, by its stride or by pooling before it."""
+    pool = algebra.pool()
+    block = norm_act_conv(algebra, in_maps, out_maps, 1, 2 if pool is None else 1)
+    if pool is not None:
+        block.insert(1, pool)
+    return block
+
+
 def stage(
-    algebra: Algebra, in_maps: int, out_maps: int, residual_blocks: int, *, down: bool = False
+    algebra: Algebra,
+    in_maps: int,
+    out_maps: int,
+    residual_blocks: int,
+    *,
+    down: bool = False,
+    order: Order = "widen-first",
 ) -> nn.Sequential:
     """NAC(in, out), k residual blocks, NAC(out, out), k residual blocks.
 
-    An encoder stage (`down`) halves F and T in its second NAC with a 1x1 convolution of
-    stride 2: channels change before the resolution does (SPEC section 3 and 7.4).
+    An encoder stage (`down`) halves F and T in its second NAC: channels change before the
+    resolution does (SPEC section 3). With the order "downsample-first", the paper's wording
+    (SPEC 7.4), its first NAC halves them and its second changes channels.
     """
-    kernel, stride = (1, 2) if down else (3, 1)
+    widths = (in_maps, out_maps, out_maps)
+    first: Callable[[Algebra, int, int], nn.Sequential] = norm_act_conv
+    second = halving if down else first
+    if down and order == "downsample-first":
+        widths = (in_maps, in_maps, out_maps)
+        first, second = second, first
+    before, between, after = widths
     return nn.Sequential(
-        norm_act_conv(algebra, in_maps, out_maps),
-        *(Residual(algebra, out_maps) for _ in range(residual_blocks)),
-        norm_act_conv(algebra, out_maps, out_maps, kernel, stride),
-        *(Residual(algebra, out_maps) for _ in range(residual_blocks)),
+        first(algebra, before, between),
+        *(Residual(algebra, between) for _ in range(residual_blocks)),
+        second(algebra, between, after),
+        *(Residual(algebra, after) for _ in range(residual_blocks)),
     )
 
 

@@ -1,8 +1,10 @@
 """From U-Net maps and the mixture to one spectrogram for each source."""
 
+from copy import copy
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.networks.blocks import Algebra, ComplexAlgebra, Residual, stage
@@ -11,6 +13,10 @@ from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.nn.init import Init
 
 Mask = Literal["unbounded", "polar"]
+DropoutOf = Literal["mixture", "transformation", "mask"]
+FilmOffset = Literal["0", "1", "1+1i"]
+InitOf = Literal["first", "all"]
+_OFFSETS: dict[FilmOffset, tuple[int, int]] = {"0": (0, 0), "1": (1, 0), "1+1i": (1, 1)}
 
 
 def bounded(masks: Tensor) -> Tensor:
@@ -54,19 +60,25 @@ class MaskHead(nn.Module):
 class Extractor(nn.Module):
     """FiLM-transformed mixtures, a mask for each, and their average (paper section 6, alg. 1).
 
-    Details follow the published code (SPEC section 4): the FiLM scale is 1+1i plus what the
-    network adds; the untouched mixture is the first of each source's C+1 candidates; the mask
-    network sees the candidates of all sources and the U-Net output, and is linear at its end.
+    By default details follow the published code (SPEC section 4): the FiLM scale is 1+1i plus
+    what the network adds; the untouched mixture is the first of each source's C+1 candidates; the
+    mask network sees the candidates of all sources and the U-Net output, and is linear at its
+    end. Other readings of the paper are options (SPEC section 7).
 
     Args:
         algebra: of the residual blocks.
         in_maps: complex channels of the U-Net output.
         sources: N.
         transformations: C, at least 1.
-        dropout: probability that a transformed mixture loses its mixture term in training, drawn
-            for each (source, transformation) and shared by the batch; at evaluation the term is
-            multiplied by 1 - dropout.
+        dropout: probability that dropout strikes, drawn for each (source, transformation) and
+            shared by the batch; at evaluation the term is multiplied by 1 - dropout.
+        dropout_of: what it removes: the mixture term of a transformation, the whole transformed
+            mixture, or its masked product. The untouched mixture is never dropped.
+        film_offset: what the network's scale is added to; "0" is the paper's equation 8.
+        mixture_candidate: whether the untouched mixture is a candidate.
+        combine: mean of a source's masked candidates, or a learned 3x3 convolution over all.
         init: of the FiLM and the first mask convolution.
+        init_of: "all" uses `init` in the mask network's residual blocks too.
         gain: factor on all initial kernels here. Features are not normalised, so at 1 the
             first outputs are far louder than the mixture (SPEC section 4); 0.1 starts closer.
         mask: unbounded as in the paper, or polar, bounded by tanh (`bounded`).
@@ -80,7 +92,12 @@ class Extractor(nn.Module):
         transformations: int,
         *,
         dropout: float = 0.0,
+        dropout_of: DropoutOf = "mixture",
+        film_offset: FilmOffset = "1+1i",
+        mixture_candidate: bool = True,
+        combine: Literal["mean", "learned"] = "mean",
         init: Init = "unitary",
+        init_of: InitOf = "first",
         gain: float = 1.0,
         mask: Mask = "unbounded",
     ) -> None:
@@ -89,40 +106,58 @@ class Extractor(nn.Module):
         self.sources = sources
         self.transformations = transformations
         self.dropout = dropout
-        candidates = sources * (transformations + 1)
+        self.dropout_of: DropoutOf = dropout_of
+        self.offset = _OFFSETS[film_offset]
+        self.mixture_candidate = mixture_candidate
+        self.each = transformations + mixture_candidate  # candidates of each source
+        candidates = sources * self.each
         kind: dict[str, Any] = {"bias": True, "init": init, "criterion": algebra.criterion}
+        blocks = algebra
+        if init_of == "all":
+            blocks = copy(algebra)
+            blocks.init = init
         self.film = ComplexConv2d(in_maps, 2 * sources * transformations, **kind)
         self.masks = nn.Sequential(
             ComplexConv2d(candidates + in_maps, candidates, **kind),
-            Residual(algebra, candidates),
-            Residual(algebra, candidates),
+            Residual(blocks, candidates),
+            Residual(blocks, candidates),
         )
         with torch.no_grad():
             for conv in self.modules():
                 if isinstance(conv, ComplexConv2d):
                     conv.weight_real.mul_(gain)
                     conv.weight_imag.mul_(gain)
+        self.combiner = algebra.conv(candidates, sources, 3) if combine == "learned" else None
 
     def forward(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Sources (B, 2N, F, T) from features and the mixture's spectrogram (B, 2, F, T)."""
-        candidates = self._candidates(features, mixture)
+        keep = self._keep(mixture)
+        candidates = self._candidates(features, mixture, keep)
         seen = pairs.concatenate(candidates, features)
         masks = self.masks(seen.contiguous(memory_format=torch.channels_last))
         if self.mask == "polar":
             masks = bounded(masks)
         products = pairs.product(masks, candidates)
-        grouped = products.unflatten(1, (2 * self.sources, self.transformations + 1))
+        if keep is not None and self.dropout_of == "mask":
+            products = products * self._with_mixture_kept(keep)
+        if self.combiner is not None:
+            return self.combiner(products)
+        grouped = products.unflatten(1, (2 * self.sources, self.each))
         return grouped.mean(dim=2)
 
-    def _candidates(self, features: Tensor, mixture: Tensor) -> Tensor:
+    def _candidates(self, features: Tensor, mixture: Tensor, keep: Tensor | None) -> Tensor:
         """The mixture and its C transformations for each source in turn: N(C+1) channels."""
         transformed = self.sources * self.transformations
         gamma_r, beta_r, gamma_i, beta_i = self.film(features).split(transformed, dim=1)
-        gamma = pairs.join(gamma_r + 1, gamma_i + 1)
+        gamma = pairs.join(gamma_r + self.offset[0], gamma_i + self.offset[1])
         scaled = pairs.product(gamma, mixture)
-        if self.dropout > 0:
-            scaled = scaled * self._keep(scaled)
+        if keep is not None and self.dropout_of == "mixture":
+            scaled = scaled * keep
         shifted = scaled + pairs.join(beta_r, beta_i)
+        if keep is not None and self.dropout_of == "transformation":
+            shifted = shifted * keep
+        if not self.mixture_candidate:
+            return shifted
 
         def with_mixture(part: Tensor, mixture_part: Tensor) -> Tensor:
             grouped = part.unflatten(1, (self.sources, self.transformations))
@@ -133,9 +168,20 @@ class Extractor(nn.Module):
         mixture_r, mixture_i = pairs.split(mixture)
         return pairs.join(with_mixture(real, mixture_r), with_mixture(imag, mixture_i))
 
-    def _keep(self, scaled: Tensor) -> Tensor | float:
-        if not self.training:
-            return 1 - self.dropout
-        drawn = torch.rand(self.sources * self.transformations, device=scaled.device)
-        keep = (drawn >= self.dropout).to(scaled.dtype)
+    def _keep(self, like: Tensor) -> Tensor | None:
+        """Factors (1, 2NC, 1, 1) that dropout gives the transformations; None without dropout."""
+        if not self.dropout:
+            return None
+        count = self.sources * self.transformations
+        if self.training:
+            keep = (torch.rand(count, device=like.device) >= self.dropout).to(like.dtype)
+        else:
+            keep = like.new_full((count,), 1 - self.dropout)
         return keep.repeat(2).view(1, -1, 1, 1)
+
+    def _with_mixture_kept(self, keep: Tensor) -> Tensor:
+        """Factors of all candidates, from those of the transformations."""
+        if not self.mixture_candidate:
+            return keep
+        grouped = keep.view(2 * self.sources, self.transformations)
+        return F.pad(grouped, (1, 0), value=1.0).view(1, -1, 1, 1)

@@ -1,5 +1,7 @@
 """The whole model, from waveform to waveforms: STFT, level, network, inverse STFT."""
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,14 +9,48 @@ from torch import Tensor, nn
 from cplxsep.config import ModelConfig
 from cplxsep.networks.blocks import Algebra, ComplexAlgebra, RealAlgebra
 from cplxsep.networks.heads import Extractor, MaskHead
+from cplxsep.networks.tasnet import TasNet
 from cplxsep.networks.unet import UNet
+from cplxsep.nn.clipping import Clip
 from cplxsep.nn.stft import STFT
 
 RIDGE = 1e-3
 
 
+@dataclass
+class Estimates:
+    """Sources as a model gives them, at the mixture's level; each form is made when asked for.
+
+    Args:
+        stft: between the two forms.
+        samples: length of the audio.
+        spectra, audio: (B, 2N, F, T) and (B, N, S), one of them.
+    """
+
+    stft: STFT
+    samples: int
+    spectra: Tensor | None = None
+    audio: Tensor | None = None
+
+    def as_spectra(self) -> Tensor:
+        """Spectrograms (B, 2N, F, T)."""
+        if self.spectra is None:
+            assert self.audio is not None
+            self.spectra = self.stft.of_sources(self.audio)
+        return self.spectra
+
+    def as_audio(self) -> Tensor:
+        """Waveforms (B, N, S)."""
+        if self.audio is None:
+            assert self.spectra is not None
+            self.audio = self.stft.inverse(self.spectra, self.samples)
+        return self.audio
+
+
 class SpectralNetwork(nn.Module):
     """Sources' spectrograms from the mixture's: U-Net, then mask head or extractor.
+
+    A clipping `front` changes what the U-Net sees; the head's masks apply to the mixture itself.
 
     Input (B, 2, F, T), output (B, 2N, F, T), any F and T; padded with zeros at the high end to
     what the U-Net needs. The padding enters the norm's statistics (SPEC section 2).
@@ -26,12 +62,26 @@ class SpectralNetwork(nn.Module):
         self.drop_nyquist = config.drop_nyquist
         complex_maps = config.network == "complex"
         algebra: Algebra = (
-            ComplexAlgebra(scope=config.norm, init=config.init, criterion=config.criterion)
+            ComplexAlgebra(
+                norm=config.norm,
+                activation=config.activation,
+                down=config.down,
+                init=config.init,
+                criterion=config.criterion,
+            )
             if complex_maps
-            else RealAlgebra()
+            else RealAlgebra(norm=config.real_norm, down=config.down)
         )
         in_maps = config.patch**2 * (1 if complex_maps else 2)
-        self.unet = UNet(algebra, in_maps, config.start_maps, config.residual_blocks, config.levels)
+        self.unet = UNet(
+            algebra,
+            in_maps,
+            config.start_maps,
+            config.residual_blocks,
+            config.levels,
+            config.order,
+        )
+        self.front = None if config.front == "none" else Clip(config.front)
         features = self.unet.out_maps // config.patch**2
         self.head: nn.Module
         if config.transformations:
@@ -42,7 +92,12 @@ class SpectralNetwork(nn.Module):
                 config.sources,
                 config.transformations,
                 dropout=config.dropout,
+                dropout_of=config.dropout_of,
+                film_offset=config.film_offset,
+                mixture_candidate=config.mixture_candidate,
+                combine=config.combine,
                 init=config.head_init,
+                init_of=config.head_init_of,
                 gain=config.head_gain,
                 mask=config.mask,
             )
@@ -57,10 +112,11 @@ class SpectralNetwork(nn.Module):
         factor = self.patch * self.unet.factor
         padded = F.pad(mixture[:, :, :kept], (0, -frames % factor, 0, -kept % factor))
         padded = padded.contiguous(memory_format=torch.channels_last)
+        seen = padded if self.front is None else self.front(padded)
         if self.patch == 1:
-            features = self.unet(padded)
+            features = self.unet(seen)
         else:
-            features = F.pixel_shuffle(self.unet(F.pixel_unshuffle(padded, self.patch)), self.patch)
+            features = F.pixel_shuffle(self.unet(F.pixel_unshuffle(seen, self.patch)), self.patch)
         sources = self.head(features, padded)[:, :, :kept, :frames]
         return F.pad(sources, (0, 0, 0, bins - kept))
 
@@ -93,21 +149,31 @@ class SeparationModel(nn.Module):
         self.sample_rate = config.sample_rate
         self.sources = config.sources
         self.stft = STFT(config.window, config.hop)
-        self.network = SpectralNetwork(config)
+        self.network: nn.Module
+        if config.network == "conv-tasnet":
+            self.network = TasNet(config)
+        else:
+            self.network = SpectralNetwork(config)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Sources (B, N, S) of mixtures (B, S)."""
-        sources = self.stft.inverse(self.spectra(mixture), mixture.shape[-1])
+        sources = self.estimate(mixture).as_audio()
         if self.config.level == "network":
             return sources
         with torch.autocast(mixture.device.type, enabled=False):
             return fit_levels(sources, mixture)
 
-    def spectra(self, mixture: Tensor) -> Tensor:
-        """Spectrograms (B, 2N, F, T) of the sources, at the mixture's level."""
+    def estimate(self, mixture: Tensor) -> Estimates:
+        """Sources of mixtures (B, S) before their levels are fitted, as losses need them."""
         level = mixture.square().mean(dim=-1, keepdim=True).sqrt()
         # A level below the smallest normal float has no usable inverse: treat it as silence.
         audible = level > torch.finfo(level.dtype).tiny * 1e4
         unit = mixture * torch.where(audible, 1 / level.where(audible, level.new_ones(())), 0)
-        spectra = self.network(self.stft(unit)).to(mixture.dtype)
-        return spectra * level.where(audible, level.new_zeros(()))[:, :, None, None]
+        level = level.where(audible, level.new_zeros(()))
+        found = Estimates(self.stft, mixture.shape[-1])
+        if isinstance(self.network, TasNet):
+            found.audio = self.network(unit).to(mixture.dtype) * level.unsqueeze(1)
+        else:
+            spectra = self.network(self.stft(unit)).to(mixture.dtype)
+            found.spectra = spectra * level[:, :, None, None]
+        return found

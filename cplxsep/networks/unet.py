@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from cplxsep.networks.blocks import Algebra, stage, upsample
+from cplxsep.networks.blocks import Algebra, Order, stage, upsample
 
 
 class UNet(nn.Module):
@@ -19,6 +19,7 @@ class UNet(nn.Module):
         start_maps: channels of the first encoder stage (the paper's "start fmaps"); even.
         residual_blocks: k of the paper, residual blocks before and after each resampling.
         levels: how many times F and T are halved.
+        order: of widening and halving in the encoder's stages (SPEC 7.4).
     """
 
     def __init__(
@@ -28,13 +29,14 @@ class UNet(nn.Module):
         start_maps: int,
         residual_blocks: int,
         levels: int = 4,
+        order: Order = "widen-first",
     ) -> None:
         super().__init__()
         widths = [start_maps // 2] + [start_maps * min(2**level, 4) for level in range(levels)]
         self.concatenate = algebra.concatenate
         self.stem = stage(algebra, in_maps, widths[0], residual_blocks)
         self.encoder = nn.ModuleList(
-            stage(algebra, narrow, wide, residual_blocks, down=True)
+            stage(algebra, narrow, wide, residual_blocks, down=True, order=order)
             for narrow, wide in pairwise(widths)
         )
         self.decoder = nn.ModuleList()

@@ -51,6 +51,11 @@ class STFT(nn.Module):
         )
         return from_complex(spectrum.unsqueeze(1))
 
+    def of_sources(self, audio: Tensor) -> Tensor:
+        """Maps (B, 2N, F, T) of audio (B, N, S)."""
+        maps = self(audio.flatten(0, 1)).unflatten(0, audio.shape[:2])
+        return maps.transpose(1, 2).flatten(1, 2)
+
     def inverse(self, maps: Tensor, samples: int) -> Tensor:
         """Audio (B, C, S) of maps (B, 2C, F, T), cut to ``samples``."""
         spectrum = to_complex(

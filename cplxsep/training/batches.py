@@ -1,4 +1,4 @@
-"""Batches of mixtures, made ahead of the training step in a thread."""
+"""Batches of mixtures, made ahead of the training step in threads."""
 
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-AHEAD = 3
+from cplxsep.data.rounds import stack
+
+AHEAD = 2  # batches that wait, beside those in the making
 
 
 class Examples(Protocol):
@@ -19,24 +21,35 @@ class Examples(Protocol):
 
 
 def batches(
-    examples: Examples, first_step: int, batch: int
+    examples: Examples,
+    first_step: int,
+    batch: int,
+    *,
+    share: range | None = None,
+    workers: int = 1,
+    pinned: bool = False,
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Mixtures (B, S) and sources (B, N, S) for `first_step` and the steps after it.
 
-    A step's batch depends on its number alone: a resumed run sees what the first would have.
+    A step's batch depends on its number alone: a resumed run sees what the first would have, and
+    several processes, each with its `share` of the items, see together what one would.
+    `pinned` memory lets a GPU fetch a batch while it computes.
     """
+    items = range(batch) if share is None else share
 
     def make(step: int) -> tuple[Tensor, Tensor]:
-        pairs = [examples.example(step * batch + item) for item in range(batch)]
-        mixtures, sources = zip(*pairs, strict=True)
-        return torch.from_numpy(np.stack(mixtures)), torch.from_numpy(np.stack(sources))
+        pairs = [examples.example(step * batch + item) for item in items]
+        mixtures, sources = map(torch.from_numpy, stack(pairs))
+        return (mixtures.pin_memory(), sources.pin_memory()) if pinned else (mixtures, sources)
 
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="mixing") as pool:
+    # Threads suffice: resampling, the greatest part, lets the others run. One makes some 2700 s
+    # of two-talker mixtures a second on one core of an EPYC.
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="mixing") as pool:
         waiting: list[Future[tuple[Tensor, Tensor]]] = []
         step = first_step
         try:
             while True:
-                while len(waiting) < AHEAD:
+                while len(waiting) < workers + AHEAD:
                     waiting.append(pool.submit(make, step))
                     step += 1
                 yield waiting.pop(0).result()

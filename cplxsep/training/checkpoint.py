@@ -1,6 +1,7 @@
 """Checkpoints of a running training: written whole or not at all, the previous one kept."""
 
 import os
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """State from a checkpoint file. Raises UsageError when it is missing or corrupt."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load looks at no checksum
+        if damaged:
+            raise ValueError(f"wrong checksum of {damaged}")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"checkpoint {path} does not exist") from None

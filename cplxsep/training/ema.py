@@ -1,7 +1,14 @@
-"""Exponential moving average of the weights, which validates and ships instead of them."""
+"""Averages of the weights, which validate and ship instead of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from cplxsep.training.muon import Muon
+from cplxsep.training.optim import set_mode
 
 
 class Average:
@@ -33,3 +40,22 @@ class Average:
         """Continue from a checkpoint."""
         for name, value in state.items():
             self.state[name].copy_(value)
+
+
+@contextmanager
+def in_use(model: nn.Module, optimizer: Optimizer | Muon, average: Average) -> Iterator[None]:
+    """The model with the weights that one would use, in evaluation mode; then as it was.
+
+    The weights in training come back from a copy: schedule-free's own way there and back rounds.
+    """
+    training = {name: value.clone() for name, value in model.state_dict().items()}
+    set_mode(optimizer, training=False)
+    if average.decay:
+        model.load_state_dict(average.state)
+    model.eval()
+    try:
+        yield
+    finally:
+        set_mode(optimizer, training=True)
+        model.load_state_dict(training)
+        model.train()

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cplxsep.config import Config
 from cplxsep.data.dynamic import DynamicMixtures
+from cplxsep.data.folders import METADATA
+from cplxsep.data.listed import ListedMixtures
 from cplxsep.data.manifest import Utterance, assign_splits, check_disjoint, load_speech
 from cplxsep.data.noise import load_noise
 from cplxsep.data.noisy import NoisySpeech
+from cplxsep.data.prepared import PreparedMixtures
+from cplxsep.data.recipes.rebuild import Roots
 from cplxsep.errors import InputError, UsageError
 from cplxsep.training.batches import Examples
 
@@ -19,12 +24,17 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
     """Training and validation examples; decoded audio is kept in `folder` unless told otherwise.
 
     Raises:
-        UsageError: no speech is named, or it has no such split.
+        UsageError: no speech or mixtures are named, or they have no such split or other sources.
         InputError: the data cannot be used.
     """
     data = config.data
+    if data.mixtures:
+        return _prepared(config, True), _prepared(config, False)
     if not data.speech:
-        raise UsageError("data.speech is not set: the manifest CSV or folder of speech to train on")
+        raise UsageError(
+            "neither data.speech is set, the manifest CSV or folder of speech to train on, "
+            "nor data.mixtures, a folder of prepared mixtures"
+        )
     speech = _recordings(data.speech, load_speech, say)
     noise = _recordings(config.noise.recordings, load_noise, say) if config.noise.recordings else []
     cache = Path(data.cache).expanduser() if data.cache else folder / "cache"
@@ -68,6 +78,38 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
         )
 
     return examples(data.train_split, True), examples(data.valid_split, False)
+
+
+def _prepared(config: Config, training: bool) -> Examples:
+    """Examples from a folder of prepared mixtures, or from their table where there are no files."""
+    data = config.data
+    folder = Path(data.mixtures).expanduser()
+    split = data.train_split if training else data.valid_split
+    options: dict[str, Any] = {
+        "sample_rate": config.model.sample_rate,
+        "sources": config.model.sources,
+        "seconds": data.seconds if training else data.valid_seconds,
+        "seed": config.train.seed + 2 if training else VALID_SEED,
+    }
+    table = folder / split / METADATA
+    if not table.is_file() or (folder / split / "mix").is_dir():
+        return PreparedMixtures(folder, split, **options)
+    if not data.speech:
+        raise UsageError(
+            f"{table} lists recordings, no files: set data.speech to what it was made from"
+        )
+    roots = Roots(
+        _root(data.speech),
+        _root(config.noise.recordings) if config.noise.recordings else None,
+        Path(config.noise.rooms).expanduser() if config.noise.rooms else None,
+    )
+    return ListedMixtures(table, roots, **options)
+
+
+def _root(source: str) -> Path:
+    """The folder that a table's paths are relative to: of a manifest, or of recordings itself."""
+    path = Path(source).expanduser()
+    return path if path.is_dir() else path.parent
 
 
 def _recordings(source: str, load: Callable[..., list[Utterance]], say: Say) -> list[Utterance]:

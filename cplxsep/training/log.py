@@ -1,4 +1,4 @@
-"""What a run tells: one JSON object a line in a file, and one live line on a terminal."""
+"""What a run tells: one JSON object a line, curves, TensorBoard, and a live line on a terminal."""
 
 import json
 import math
@@ -12,32 +12,39 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cplxsep.errors import InputError
+from cplxsep.training import curves
+from cplxsep.training.board import Board
 
 EVERY = 20  # steps between lines of the file
+LOG, CURVES = "log.jsonl", "curves.png"
 
 
 class Log:
     """Log of one run; a resumed run appends.
 
     Args:
-        path: JSONL file.
+        folder: of the run; None writes nothing, for processes that are not the first.
         console: live progress goes here; None for none.
         total: steps of the whole run.
         say: takes one line at each validation.
 
     Raises:
-        InputError: the file cannot be written, now or later.
+        InputError: a file cannot be written, now or later.
     """
 
     def __init__(
-        self, path: Path, console: Console | None, total: int, say: Callable[[str], None]
+        self, folder: Path | None, console: Console | None, total: int, say: Callable[[str], None]
     ) -> None:
-        self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}") from None
+        self._folder = folder
+        self._board = Board(folder)
+        self._file = None
+        if folder is not None:
+            self._path = folder / LOG
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._file = self._path.open("a", encoding="utf-8")
+            except OSError as error:
+                raise InputError(f"cannot write {self._path}: {error.strerror}") from None
         self._say = say
         self._losses: list[float] = []
         self._bar = Progress(
@@ -59,7 +66,9 @@ class Log:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
         with suppress(OSError):  # what could not be flushed was reported when it was written
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
+            self._board.close()
 
     def step(
         self, step: int, loss: float, norm: float, lr: float, audio: float, busy: float
@@ -77,16 +86,26 @@ class Log:
             )
             self._losses.clear()
 
-    def validation(self, step: int, score: float, audio: float, busy: float) -> None:
-        """Validation result: SI-SDR improvement in dB."""
-        self._write(step=step, valid_si_sdr_i=score, audio_seconds=audio, seconds=busy)
+    def validation(
+        self, step: int, score: float, audio: float, busy: float, what: str = ""
+    ) -> None:
+        """Validation result: SI-SDR improvement in dB; `what` was validated if not the run's."""
+        if what:
+            self._write(step=step, average_si_sdr_i=score, audio_seconds=audio, seconds=busy)
+        else:
+            self._write(step=step, valid_si_sdr_i=score, audio_seconds=audio, seconds=busy)
+            if self._folder is not None:
+                curves.draw(self._path, self._folder / CURVES)
         self._score = f"  valid {score:5.2f} dB"
         self._say(
-            f"step {step}: valid SI-SDR improvement {score:.2f} dB "
+            f"step {step}{what and ', '}{what}: valid SI-SDR improvement {score:.2f} dB "
             f"after {audio / 3600:.2f} h of audio, {busy / 60:.1f} min"
         )
 
     def _write(self, **values: Any) -> None:
+        if self._file is None:
+            return
+        self._board.add(**values)
         rounded = {
             # JSON has no NaN.
             key: (round(value, 6) if math.isfinite(value) else None)

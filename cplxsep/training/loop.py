@@ -1,8 +1,9 @@
 """The training loop: steps, validation, checkpoints, and an exact way back after a stop."""
 
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,16 @@ from cplxsep.errors import InputError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training import checkpoint
 from cplxsep.training.batches import Examples, batches
-from cplxsep.training.ema import Average
+from cplxsep.training.best import BestWeights
+from cplxsep.training.distributed import Ranks
+from cplxsep.training.ema import Average, in_use
 from cplxsep.training.log import Log
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer, set_lr
+from cplxsep.training.optim import build_optimizer, set_lr, set_mode
+from cplxsep.training.progress import Progress
 from cplxsep.training.schedule import lr_at
+from cplxsep.training.stop import Stopped
 from cplxsep.training.validate import si_sdr_improvement
-
-
-@dataclass
-class Progress:
-    """What a run has done so far; part of the checkpoint. Times in seconds."""
-
-    step: int = 0
-    bad_steps: int = 0
-    audio: float = 0.0
-    busy: float = 0.0
-    best: float = float("-inf")
-    history: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Trainer:
@@ -43,7 +36,8 @@ class Trainer:
         train, valid: mixtures by number.
         folder: checkpoints and log go here.
         autocast: type for mixed precision, or None.
-        publish: called with the averaged model and the progress at each new best validation.
+        publish: called with the model in use and the progress at each new best validation.
+        ranks: the processes that train together; all must make the same calls.
     """
 
     def __init__(
@@ -57,6 +51,7 @@ class Trainer:
         autocast: torch.dtype | None,
         publish: Callable[[SeparationModel, Progress], None],
         log: Log,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model = model
         self.config = config
@@ -66,11 +61,20 @@ class Trainer:
         self.autocast = autocast
         self.publish = publish
         self.log = log
-        self.device = next(model.parameters()).device
+        self.ranks = ranks or Ranks(device=next(model.parameters()).device)
+        self.stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
+        self.deadline = math.inf
         self.optimizer = build_optimizer(model, config.optim)
         self.average = Average(model, config.optim.ema)
+        self.best = BestWeights(folder, config.train.average_best)
         self.objective = Objective(config.train)
         self.progress = Progress()
+        # Statistics of batch norm, which each process sees of its own share.
+        self.statistics = [
+            buffer
+            for name, buffer in model.named_buffers()
+            if name.rpartition(".")[2].startswith("running_")
+        ]
 
     def resume(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint's state."""
@@ -81,6 +85,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint from which `resume` continues exactly."""
+        if not self.ranks.first:
+            return
         checkpoint.save(
             self.folder,
             {
@@ -99,87 +105,168 @@ class Trainer:
         Ends with a validation and a checkpoint.
 
         Raises:
-            InputError: more non-finite steps than the configuration allows, or a full disk.
+            Stopped: a stop was asked for; the checkpoint is written.
+            InputError: more non-finite steps in a row than the configuration allows, or data that
+                cannot be read, or a full disk.
         """
-        settings = self.config.train
-        stream = batches(self.train_examples, self.progress.step, settings.batch)
+        settings, progress = self.config.train, self.progress
+        stream = batches(
+            self.train_examples,
+            progress.step,
+            settings.batch,
+            share=self.ranks.share(settings.batch, settings.accumulate),
+            workers=settings.workers,
+            pinned=self.ranks.device.type == "cuda",
+        )
+        self.deadline = math.inf if deadline is None else deadline
         self.model.train()
-        if self.progress.step == 0:
+        set_mode(self.optimizer, training=True)
+        try:
+            with closing(stream):
+                self._train(stream, until_step)
+            self._finish()
+        except Stopped:
+            self.save()
+            self.ranks.wait()  # or the others' end would end the first while it writes
+            raise Stopped(f"stopped at step {progress.step}, checkpoint written") from None
+
+    def _train(self, stream: Iterator[tuple[Tensor, Tensor]], until_step: int) -> None:
+        """Steps, with validations and checkpoints between, to the end of the run."""
+        settings, progress = self.config.train, self.progress
+        if progress.step == 0:
             # From here on the folder is recognised as a run, whenever it is stopped.
             self.save()
-        while self.progress.step < until_step:
-            if deadline is not None and time.monotonic() > deadline:
-                break
-            self._one(*next(stream))
-            step = self.progress.step
-            if step % settings.valid_every == 0 and step < until_step:
+        elif progress.step % settings.valid_every == 0 and not progress.validated():
+            self.validate()  # where the last stop was
+        late = bool(self.ranks.sum(time.monotonic() > self.deadline))
+        while progress.step < until_step and not late and not self._no_better():
+            started = time.monotonic()
+            try:
+                mixtures, sources = next(stream)
+            except InputError:
+                self.save()
+                raise
+            stop, late = self._one(mixtures, sources, started)
+            if stop:
+                raise Stopped
+            if progress.step % settings.valid_every == 0:
                 self.validate()
+            elif progress.step % settings.save_every == 0:
                 self.save()
-            elif step % settings.save_every == 0:
-                self.save()
-        stream.close()
-        validated = (
-            self.progress.history[-1:] and self.progress.history[-1][0] == self.progress.step
-        )
-        # Without a best there is no model to give: one that was removed is published again.
-        if not validated or self.progress.best == float("-inf"):
-            self.validate()
-            self.save()
 
     def validate(self) -> None:
-        """Log the SI-SDR improvement of the averaged weights in dB; publish a new best."""
-        settings = self.config
-        raw = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average.state)
-        try:
-            score = si_sdr_improvement(
-                self.model,
-                self.valid_examples,
-                settings.data.valid_mixtures,
-                settings.train.batch,
-                device=self.device,
-                autocast=self.autocast,
-            )
-            progress = self.progress
+        """Log the SI-SDR improvement of the weights in use in dB; publish a new best; save."""
+        progress = self.progress
+        with in_use(self.model, self.optimizer, self.average):
+            score = self._score()
             progress.history.append((progress.step, score))
             self.log.validation(progress.step, score, progress.audio, progress.busy)
-            if score > progress.best:
-                progress.best = score
-                self.publish(self.model, progress)
-        finally:
-            self.model.load_state_dict(raw)
-            self.model.train()
+            if self.config.train.average_best and self.ranks.first:
+                self.best.keep(progress.history, self.model.state_dict())
+            self._publish_if_best(score)
+        self.save()
 
-    def _one(self, mixtures: Tensor, sources: Tensor) -> None:
-        """One optimiser step; a non-finite one changes nothing but its count."""
+    def _score(self) -> float:
+        """Improvement of the model as it is. Raises Stopped when asked to before the end."""
+        settings = self.config.train
+        score = si_sdr_improvement(
+            self.model,
+            self.valid_examples,
+            self.config.data.valid_mixtures,
+            settings.batch // (self.ranks.count * settings.accumulate),
+            ranks=self.ranks,
+            autocast=self.autocast,
+            stop=self.stop,
+        )
+        if score is None:
+            raise Stopped
+        return score
+
+    def _publish_if_best(self, score: float) -> None:
+        if score > self.progress.best:
+            self.progress.best = score
+            if self.ranks.first:
+                self.publish(self.model, self.progress)
+
+    def _no_better(self) -> bool:
+        """Whether validation has not improved for as long as the run has patience."""
+        patience = self.config.train.patience
+        return patience > 0 and self.progress.since_best() >= patience
+
+    def _finish(self) -> None:
+        """Validate the last weights, and the average of the best ones if there is to be one."""
+        progress = self.progress
+        # Without a best there is no model to give: one that was removed is published again.
+        if not progress.validated() or progress.best == float("-inf"):
+            self.validate()
+        if self.config.train.average_best > 1 and progress.averaged != progress.step:
+            count, mean = self.ranks.from_first(lambda: self.best.average(progress.history))
+            if count > 1:
+                with in_use(self.model, self.optimizer, self.average):
+                    self.model.load_state_dict(mean)
+                    score = self._score()
+                    what = f"average of the best {count}"
+                    self.log.validation(progress.step, score, progress.audio, progress.busy, what)
+                    self._publish_if_best(score)
+            progress.averaged = progress.step
+            self.save()
+
+    def _one(
+        self, mixtures: Tensor, sources: Tensor, started: float | None = None
+    ) -> tuple[bool, bool]:
+        """One optimiser step; a non-finite one changes nothing but its count.
+
+        Returns whether any process was asked to stop, and whether any is past the deadline.
+        """
         progress, settings = self.progress, self.config
-        started = time.monotonic()
+        started = time.monotonic() if started is None else started
         buffers = [buffer.clone() for buffer in self.model.buffers()]
-        # Dropout draws must not depend on what came before a resume.
-        torch.manual_seed(settings.train.seed + 1_000_003 * (progress.step + 1))
         lr = lr_at(progress.step, settings.optim, settings.train)
         set_lr(self.optimizer, lr)
-        loss = self.objective(
-            self.model, mixtures.to(self.device), sources.to(self.device), self.autocast
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip)
-        value, norm_value = loss.item(), norm.item()
-        finite = abs(value) < float("inf") and norm_value < float("inf")
-        if finite:
+        value, stop, late = self._gradients(mixtures, sources)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip).item()
+        if math.isfinite(value) and math.isfinite(norm):
             self.optimizer.step()
             self.average.update(self.model, progress.step)
+            progress.bad_in_a_row = 0
         else:
             progress.bad_steps += 1
+            progress.bad_in_a_row += 1
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)  # batch norm has taken the bad values in already
         progress.step += 1
-        progress.audio += mixtures.shape[0] * mixtures.shape[1] / settings.model.sample_rate
+        progress.audio += settings.train.batch * mixtures.shape[1] / settings.model.sample_rate
         progress.busy += time.monotonic() - started
-        self.log.step(progress.step, value, norm_value, lr, progress.audio, progress.busy)
-        if progress.bad_steps > settings.train.max_bad_steps:
+        self.log.step(progress.step, value, norm, lr, progress.audio, progress.busy)
+        if progress.bad_in_a_row > settings.train.max_bad_steps:
+            self.save()
             raise InputError(
-                f"training diverged: {progress.bad_steps} steps were not finite, the last at step "
-                f"{progress.step}; lower optim.lr or set train.precision=fp32"
+                f"training diverged: {progress.bad_in_a_row} steps in a row were not finite, the "
+                f"last at step {progress.step}; lower optim.lr or set train.precision=fp32"
             )
+        return stop, late
+
+    def _gradients(self, mixtures: Tensor, sources: Tensor) -> tuple[float, bool, bool]:
+        """Leave the mean gradient of the global batch in the parameters.
+
+        Returns its mean loss, and whether any process wants to stop or is late.
+        """
+        device, settings = self.ranks.device, self.config.train
+        mixtures = mixtures.to(device, non_blocking=True)
+        sources = sources.to(device, non_blocking=True)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=device)
+        parts = settings.accumulate
+        for some, theirs in zip(mixtures.chunk(parts), sources.chunk(parts), strict=True):
+            # Dropout draws must not depend on what came before a resume, nor on how the batch
+            # is divided.
+            torch.manual_seed(settings.seed + 1_000_003 * (self.progress.step + 1))
+            loss = self.objective(self.model, some, theirs, self.autocast) / parts
+            loss.backward()
+            total += loss.detach()
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        wishes = torch.tensor([self.stop(), time.monotonic() > self.deadline], dtype=torch.float32)
+        report = torch.cat([total.view(1), wishes.to(device)])
+        self.ranks.average([*gradients, *self.statistics, report])
+        value, stop, late = report.tolist()
+        return value, stop > 0, late > 0

@@ -17,6 +17,7 @@ class Objective:
 
     def __init__(self, config: TrainConfig) -> None:
         self.kind = config.loss
+        self.per = config.pit
         self.magnitude = config.magnitude
         self.weights: dict[str, float] = {}
         if config.loss.startswith("csim"):
@@ -34,34 +35,22 @@ class Objective:
         mixtures = mixtures / level
         sources = sources / level.unsqueeze(1)
         with torch.autocast(mixtures.device.type, autocast, enabled=autocast is not None):
-            spectra = model.spectra(mixtures)
-        spectra = spectra.float()
-        if self.kind in SPECTRAL and not self.magnitude:
-            return pit(self._spectral(model, spectra, sources))[0].mean()
-        estimates = model.stft.inverse(spectra, mixtures.shape[-1])
+            estimates = model.estimate(mixtures)
         if self.kind in SPECTRAL:
-            scores = self._spectral(model, spectra, sources)
+            spectra = _by_source(estimates.as_spectra()), _by_source(model.stft.of_sources(sources))
+            scores = SPECTRAL[self.kind](*spectra, **self.weights)
         elif self.kind in MIXTURE_AWARE:
-            scores = MIXTURE_AWARE[self.kind](estimates, sources, mixtures)
+            scores = MIXTURE_AWARE[self.kind](estimates.as_audio(), sources, mixtures)
         else:
-            scores = WAVEFORM[self.kind](estimates, sources)
-        losses, order = pit(scores)
+            scores = WAVEFORM[self.kind](estimates.as_audio(), sources)
+        losses, order = pit(scores, self.per)
         if self.magnitude:
-            matched = estimates.gather(1, order[:, :, None].expand_as(estimates))
+            audio = estimates.as_audio()
+            matched = audio.gather(1, order[:, :, None].expand_as(audio))
             losses = losses + self.magnitude * magnitude_distance(matched, sources)
         return losses.mean()
-
-    def _spectral(self, model: SeparationModel, spectra: Tensor, sources: Tensor) -> Tensor:
-        references = _by_source(_stft(model, sources))
-        return SPECTRAL[self.kind](_by_source(spectra), references, **self.weights)
 
 
 def _by_source(maps: Tensor) -> Tensor:
     """(B, 2N, F, T) maps as (B, N, 2, F, T)."""
     return torch.stack(maps.chunk(2, dim=1), dim=2)
-
-
-def _stft(model: SeparationModel, sources: Tensor) -> Tensor:
-    """Maps (B, 2N, F, T) of sources (B, N, S)."""
-    maps = model.stft(sources.flatten(0, 1)).unflatten(0, sources.shape[:2])
-    return maps.transpose(1, 2).flatten(1, 2)

@@ -1,5 +1,6 @@
 """Optimisers by name."""
 
+import importlib
 from typing import Any
 
 import torch
@@ -7,67 +8,27 @@ from torch import nn
 from torch.optim import Optimizer
 
 from cplxsep.config import OptimConfig
+from cplxsep.errors import UsageError
+from cplxsep.training.complex_adam import ComplexAdamW
+from cplxsep.training.muon import Muon
 
-# torch.optim.Muon's "match_rms_adamw" makes updates of RMS 0.2 lr; AdamW's early ones have lr.
-_MUON_LR = 5.0
-
-
-class Muon:
-    """Muon for kernels (Jordan et al. 2024), AdamW for norms and biases, as one optimiser.
-
-    Muon replaces the momentum of a matrix by its nearest orthogonal matrix. Each part of a
-    complex kernel (out, in, k, k) is one matrix (out, in*k*k).
-    """
-
-    def __init__(
-        self, kernels: list[nn.Parameter], others: list[nn.Parameter], config: OptimConfig
-    ) -> None:
-        self._kernels = kernels
-        self._matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels]
-        self._muon = torch.optim.Muon(
-            self._matrices,
-            lr=_MUON_LR * config.lr,
-            weight_decay=config.weight_decay / _MUON_LR,
-            momentum=config.momentum,
-            adjust_lr_fn="match_rms_adamw",
-        )
-        self._adamw = torch.optim.AdamW(
-            others, lr=config.lr, betas=config.betas, weight_decay=0.0, fused=True
-        )
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients."""
-        self._adamw.zero_grad(set_to_none)
-        for kernel in self._kernels:
-            kernel.grad = None
-
-    def step(self) -> None:
-        """One update from the gradients of the kernels and of the rest."""
-        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
-            # The matrix shares the kernel's memory; its gradient must be handed over.
-            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
-        self._muon.step()
-        self._adamw.step()
-
-    def set_lr(self, lr: float) -> None:
-        """Use `lr` in the next step."""
-        set_lr(self._muon, _MUON_LR * lr)
-        set_lr(self._adamw, lr)
-
-    def state_dict(self) -> dict[str, Any]:
-        """States of both parts."""
-        return {"muon": self._muon.state_dict(), "adamw": self._adamw.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        self._muon.load_state_dict(state["muon"])
-        self._adamw.load_state_dict(state["adamw"])
+# Optimisers of packages that are not always there.
+_PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
-    """The optimiser of a configuration; weight decay only where there is a kernel to decay."""
+    """The optimiser of a configuration; weight decay only where there is a kernel to decay.
+
+    Raises:
+        UsageError: its package is not installed, or the network has nothing for it.
+    """
     kernels = [p for p in model.parameters() if p.dim() > 2]
     others = [p for p in model.parameters() if p.dim() <= 2]
+    # Decay is given by group: Prodigy prints a line where it is among the defaults.
+    groups: list[dict[str, Any]] = [
+        {"params": kernels, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     if config.optimizer == "sgd":
         # The paper decays everything alike (SPEC section 6).
         return torch.optim.SGD(
@@ -79,10 +40,35 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
         )
     if config.optimizer == "muon":
         return Muon(kernels, others, config)
-    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )
+    if config.optimizer == "complex-adamw":
+        if not any(name.endswith("weight_imag") for name, _ in model.named_parameters()):
+            raise UsageError("optim.optimizer = 'complex-adamw' needs a complex network")
+        return ComplexAdamW(model, config.lr, config.betas, config.weight_decay)
+    if config.optimizer == "schedulefree":
+        return package(config).AdamWScheduleFree(groups, lr=config.lr, betas=config.betas)
+    if config.optimizer == "prodigy":
+        return package(config).Prodigy(
+            groups,
+            lr=config.lr,
+            betas=config.betas,
+            use_bias_correction=True,
+            safeguard_warmup=True,
+        )
+    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+
+
+def package(config: OptimConfig) -> Any:
+    """The package of an optimiser that has its own. Raises UsageError when it is missing."""
+    name = _PACKAGES.get(config.optimizer)
+    if name is None:
+        return None
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UsageError(
+            f"optim.optimizer = '{config.optimizer}' needs the package {name}: "
+            f"pip install 'cplxsep[train]'"
+        ) from None
 
 
 def set_lr(optimizer: Optimizer | Muon, lr: float) -> None:
@@ -92,3 +78,10 @@ def set_lr(optimizer: Optimizer | Muon, lr: float) -> None:
         return
     for group in optimizer.param_groups:
         group["lr"] = lr
+
+
+def set_mode(optimizer: Optimizer | Muon, *, training: bool) -> None:
+    """Bring schedule-free weights to where they train, or to their average, which is used."""
+    switch = getattr(optimizer, "train" if training else "eval", None)
+    if switch is not None:
+        switch()

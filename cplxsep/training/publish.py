@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 from cplxsep.config import Config, to_toml
+from cplxsep.configs.readings import readings
 from cplxsep.errors import InputError
 from cplxsep.networks.folder import CARD, CONFIG, METRICS, WEIGHTS
 from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.registry import weights_bytes
-from cplxsep.training.loop import Progress
+from cplxsep.training.progress import Progress
 
 
 def write(folder: Path, model: SeparationModel, config: Config, progress: Progress) -> None:
@@ -21,7 +22,11 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         InputError: the folder cannot be written.
     """
     # Where data lay on the training machine means nothing elsewhere.
-    data = {"speech": Path(config.data.speech).name, "cache": ""}
+    data = {
+        "speech": Path(config.data.speech).name,
+        "mixtures": Path(config.data.mixtures).name,
+        "cache": "",
+    }
     noise = {
         "recordings": Path(config.noise.recordings).name,
         "rooms": Path(config.noise.rooms).name,
@@ -84,6 +89,15 @@ def _card(folder: Path, config: Config, metrics: dict) -> str:
         f"{task} at {model.sample_rate} Hz; "
         f"{metrics['parameters']:,} parameters.\n\n"
         f"Trained for {metrics['training']['audio_hours']} h of mixtures "
-        f"({metrics['training']['step']} steps) on `{config.data.speech}`. "
+        f"({metrics['training']['step']} steps) on `{config.data.speech or config.data.mixtures}`. "
         f"Validation SI-SDR improvement {metrics['valid']['si_sdr_i']} dB.\n"
+        f"{_readings(config)}"
     )
+
+
+def _readings(config: Config) -> str:
+    """For networks that follow the paper's protocol: where its text and code disagree, which."""
+    if not config.optim.schedule.startswith("paper"):
+        return ""
+    lines = "".join(f"- {line}\n" for line in readings(config))
+    return f"\nWhere the paper's text and its published code disagree:\n\n{lines}"

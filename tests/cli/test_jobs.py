@@ -39,7 +39,7 @@ def test_a_model_that_does_not_load_is_in_the_report(folder, command, model):
 
 @pytest.mark.usefixtures("folder")
 def test_what_was_not_tried_is_in_the_report(command, model, monkeypatch):
-    def greedy(*_args):
+    def greedy(*_args, **_options):
         raise DeviceError("out of memory")
 
     monkeypatch.setattr(batch, "separate_file", greedy)
@@ -54,7 +54,7 @@ def test_what_was_not_tried_is_in_the_report(command, model, monkeypatch):
 
 @pytest.mark.usefixtures("folder")
 def test_verbose_tells_the_device_and_times(command, model):
-    arguments = ("separate", "a.wav", "-m", model, "--device", "cpu")
+    arguments = ("separate", "a.wav", "-m", model, "--device", "cpu", "--precision", "fp32")
     assert command(*arguments).err == ""
     used, file = command("-v", *arguments).err.splitlines()
     assert used == "model tiny on cpu in fp32"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cplxsep.audio import io
-from cplxsep.data.prepared import PreparedMixtures, stack
+from cplxsep.data.prepared import PreparedMixtures
+from cplxsep.data.rounds import stack
 from cplxsep.errors import InputError, UsageError
 
 RATE, COUNT = 8000, 7

@@ -1,16 +1,27 @@
 """Properties of whole models: shapes, level, silence, any N, the extractor's algebra."""
 
+import sys
+
 import pytest
 import torch
 
 from cplxsep.config import ModelConfig
-from cplxsep.networks.blocks import ComplexAlgebra
-from cplxsep.networks.heads import Extractor, bounded
+from cplxsep.errors import UsageError
 from cplxsep.networks.model import fit_levels
 from cplxsep.networks.registry import build
 from cplxsep.nn import pairs
+from cplxsep.nn.activation import ACTIVATIONS
+from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS
 
 SMALL = {"start_maps": 8, "levels": 2}
+TASNET = {
+    "network": "conv-tasnet",
+    "tasnet_filters": 8,
+    "tasnet_bottleneck": 8,
+    "tasnet_hidden": 8,
+    "tasnet_layers": 2,
+    "tasnet_stacks": 1,
+}
 VARIANTS = [
     {},
     {"network": "real"},
@@ -20,6 +31,20 @@ VARIANTS = [
     {"residual_blocks": 2, "init": "rayleigh-unscaled", "head_init": "rayleigh"},
     {"mask": "polar"},
     {"mask": "polar", "transformations": 2},
+    *({"activation": name} for name in ACTIVATIONS if name != "crelu"),
+    {"norm": "batch"},
+    {"norm": "batch", "activation": "modrelu", "transformations": 1},
+    *({"down": name} for name in COMPLEX_POOLS),
+    *({"down": name, "network": "real"} for name in REAL_POOLS),
+    *({"network": "real", "real_norm": name} for name in ("channel", "layer")),
+    *({"front": name} for name in ("clip-modulus", "clip-quadrant", "clip-parts")),
+    {"front": "clip-parts", "network": "real"},
+    {"order": "downsample-first", "residual_blocks": 1},
+    {"transformations": 2, "film_offset": "0", "dropout": 0.3, "dropout_of": "mask"},
+    {"transformations": 2, "film_offset": "1", "dropout": 0.3, "dropout_of": "transformation"},
+    {"transformations": 2, "mixture_candidate": False, "combine": "learned"},
+    {"transformations": 1, "head_init_of": "all"},
+    TASNET,
 ]
 
 
@@ -91,69 +116,53 @@ def test_every_parameter_of_the_extractor_network_gets_a_gradient():
     assert without == []
 
 
-def extractor(**changes):
-    torch.manual_seed(0)
-    settings = {"in_maps": 4, "sources": 2, "transformations": 3, **changes}
-    return Extractor(ComplexAlgebra(), **settings)
+def test_real_twins_norms_differ_in_what_they_share():
+    """Only with batch norm does one mixture change what becomes of another, in training."""
+    for norm, mixes in (("batch", True), ("channel", False), ("layer", False)):
+        separate = model(network="real", real_norm=norm).train()
+        a, b = torch.randn(2, 2000)
+        alone, together = separate(a[None])[0], separate(torch.stack([a, b]))[0]
+        assert torch.allclose(alone, together, atol=1e-4) != mixes
 
 
-def test_candidates_are_the_mixture_and_its_affine_transformations():
-    """FiLM offset 1+1i; the plain mixture leads each source's group (SPEC section 4)."""
-    head = extractor()
-    features, mixture = torch.randn(1, 8, 16, 16), torch.randn(1, 2, 16, 16)
-    film = head.film(features)
-    real, imag = film.chunk(2, dim=1)
-    gamma, beta = torch.complex(real, imag).split(6, dim=1)
-    mix = pairs.to_complex(mixture)
-    transformed = ((1 + 1j) + gamma) * mix + beta
-    expected = torch.cat([mix, transformed[:, :3], mix, transformed[:, 3:]], dim=1)
-    ours = pairs.to_complex(head._candidates(features, mixture))
-    torch.testing.assert_close(ours, expected)
+@pytest.mark.parametrize("front", ["clip-modulus", "clip-quadrant", "clip-parts"])
+def test_masks_apply_to_the_unclipped_mixture(front):
+    separate = model(front=front)
+    seen = []
+    separate.network.head.register_forward_pre_hook(lambda _, given: seen.append(given[1]))
+    separate.network.unet.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    separate(torch.randn(1, 2000))
+    clipped, whole = seen
+    assert (clipped >= 0).all()
+    assert (whole < 0).any()
 
 
-def test_sources_are_the_mean_of_masked_candidates():
-    head = extractor()
-    features, mixture = torch.randn(1, 8, 16, 16), torch.randn(1, 2, 16, 16)
-    candidates = head._candidates(features, mixture)
-    masks = pairs.to_complex(head.masks(pairs.concatenate(candidates, features)))
-    products = masks * pairs.to_complex(candidates)
-    expected = torch.stack([products[:, :4].mean(1), products[:, 4:].mean(1)], dim=1)
-    torch.testing.assert_close(pairs.to_complex(head(features, mixture)), expected)
+def test_estimates_have_both_forms_whatever_the_network_gives():
+    mixture = torch.randn(2, 3000)
+    for variant in ({}, TASNET):
+        separate = model(**variant)
+        found = separate.estimate(mixture)
+        audio, spectra = found.as_audio(), found.as_spectra()
+        assert audio.shape == (2, 2, 3000)
+        assert spectra.shape == (2, 4, 129, separate.stft.frames(3000))
+        again = separate.stft.inverse(spectra, 3000)
+        assert (again - audio).norm() <= 1e-5 * audio.norm()
 
 
-def test_dropout_removes_the_mixture_term_only_and_scales_it_at_evaluation():
-    head = extractor(dropout=0.5)
-    features, mixture = torch.randn(1, 8, 16, 16), torch.randn(1, 2, 16, 16)
-    plain = extractor()
-    plain.load_state_dict(head.state_dict())
-    beta = pairs.to_complex(head.film(features))[:, 6:]
-    full = pairs.to_complex(plain._candidates(features, mixture))
-    torch.manual_seed(1)
-    dropped = pairs.to_complex(head.train()._candidates(features, mixture))
-    halved = pairs.to_complex(head.eval()._candidates(features, mixture))
-    kinds = set()
-    for n, (at, shift) in enumerate([(1, 0), (2, 1), (3, 2), (5, 3), (6, 4), (7, 5)]):
-        kept = torch.allclose(dropped[:, at], full[:, at])
-        gone = torch.allclose(dropped[:, at], beta[:, shift])
-        assert kept != gone, n
-        kinds.add(kept)
-        expected = 0.5 * (full[:, at] - beta[:, shift]) + beta[:, shift]
-        torch.testing.assert_close(halved[:, at], expected)
-    assert kinds == {True, False}
-    # The plain mixture is never dropped.
-    torch.testing.assert_close(dropped[:, 0], full[:, 0])
-    torch.testing.assert_close(dropped[:, 4], full[:, 4])
+def test_conv_tasnet_has_the_size_of_torchaudios():
+    from torchaudio.models import conv_tasnet_base
+
+    ours = build(ModelConfig(network="conv-tasnet"))
+    theirs = conv_tasnet_base()
+    shapes = {name: tensor.shape for name, tensor in theirs.state_dict().items()}
+    prefix = "network.model."
+    assert {n.removeprefix(prefix): t.shape for n, t in ours.state_dict().items()} == shapes
 
 
-def test_polar_masks_have_a_modulus_below_one_and_keep_their_phase():
-    torch.manual_seed(0)
-    masks = 3 * torch.randn(2, 6, 4, 5).double()
-    masks[0, :, 0, 0] = 0
-    free, bound = pairs.to_complex(masks), pairs.to_complex(bounded(masks))
-    torch.testing.assert_close(bound.abs(), free.abs().tanh(), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(bound * free.abs(), free * bound.abs())
-    masks.requires_grad_(True)
-    assert torch.autograd.gradcheck(bounded, (masks,))
+def test_conv_tasnet_without_torchaudio_is_one_clear_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchaudio.models", None)
+    with pytest.raises(UsageError, match=r"^network conv-tasnet needs torchaudio: "):
+        build(ModelConfig(network="conv-tasnet"))
 
 
 def test_a_polar_mask_never_adds_energy():

@@ -11,7 +11,7 @@ from cplxsep.networks.registry import build
 from cplxsep.training.log import Log
 from cplxsep.training.loop import Trainer
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer
+from cplxsep.training.optim import build_optimizer, set_mode
 
 SMALL = {"start_maps": 8, "levels": 2, "transformations": 1}
 
@@ -45,6 +45,9 @@ WAYS = [
     {"optimizer": "muon", "model": PATCHES, "autocast": torch.bfloat16},
     {"optimizer": "muon", "model": REAL},
     {"optimizer": "sgd", "lr": 0.01},
+    {"optimizer": "complex-adamw"},
+    {"optimizer": "schedulefree", "schedule": "constant"},
+    {"optimizer": "prodigy", "lr": 1.0, "schedule": "constant"},
 ]
 
 
@@ -54,12 +57,19 @@ def test_a_few_steps_lower_the_loss(two_mixtures, way):
     config = Config(
         model={**SMALL, **way.get("model", {})},
         train={"loss": way.get("loss", "si-sdr")},
-        optim={"optimizer": way.get("optimizer", "adamw"), "lr": way.get("lr", 3e-3)},
+        optim={
+            "optimizer": way.get("optimizer", "adamw"),
+            "lr": way.get("lr", 3e-3),
+            "schedule": way.get("schedule", "cosine"),
+        },
     )
+    if way.get("optimizer") in ("schedulefree", "prodigy"):
+        pytest.importorskip({"prodigy": "prodigyopt"}.get(way["optimizer"], "schedulefree"))
     model = build(config.model).train()
     start = {name: value.clone() for name, value in model.state_dict().items()}
     objective = Objective(config.train)
     optimizer = build_optimizer(model, config.optim)
+    set_mode(optimizer, training=True)
     pairs = [two_mixtures.example(index) for index in range(2)]
     mixtures = torch.stack([torch.from_numpy(mixture) for mixture, _ in pairs])
     sources = torch.stack([torch.from_numpy(source) for _, source in pairs])
@@ -84,7 +94,7 @@ def trainer(tmp_path, examples, model=SMALL, **train):
         train={"batch": 2, "steps": 200, "max_bad_steps": 3, **train},
     )
     torch.manual_seed(0)
-    log = Log(tmp_path / "log.jsonl", None, 200, lambda _: None)
+    log = Log(tmp_path, None, 200, lambda _: None)
     return Trainer(
         build(config.model),
         config,
@@ -107,7 +117,8 @@ class Poisoned(Two):
 
 def test_bad_steps_are_counted_and_end_the_run(two_mixtures, tmp_path):
     run = trainer(tmp_path, Poisoned(two_mixtures.sources))
-    with pytest.raises(InputError, match="diverged: 4 steps were not finite, the last at step 6"):
+    message = "diverged: 4 steps in a row were not finite, the last at step 6"
+    with pytest.raises(InputError, match=message):
         run.run(until_step=200)
     assert all(value.isfinite().all() for value in run.model.state_dict().values())
 

@@ -77,7 +77,9 @@ def test_sigkill_at_any_moment(uninterrupted, tiny_config, tmp_path):
     finish(tiny_config, folder)
     assert_same(checkpoint.load(folder / checkpoint.NAME), uninterrupted)
     names = {path.name for path in folder.iterdir()}
-    assert names == {checkpoint.NAME, checkpoint.PREVIOUS, "cache", "log.jsonl", "model"}
+    names -= {"tensorboard"}  # where that is installed
+    known = {checkpoint.NAME, checkpoint.PREVIOUS, "cache", "log.jsonl", "model", "curves.png"}
+    assert names == known
 
 
 def newest(folder):
@@ -164,14 +166,3 @@ def test_a_kill_while_publishing_loses_no_model(tmp_path):
     publish.recover(model)
     assert (model / "which").read_text() == ".model.old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
-def test_optimisers_resume_exactly(tiny_config, tmp_path, optimizer):
-    change = ("--set", f"optim.optimizer={optimizer}", "--set", "data.valid_mixtures=1")
-    finish(tiny_config, tmp_path / "whole", *change, "--max-steps", "4")
-    finish(tiny_config, tmp_path / "parts", *change, "--max-steps", "2")
-    finish(tiny_config, tmp_path / "parts", *change, "--max-steps", "4")
-    whole, parts = (checkpoint.load(tmp_path / n / checkpoint.NAME) for n in ("whole", "parts"))
-    for name, value in whole["model"].items():
-        assert torch.equal(value, parts["model"][name]), name

@@ -1,0 +1,118 @@
+"""The forms in which a network is run: our engine in each precision, and its peers.
+
+    python benchmarks/forms.py NETWORK FORM [--seconds 32] [--device cpu] [--batch auto]
+
+runs one form once and prints the GPU memory that it took, in MiB. `benchmarks/engine.py` runs it
+so, each form in a process of its own, to see how much memory it needs.
+"""
+
+import argparse
+import contextlib
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from native_complex import native
+from torch import Tensor, nn
+from workload import recording
+
+from cplxsep import Separator
+from cplxsep.config import ModelConfig
+from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
+from cplxsep.networks import registry
+from cplxsep.networks.model import SeparationModel
+from cplxsep.nn.native.build import NoCompilerError, library
+
+RATE = 8000
+LARGE = ModelConfig(start_maps=44, residual_blocks=2, transformations=10)  # 14.04 M
+NETWORKS = (DEFAULT_MODEL, "large")
+NATIVE, CONV_TASNET, CONV_TASNET_BF16 = "native complex64", "conv-tasnet", "conv-tasnet bf16"
+Work = Callable[[np.ndarray], np.ndarray]
+
+
+@functools.cache
+def network(name: str) -> SeparationModel:
+    """A shipped model, a checkpoint folder, or the paper's largest with random weights."""
+    if name != "large":
+        return registry.load(resolve(name))
+    torch.manual_seed(0)
+    return registry.build(LARGE).eval()
+
+
+def precisions(device: str) -> tuple[str, ...]:
+    """Those of our engine on a device."""
+    return ("fp32", "bf16", "fp16") if torch.device(device).type == "cuda" else ("fp32", "bf16")
+
+
+def work(name: str, form: str, device: str, batch: str = "auto") -> Work:
+    """A function from (S,) to (N, S) at 8 kHz.
+
+    The native form gets the same chunks from our engine: what differs is the network's operators
+    alone. Conv-TasNet gets the whole recording, as its users run it.
+    """
+    if form in (CONV_TASNET, CONV_TASNET_BF16):
+        return _conv_tasnet(device, torch.bfloat16 if form == CONV_TASNET_BF16 else None)
+    model: nn.Module = network(name)
+    precision = form
+    if form == NATIVE:
+        model, precision = Plain(native(network(name))), "fp32"
+    separator = Separator(model, device=device, precision=precision, batch=batch)
+    return lambda audio: separator(audio, RATE)
+
+
+class Plain(nn.Module):
+    """A model that the engine knows nothing of, and runs as it stands."""
+
+    def __init__(self, model: SeparationModel) -> None:
+        super().__init__()
+        self.model, self.sample_rate, self.sources = model, model.sample_rate, model.sources
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        return self.model(mixture)
+
+
+def _conv_tasnet(device: str, dtype: torch.dtype | None) -> Work:
+    from torchaudio.models import conv_tasnet_base
+
+    torch.manual_seed(0)
+    model = conv_tasnet_base(num_sources=2).eval().to(device)
+    kind = torch.device(device).type
+
+    @torch.inference_mode()
+    def run(audio: np.ndarray) -> np.ndarray:
+        cast = torch.autocast(kind, dtype) if dtype else contextlib.nullcontext()
+        with cast:
+            given = torch.from_numpy(audio)[None, None].to(device)
+            return model(given)[0].float().cpu().numpy()
+
+    return run
+
+
+def build_kernels() -> str | None:
+    """Build the engine's kernels for the CPU, as its first long work does; why not, if it fails."""
+    try:
+        library("kernels")
+    except NoCompilerError as error:
+        return str(error)
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("network", help=f"{', '.join(NETWORKS)} or a checkpoint folder")
+    parser.add_argument("form")
+    parser.add_argument("--seconds", type=float, default=32.0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", default="auto")
+    parser.add_argument("--speech", type=Path)
+    options = parser.parse_args()
+    audio = recording(options.seconds, RATE, options.speech)
+    work(options.network, options.form, options.device, options.batch)(audio)
+    on_gpu = torch.device(options.device).type == "cuda"
+    print(torch.cuda.max_memory_allocated(options.device) / 2**20 if on_gpu else 0.0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What a machine can do at most, measured, and how much of it a network's convolutions need."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplxsep.networks.model import SeparationModel
+from cplxsep.nn.conv import ComplexConv2d
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Rate of multiplying matrices in flop/s by precision, and of copying memory in bytes/s."""
+
+    matrix: dict[str, float]
+    memory: float
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Work of a network on one chunk: flop, and elements that its convolutions read and write."""
+
+    flop: float
+    elements: float
+
+    def least_seconds(self, limits: Limits, precision: str) -> tuple[float, str]:
+        """The time that the machine needs at least, and what binds: "matrix" or "memory".
+
+        Everything between two convolutions is taken to cost nothing, as if fused into them.
+        """
+        size = DTYPES[precision].itemsize
+        matrix = self.flop / limits.matrix[precision]
+        memory = self.elements * size / limits.memory
+        return max((matrix, "matrix"), (memory, "memory"))
+
+
+def measure_limits(device: str, precisions: tuple[str, ...]) -> Limits:
+    """The best rates seen: products of large matrices, wide convolutions, large copies."""
+    on_gpu = torch.device(device).type == "cuda"
+    sides, maps = ((8192, 16384), (64, 256, 128)) if on_gpu else ((2048, 4096), (4, 256, 64))
+    memory = _copying(2**28 if on_gpu else 2**26, device)
+    # The engine's float32 is exact; so must be the limit that it is held against.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    with torch.backends.cudnn.flags(True, benchmark=True, allow_tf32=False):
+        matrix = {
+            name: max(
+                *(_product(side, DTYPES[name], device) for side in sides),
+                _convolution(*maps, DTYPES[name], device),
+            )
+            for name in precisions
+        }
+    return Limits(matrix, memory)
+
+
+def _copying(values: int, device: str) -> float:
+    given = torch.ones(values, device=device)
+    taken = torch.empty_like(given)
+    return 2 * given.nbytes / _time(lambda: taken.copy_(given), device)
+
+
+def _product(side: int, dtype: torch.dtype, device: str) -> float:
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    return 2 * side**3 / _time(lambda: a @ b, device)
+
+
+def _convolution(batch: int, channels: int, side: int, dtype: torch.dtype, device: str) -> float:
+    maps = torch.randn(batch, channels, side, side, device=device).to(dtype)
+    kernel = torch.randn(channels, channels, 3, 3, device=device).to(dtype)
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    flop = 2 * 9 * channels * maps.numel()
+    return flop / _time(lambda: F.conv2d(maps, kernel, padding=1), device)
+
+
+def _time(work: Callable[[], Tensor], device: str) -> float:
+    """Seconds of the quickest of a few runs."""
+    times = []
+    for _ in range(REPEATS):
+        _wait(device)
+        begun = time.perf_counter()
+        work()
+        _wait(device)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def _wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@torch.inference_mode()
+def demand(model: SeparationModel, samples: int) -> Demand:
+    """What one chunk of `samples` asks of the convolutions: found by running it."""
+    flop = elements = 0.0
+
+    def count(conv: nn.Module, given: tuple[Tensor], found: Tensor) -> None:
+        nonlocal flop, elements
+        assert isinstance(conv, ComplexConv2d)
+        # A complex product is four real ones, each a multiplication and an addition.
+        flop += 8 * conv.weight_real[0].numel() * found.numel() / 2
+        elements += given[0].numel() / conv.stride**2 + found.numel()
+
+    convs = [module for module in model.modules() if isinstance(module, ComplexConv2d)]
+    hooks = [conv.register_forward_hook(count) for conv in convs]
+    place = next(model.parameters()).device
+    model(torch.randn(1, samples, device=place))
+    for hook in hooks:
+        hook.remove()
+    return Demand(flop, elements)

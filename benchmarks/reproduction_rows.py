@@ -1,0 +1,117 @@
+"""What `benchmarks/reproduction.py` trains: rows, and the paper's claims about them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+# Mixtures in a step, and their length in seconds.
+BATCH = {"cpu": 8, "gpu": 24}
+SECONDS = 4.0
+MAPS = {"cpu": (16, 1), "gpu": (44, 2)}  # start maps and residual blocks of the complex network
+# About as many parameters: 1.00 M against 1.06 M, 13.86 M against 13.97 M.
+REAL_MAPS = {"cpu": 22, "gpu": 62}
+# 1.0 M on a CPU; on a GPU the sizes of its paper, 5.0 M.
+TASNET = {
+    "cpu": {
+        "tasnet_filters": 256,
+        "tasnet_bottleneck": 96,
+        "tasnet_hidden": 208,
+        "tasnet_stacks": 2,
+    },
+    "gpu": {},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network and loss. `paper`: SDR in dB there (Tables 2 and 3), None where it has none."""
+
+    name: str
+    paper: float | None
+    loss: str = "csim"
+    network: str = "complex"
+    transformations: int = 0
+    model: dict[str, Any] = field(default_factory=dict)
+
+
+ROWS = (
+    Row("real", 7.92, "l2-freq", "real"),
+    Row("c0-l2-freq", 9.88, "l2-freq"),
+    Row("c0", 9.87),
+    Row("c5", 10.64, transformations=5),
+    Row("c10", 11.05, transformations=10),
+    Row("c10-l2-freq", 10.91, "l2-freq", transformations=10),
+    Row("c10-l2-time", 10.86, "l2-time", transformations=10),
+    Row("c10-cos-time", 10.47, "cos-time", transformations=10),
+    Row("c10-si-sdr", None, "si-sdr", transformations=10),
+    Row("c10-dropout", 11.34, transformations=10, model={"dropout": 0.1}),
+    Row("c10-clipping", None, transformations=10, model={"front": "clip-modulus"}),
+    Row("conv-tasnet", 12.1, "si-sdr", "conv-tasnet"),
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The paper says that each row of `better` scores higher than its partner in `worse`."""
+
+    text: str
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+
+
+CLAIMS = (
+    Claim(
+        "Complex networks outperform real ones of the same size (section 7, first highlight)",
+        ("c0-l2-freq",),
+        ("real",),
+    ),
+    Claim(
+        "The extractor improves the result, and dropout of candidates improves it further "
+        "(second highlight)",
+        ("c5", "c10", "c10-dropout"),
+        ("c0", "c0", "c10"),
+    ),
+    Claim(
+        "CSimLoss outperforms the losses in the time domain, and L2 in frequency (third highlight)",
+        ("c10", "c10", "c10"),
+        ("c10-l2-freq", "c10-l2-time", "c10-cos-time"),
+    ),
+)
+# Not claims of the paper, but asked here.
+QUESTIONS = (
+    Claim("SI-SDR as the loss against CSimLoss", ("c10-si-sdr",), ("c10",)),
+    Claim("A clipped STFT as the network's input", ("c10-clipping",), ("c10",)),
+    Claim("Conv-TasNet against the best-known complex row", ("conv-tasnet",), ("c10-dropout",)),
+)
+
+
+def settings(row: Row, scale: str, hours: float, seed: int) -> dict[str, dict[str, Any]]:
+    """The row's configuration but for its data: the same for all rows apart from what it tests."""
+    maps, blocks = MAPS[scale]
+    model: dict[str, Any] = {"network": row.network}
+    if row.network == "conv-tasnet":
+        model |= TASNET[scale]
+    else:
+        start_maps = REAL_MAPS[scale] if row.network == "real" else maps
+        model |= {"start_maps": start_maps, "residual_blocks": blocks}
+        model |= {"transformations": row.transformations, "head_gain": 0.1, **row.model}
+    batch = BATCH[scale]
+    steps = max(1, round(hours * 3600 / (batch * SECONDS)))
+    return {
+        "model": model,
+        "data": {"seconds": SECONDS, "valid_mixtures": 100},
+        "optim": {
+            "optimizer": "adamw",
+            "lr": 1e-3,
+            "schedule": "cosine",
+            "warmup_steps": min(200, steps // 10),
+            "ema": 0.999,
+        },
+        "train": {
+            "loss": row.loss,
+            "batch": batch,
+            "steps": steps,
+            "seed": seed,
+            "valid_every": max(1, steps // 10),
+            "save_every": 100,
+        },
+    }

@@ -1,0 +1,216 @@
+"""Speed of a training step, beside the same network in plain PyTorch, in one run.
+
+    python benchmarks/training.py [--device cpu] [--steps 10] [--batch N] [--speech CSV]
+        [--json FILE]
+
+On a CPU the network has F=16, k=1, C=0 (1.06 M parameters) and a step 8 mixtures of 3 s; on a GPU
+F=44, k=2, C=10 (14.04 M) and 24 of 4 s. SI-SDR loss, AdamW. The forms take turns, so that a machine
+whose speed drifts is fair to all; the figure is the median step.
+
+    ours               as `cplxsep train` makes it, in bfloat16 and float32
+    formula            our convolutions, the norm as written on paper and left to autograd
+    native complex64   PyTorch's complex operators one after another (native_complex.py)
+
+On a GPU each form's peak memory is taken too. With --speech, also how fast one thread makes
+mixtures of it: a step must not wait for its data.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
+
+import torch
+from machine import in_words, machine
+from native_complex import native
+from torch import Tensor, nn
+
+from cplxsep.config import Config
+from cplxsep.networks.model import SeparationModel
+from cplxsep.networks.registry import build
+from cplxsep.nn import passes
+from cplxsep.nn.norm import EPS, ComplexNorm
+from cplxsep.report import table
+from cplxsep.training.examples import load_examples
+from cplxsep.training.objective import Objective
+
+SMALL = {"start_maps": 16, "residual_blocks": 1}
+LARGE = {"start_maps": 44, "residual_blocks": 2, "transformations": 10}
+WARM_UP = 2
+NATIVE = "native complex64"
+Step = Callable[[], None]
+Change = Callable[[SeparationModel], SeparationModel]
+
+
+class FormulaNorm(nn.Module):
+    """Complex layer norm and CReLU as written on paper."""
+
+    def __init__(self, norm: ComplexNorm) -> None:
+        super().__init__()
+        self.gain, self.bias, self.relu = norm.gain, norm.bias, norm.relu
+
+    def forward(self, maps: Tensor) -> Tensor:
+        real, imag = maps.float().chunk(2, dim=1)
+        real = real - real.mean((2, 3), keepdim=True)
+        imag = imag - imag.mean((2, 3), keepdim=True)
+        a = (real * real).mean((2, 3), keepdim=True) + EPS
+        d = (imag * imag).mean((2, 3), keepdim=True) + EPS
+        c = (real * imag).mean((2, 3), keepdim=True)
+        s = torch.sqrt(a * d - c * c)
+        t = torch.sqrt(a + d + 2 * s)
+        white_r = ((d + s) * real - c * imag) / (s * t)
+        white_i = (-c * real + (a + s) * imag) / (s * t)
+        g = self.gain[:, None, :, None, None]
+        b = self.bias[:, None, :, None, None]
+        out_r = g[0] * white_r + g[1] * white_i + b[0]
+        out_i = g[1] * white_r + g[2] * white_i + b[1]
+        out = torch.cat([out_r, out_i], dim=1)
+        return (out.relu() if self.relu else out).to(maps.dtype)
+
+
+def formula(model: SeparationModel) -> SeparationModel:
+    """The model with every norm in its plain form."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, ComplexNorm):
+                setattr(module, name, FormulaNorm(child))
+    return model
+
+
+# What each form computes in, and how it changes our network.
+FORMS: dict[str, tuple[torch.dtype | None, Change | None]] = {
+    "ours, bfloat16": (torch.bfloat16, None),
+    "ours, float32": (None, None),
+    "formula, bfloat16": (torch.bfloat16, formula),
+    "formula, float32": (None, formula),
+    NATIVE: (None, native),
+}
+
+
+def stepper(
+    config: Config,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    change: Change | None,
+) -> Step:
+    """A function that makes one training step; `change` None is our own form."""
+    torch.manual_seed(0)
+    model = build(config.model).train()
+    model = (change(model) if change else model).to(device)
+    parameters = list(model.parameters())
+    fused = not any(parameter.is_complex() for parameter in parameters)
+    optimizer = torch.optim.AdamW(parameters, 1e-3, fused=fused)
+    objective = Objective(config.train)
+    length = round(config.data.seconds * config.model.sample_rate)
+    sources = torch.randn(config.train.batch, 2, length, device=device)
+
+    def step() -> None:
+        loss = objective(model, sources.sum(dim=1), sources, dtype)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return step
+
+
+def measure(makers: dict[str, Callable[[], Step]], steps: int) -> dict[str, list[float]]:
+    """Seconds of the steps of each form, which take turns."""
+    forms = {name: make() for name, make in makers.items()}
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for turn in range(WARM_UP + steps):
+        for name, step in forms.items():
+            begun = time.perf_counter()
+            step()
+            if turn >= WARM_UP:
+                times[name].append(time.perf_counter() - begun)
+    return times
+
+
+def peak_memory(make: Callable[[], Step], device: torch.device) -> float:
+    """MiB that a form alone takes on a GPU."""
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    step = make()
+    step()
+    step()
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
+def mixing_rate(speech: Path, count: int = 200) -> float:
+    """Seconds of audio that one thread mixes in a second, the speech decoded before."""
+    config = Config(data={"speech": str(speech), "train_split": "valid"})
+    with tempfile.TemporaryDirectory() as folder:
+        examples, _ = load_examples(config, Path(folder), print)
+        begun = time.perf_counter()
+        for index in range(count):
+            examples.example(index)
+        return count * config.data.seconds / (time.perf_counter() - begun)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, default=10, help="counted steps of each form")
+    parser.add_argument("--batch", type=int, help="mixtures of a step")
+    parser.add_argument("--seconds", type=float, help="length of a mixture")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--speech", type=Path, help="manifest: measure mixing too")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    device = torch.device(options.device)
+    on_gpu = device.type == "cuda"
+    config = Config(
+        model=LARGE if on_gpu else SMALL,
+        data={"seconds": options.seconds or (4.0 if on_gpu else 3.0)},
+        train={"batch": options.batch or (24 if on_gpu else 8)},
+    )
+    if why := passes.enable_fast(device.type):
+        raise SystemExit(f"the compiled sweeps cannot be measured here: {why}")
+    makers = {name: partial(stepper, config, device, *FORMS[name]) for name in options.forms}
+    peaks = {name: peak_memory(make, device) for name, make in makers.items()} if on_gpu else {}
+    times = measure(makers, options.steps)
+    audio = config.train.batch * config.data.seconds
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    found = {
+        name: {
+            "audio_seconds_per_second": audio / seconds,
+            "seconds_a_step": seconds,
+            "fastest_step": min(times[name]),
+            "slowest_step": max(times[name]),
+            "times_native": medians[NATIVE] / seconds if NATIVE in medians else None,
+            "peak_mib": peaks.get(name),
+        }
+        for name, seconds in medians.items()
+    }
+    facts = machine(options.device)
+    setup = {"model": config.model.model_dump(), "batch": config.train.batch}
+    setup |= {"seconds": config.data.seconds, "steps": options.steps}
+    report = {"machine": facts, "setup": setup, "forms": found}
+    print(in_words(facts))
+    columns = ["audio_seconds_per_second", "seconds_a_step", "times_native", "peak_mib"]
+    rows = [[name, *(figures[key] for key in columns)] for name, figures in found.items()]
+    print(table(["form", "audio s/s", "s a step", "x native", "peak MiB"], rows))
+    if options.speech:
+        report["mixing_audio_seconds_per_second"] = rate = mixing_rate(options.speech)
+        print(f"one thread mixes {rate:.0f} s of audio a second")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The model's section of a run's configuration: what to build, and how to load its weights."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A section of the configuration; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Section):
+    """What the network is: enough to build it and to load its weights."""
+
+    network: Literal["complex", "real", "conv-tasnet"] = "complex"
+    sample_rate: int = Field(8000, gt=0)  # Hz
+    sources: int = Field(2, ge=1)
+    window: int = Field(256, ge=4)  # samples
+    hop: int = Field(128, ge=1)  # samples
+    start_maps: int = Field(32, ge=2, multiple_of=2)
+    residual_blocks: int = Field(1, ge=0)
+    levels: int = Field(4, ge=1)
+    # The U-Net works on patch x patch blocks of the STFT: its first stage has fewer positions.
+    patch: int = Field(1, ge=1)
+    # Leave the Nyquist bin out (it is zero in every source): 128 bins need no padding, 129 do.
+    drop_nyquist: bool = False
+    # Level of the outputs: fitted to the mixture by least squares, or as the network gives it.
+    level: Literal["mixture", "network"] = "mixture"
+    # Masks as the network gives them, or with their modulus bounded by tanh (DCUNet, section 3.2).
+    mask: Literal["unbounded", "polar"] = "unbounded"
+    transformations: int = Field(0, ge=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    # What dropout removes: the mixture inside a transformation (the published code), a whole
+    # transformed mixture, or its masked product (two readings of the paper's text).
+    dropout_of: Literal["mixture", "transformation", "mask"] = "mixture"
+    # What the network's own scale of a transformation is added to: nothing (the paper's text), 1,
+    # or 1+1i (the published code).
+    film_offset: Literal["0", "1", "1+1i"] = "1+1i"
+    # Whether the untouched mixture is one of the candidates.
+    mixture_candidate: bool = True
+    combine: Literal["mean", "learned"] = "mean"  # candidates to a source; learned: 3x3 kernels
+    norm: Literal["channel", "layer", "batch"] = "channel"  # of the complex network
+    real_norm: Literal["channel", "layer", "batch"] = "batch"  # of the real one
+    activation: Literal[
+        "crelu", "zrelu", "modrelu", "cardioid", "clip-modulus", "clip-quadrant"
+    ] = "crelu"
+    down: Literal["stride", "max", "average", "spectral"] = "stride"
+    order: Literal["widen-first", "downsample-first"] = "widen-first"  # in the encoder's stages
+    # What the U-Net sees of the STFT: all, or a clipped form. Masks apply to the whole STFT.
+    front: Literal["none", "clip-modulus", "clip-quadrant", "clip-parts"] = "none"
+    init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "rayleigh"
+    criterion: Literal["he", "glorot"] = "he"
+    head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
+    # Whether head_init is of the first mask convolution only, or of all of the mask network.
+    head_init_of: Literal["first", "all"] = "first"
+    head_gain: float = Field(1.0, gt=0)  # factor on the extractor's initial kernels
+    # conv-tasnet: sizes of torchaudio's model; the defaults are those of its paper.
+    tasnet_filters: int = Field(512, ge=1)
+    tasnet_kernel: int = Field(16, ge=2, multiple_of=2)  # samples
+    tasnet_bottleneck: int = Field(128, ge=1)
+    tasnet_hidden: int = Field(512, ge=1)
+    tasnet_layers: int = Field(8, ge=1)
+    tasnet_stacks: int = Field(3, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        if self.hop > self.window // 2:
+            raise ValueError("hop must be at most half the window")
+        if self.network != "complex":
+            if self.transformations:
+                raise ValueError(
+                    f"the {self.network} network has no extractor: set transformations to 0"
+                )
+            if self.activation != "crelu":
+                raise ValueError(f"activation {self.activation} is of the complex network")
+        if not (self.mixture_candidate or self.transformations):
+            raise ValueError("without mixture_candidate, transformations must be at least 1")
+        if (self.start_maps // 2) % self.patch**2:
+            raise ValueError("start_maps / 2 must be a multiple of patch squared")
+        return self

@@ -1,0 +1,38 @@
+"""Baseline: torchaudio's Conv-TasNet (Luo & Mesgarani 2019), which works on waveforms."""
+
+from torch import Tensor, nn
+
+from cplxsep.config import ModelConfig
+from cplxsep.errors import UsageError
+
+
+class TasNet(nn.Module):
+    """Conv-TasNet of a configuration's sizes: (B, S) mixtures to (B, N, S) sources.
+
+    Raises:
+        UsageError: torchaudio cannot be imported beside this torch.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        try:
+            from torchaudio.models import ConvTasNet
+        except Exception as error:  # its compiled parts fail in ways of their own
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise UsageError(f"network conv-tasnet needs torchaudio: {reason}") from None
+        self.model = ConvTasNet(
+            num_sources=config.sources,
+            enc_kernel_size=config.tasnet_kernel,
+            enc_num_feats=config.tasnet_filters,
+            msk_num_feats=config.tasnet_bottleneck,
+            msk_num_hidden_feats=config.tasnet_hidden,
+            msk_num_layers=config.tasnet_layers,
+            msk_num_stacks=config.tasnet_stacks,
+            # torchaudio's own recipe found it better than the paper's sigmoid.
+            msk_activate="relu",
+        )
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        sources = self.model(mixture.unsqueeze(1))
+        assert isinstance(sources, Tensor)
+        return sources

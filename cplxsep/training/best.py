@@ -1,0 +1,73 @@
+"""The weights of the best validations, kept to be averaged at the end of a run."""
+
+import math
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from cplxsep.audio.atomic import replacing
+from cplxsep.errors import InputError
+
+FOLDER = "best"  # sub-folder of a run
+History = Sequence[tuple[int, float]]
+
+
+class BestWeights:
+    """Weights of the `count` best validations of a run, one file for each.
+
+    Which those are follows from the history in the checkpoint alone, so that a run that was
+    killed between the two finds its way back.
+    """
+
+    def __init__(self, run: Path, count: int) -> None:
+        self._folder = run / FOLDER
+        self._count = count
+
+    def keep(self, history: History, state: dict[str, Tensor]) -> None:
+        """Store the weights of the last validation if they are among the best; drop others.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        best = self._steps(history)
+        if history[-1][0] in best:
+            try:
+                self._folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot make {self._folder}: {error.strerror}") from None
+            with replacing(self._file(history[-1][0])) as temporary:
+                temporary.write_bytes(save({name: v.contiguous() for name, v in state.items()}))
+        for path in self._folder.glob("*.safetensors"):
+            if re.fullmatch(r"\d+", path.stem) and int(path.stem) not in best:
+                with suppress(OSError):
+                    path.unlink()
+
+    def average(self, history: History) -> tuple[int, dict[str, Tensor]]:
+        """How many of the best could be read, and the mean of their weights."""
+        found = []
+        for step in self._steps(history):
+            with suppress(OSError, SafetensorError):
+                found.append(load_file(self._file(step)))
+        if not found:
+            return 0, {}
+        mean = {
+            name: torch.stack([state[name].double() for state in found]).mean(0).to(value.dtype)
+            if value.is_floating_point()
+            else value
+            for name, value in found[0].items()
+        }
+        return len(found), mean
+
+    def _steps(self, history: History) -> list[int]:
+        """Steps of the best validations, best first, the earlier of two equal ones."""
+        sound = {step: score for step, score in history if math.isfinite(score)}
+        return sorted(sound, key=lambda step: (-sound[step], step))[: self._count]
+
+    def _file(self, step: int) -> Path:
+        return self._folder / f"{step}.safetensors"

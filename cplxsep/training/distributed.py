@@ -1,0 +1,137 @@
+"""Several processes that train one model, as torchrun starts them; without it, one.
+
+Gradients are averaged in one plain all-reduce after the backward pass. DistributedDataParallel
+would overlap the two, but an all-reduce of these networks takes about a millisecond, and without
+the wrapper every optimiser, gradient accumulation and the checkpoints work unchanged.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from cplxsep.errors import CplxsepError, UsageError
+from cplxsep.nn.device import pick_device
+
+T = TypeVar("T")
+# The others wait while the first decodes the speech.
+_TIMEOUT = timedelta(hours=4)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `count`; the first writes files and prints."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def share(self, batch: int, parts: int = 1) -> range:
+        """Which items of a global batch are this process's.
+
+        Raises:
+            UsageError: they cannot be dealt out evenly, each share in `parts` of one size.
+        """
+        if batch % (self.count * parts):
+            raise UsageError(
+                f"train.batch = {batch} must be a multiple of {self.count} processes x "
+                f"train.accumulate = {parts}"
+            )
+        size = batch // self.count
+        return range(self.rank * size, (self.rank + 1) * size)
+
+    @torch.no_grad()
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each float32 tensor by its mean over all processes, in one message."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+    def sum(self, value: float) -> float:
+        """Sum over all processes, the same on each."""
+        if self.count == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.item()
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What `make` gives in the first process, in all; the others end when it fails there."""
+        if self.count == 1:
+            return make()
+        answer: list[Any] = [None, None]
+        failure: CplxsepError | None = None
+        if self.first:
+            try:
+                answer[0] = make()
+            except CplxsepError as error:
+                failure, answer[1] = error, error.exit_code
+        dist.broadcast_object_list(answer, device=self.device)
+        if failure is not None:
+            raise failure
+        if answer[1] is not None:
+            raise SystemExit(answer[1])
+        return answer[0]
+
+    def one_after_first(self, make: Callable[[], T]) -> T:
+        """What `make` gives here; the others call it when the first has left its files."""
+        if self.count == 1:
+            return make()
+        made: list[T] = []
+        self.from_first(lambda: made.append(make()))
+        return made[0] if self.first else make()
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.count > 1:
+            dist.barrier()
+
+    @torch.no_grad()
+    def spread(self, model: nn.Module) -> None:
+        """Give all processes the first one's parameters and buffers."""
+        if self.count > 1:
+            for tensor in [*model.parameters(), *model.buffers()]:
+                dist.broadcast(tensor, 0)
+
+
+@contextmanager
+def join(device: str) -> Iterator[Ranks]:
+    """This process's place among those that torchrun started, each on its own device.
+
+    Raises:
+        UsageError, DeviceError: the device is unknown or not there.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Ranks(device=pick_device(device))
+        return
+    local = os.environ.get("LOCAL_RANK", "0")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda:"):
+        raise UsageError(f"--device {device}: under torchrun, cuda gives each process its own")
+    picked = pick_device(f"cuda:{local}" if device == "cuda" else device)
+    if picked.type == "cuda":
+        torch.cuda.set_device(picked)
+    ours = not dist.is_initialized()
+    if ours:
+        dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", timeout=_TIMEOUT)
+    yield Ranks(dist.get_rank(), count, picked)
+    if ours:
+        # Only where all went well: after an error the others may wait in vain.
+        dist.destroy_process_group()

@@ -1,0 +1,143 @@
+"""What ends a training from outside or goes wrong within: one line, and nothing lost."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cplxsep.training import checkpoint
+
+QUICK = ("--device", "cpu", "--set", "data.valid_mixtures=2", "--set", "train.compile=false")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_and_exits_130(tiny_config, tmp_path, number):
+    folder = tmp_path / "run"
+    arguments = ["train", "--config", tiny_config, "--run-dir", folder, *QUICK]
+    arguments += ["--set", "train.steps=100000", "--set", "train.save_every=100000"]
+    arguments += ["--set", "train.valid_every=100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "cplxsep", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    log = folder / "log.jsonl"
+    while not (log.is_file() and log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert out == ""
+    step = checkpoint.load(folder / checkpoint.NAME)["step"]
+    assert step >= json.loads(log.read_text().splitlines()[0])["step"] == 20
+    assert (
+        err == f"stopped at step {step}, checkpoint written: the same command goes on from there\n"
+    )
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(command, tiny_config, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=440k", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        cache = f"data.cache='{tmp_path}'"
+        done = command(
+            "train", "--config", tiny_config, "--run-dir", disk / "run", *QUICK, "--set", cache
+        )
+        assert done.code == 1, done.err
+        assert done.out == ""
+        assert done.err.count("\n") == done.err.count("valid SI-SDR") + 1
+        assert "No space left on device" in done.err
+        assert checkpoint.load(disk / "run" / checkpoint.NAME)["step"] > 0
+        assert not list((disk / "run").glob(".*"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(command, tiny_config, tmp_path):
+    """A limit on the size of files stands in for a full disk where none can be mounted."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    cache = f"data.cache='{tmp_path}'"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        done = command(
+            "train", "--config", tiny_config, "--run-dir", tmp_path / "run", *QUICK,
+            "--set", "model.start_maps=8", "--set", cache,
+        )  # fmt: skip
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.code == 1
+    assert done.err.startswith("error: cannot write ")
+    assert done.err.count("\n") == 1
+
+
+def test_one_wrong_bit_in_a_checkpoint_is_seen(tmp_path):
+    """In the numbers too, of which torch.load itself checks nothing."""
+    import torch
+
+    state = {key: {} for key in checkpoint.KEYS} | {"step": 7}
+    state["model"] = {"weight": torch.zeros(4096)}
+    for step in (7, 8):
+        checkpoint.save(tmp_path, {**state, "step": step})
+    path = tmp_path / checkpoint.NAME
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    found, problems = checkpoint.find(tmp_path)
+    assert found is not None
+    assert found["step"] == 7
+    assert len(problems) == 1
+    assert "corrupt: wrong checksum" in problems[0]
+
+
+def test_a_missing_recording_is_left_out_with_a_line(command, tiny_config, tiny_speech, tmp_path):
+    rows = tiny_speech.read_text().splitlines()
+    root = tiny_speech.parent
+    absolute = [rows[0], *(f"{root}/{row}" for row in rows[1:])]
+    absolute.append(f"{root}/gone.wav,made,t0,tr,8000,2.0")
+    manifest = tmp_path / "speech.csv"
+    manifest.write_text("\n".join(absolute) + "\n")
+    done = command(
+        "train", "--config", tiny_config, "--run-dir", tmp_path / "run", *QUICK,
+        "--max-steps", 1, "--set", f"data.speech='{manifest}'",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert [line for line in done.err.splitlines() if "gone.wav" in line and "left out" in line]
+
+
+def test_a_run_that_diverges_says_so_and_keeps_sound_weights(command, tiny_config, tmp_path):
+    done = command(
+        "train", "--config", tiny_config, "--run-dir", tmp_path / "run", *QUICK,
+        "--set", "optim.lr=1e30", "--set", "train.max_bad_steps=3",
+        "--set", "train.valid_every=100",
+    )  # fmt: skip
+    assert done.code == 1
+    assert done.err.startswith("error: training diverged: 4 steps in a row were not finite")
+    assert done.err.count("\n") == 1
+    state = checkpoint.load(tmp_path / "run" / checkpoint.NAME)
+    assert all(value.isfinite().all() for value in state["model"].values())
+
+
+def test_torchrun_runs_the_command_unchanged(tiny_config, tmp_path):
+    """Two processes; a mistake is told once, and a run gives one model and one log."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    arguments = ["-m", "cplxsep", "train", "--config", tiny_config, "--run-dir", tmp_path / "run"]
+    arguments += [*QUICK, "--set", "train.steps=2"]
+    done = subprocess.run(
+        [*torchrun, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'run' / 'model'}\n"
+    assert done.stderr.count("step 2: valid SI-SDR") == 1
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2]

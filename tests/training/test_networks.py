@@ -1,0 +1,130 @@
+"""Every option of a network learns, and comes back from its folder as it was."""
+
+import pytest
+import torch
+
+from cplxsep.config import Config, ModelConfig, to_toml
+from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM
+from cplxsep.networks.folder import CONFIG, WEIGHTS
+from cplxsep.networks.registry import build, load, weights_bytes
+from cplxsep.training.objective import Objective
+
+SMALL = {"start_maps": 4, "levels": 1}
+TASNET = {
+    "network": "conv-tasnet",
+    "tasnet_filters": 16,
+    "tasnet_bottleneck": 8,
+    "tasnet_hidden": 16,
+    "tasnet_layers": 2,
+    "tasnet_stacks": 1,
+}
+EXTRACTOR = {"transformations": 2, "dropout": 0.3, "head_gain": 0.3}
+# Each value of each option that is not its default, with what it needs to have an effect.
+NEEDS = {
+    "real_norm": {"network": "real"},
+    "dropout_of": EXTRACTOR,
+    "film_offset": EXTRACTOR,
+    "combine": EXTRACTOR,
+    "head_init": EXTRACTOR,
+    "head_init_of": EXTRACTOR,
+    "network": {"tasnet_filters": 16, "tasnet_hidden": 16, "tasnet_bottleneck": 8},
+}
+PARTS = ["network", "dropout_of", "film_offset", "combine", "norm", "real_norm", "activation"]
+PARTS += ["down", "order", "front", "init", "criterion", "head_init", "head_init_of", "mask"]
+
+
+def variants():
+    for name in PARTS:
+        field = ModelConfig.model_fields[name]
+        for value in field.annotation.__args__:
+            if value != field.default:
+                yield {**NEEDS.get(name, {}), name: value}
+    yield {**EXTRACTOR, "mixture_candidate": False}
+
+
+def mixtures():
+    torch.manual_seed(3)
+    sources = torch.randn(2, 2, 1500)
+    return sources.sum(1), sources
+
+
+def value_of(model, autocast=None, **train):
+    return Objective(Config(train=train).train)(model, *mixtures(), autocast)
+
+
+@pytest.mark.parametrize("variant", list(variants()), ids=lambda v: "-".join(map(str, v.values())))
+def test_it_learns_and_comes_back(variant, tmp_path):
+    torch.manual_seed(0)
+    config = Config(model={**SMALL, **variant})
+    model = build(config.model).train()
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    values = []
+    for step in range(4):
+        torch.manual_seed(step // 4)  # the same dropout in every step
+        loss = value_of(model)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(loss.item())
+    assert values[-1] < values[0]
+    same = [name for name, value in model.named_parameters() if torch.equal(value, before[name])]
+    assert same == []
+    (tmp_path / WEIGHTS).write_bytes(weights_bytes(model))
+    (tmp_path / CONFIG).write_text(to_toml(config))
+    mixture = mixtures()[0]
+    torch.testing.assert_close(load(tmp_path)(mixture), model.eval()(mixture), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("loss", [*SPECTRAL, *WAVEFORM, *MIXTURE_AWARE])
+@pytest.mark.parametrize("magnitude", [0.0, 1.0])
+@pytest.mark.parametrize("autocast", [None, torch.bfloat16])
+def test_conv_tasnet_takes_every_loss(loss, magnitude, autocast):
+    torch.manual_seed(0)
+    model = build(ModelConfig(**TASNET))
+    value = value_of(model, autocast, loss=loss, magnitude=magnitude)
+    value.backward()
+    assert value.dtype == torch.float32
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        *({"activation": name} for name in ("modrelu", "cardioid", "clip-modulus")),
+        *({"down": name} for name in ("max", "average", "spectral")),
+        {"norm": "batch"},
+        {"front": "clip-modulus"},
+        {**EXTRACTOR, "dropout_of": "mask", "combine": "learned"},
+    ],
+    ids=lambda v: "-".join(map(str, v.values())),
+)
+def test_bfloat16_is_near_float32(variant):
+    """As near as the jumps of the maximum allow; zReLU jumps at every axis, layer after layer."""
+    torch.manual_seed(0)
+    model = build(ModelConfig(**{**SMALL, "start_maps": 16, **variant})).eval()
+    mixture = mixtures()[0]
+    exact = model.estimate(mixture).as_audio()
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = model.estimate(mixture).as_audio()
+    assert rough.dtype == torch.float32
+    assert torch.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) > 0.85
+
+
+def test_pit_of_the_batch_gives_a_higher_loss_where_mixtures_disagree():
+    torch.manual_seed(0)
+    model = build(ModelConfig(**SMALL))
+    mixture, sources = mixtures()
+    # A network that finds the first mixture's talkers in order, and the second's in the other.
+    given = sources.clone()
+    given[1] = given[1].flip(0)
+    found = model.estimate(mixture)
+    found.audio, found.spectra = given, None
+    model.estimate = lambda _: found
+    losses = {
+        per: Objective(Config(train={"loss": "l2-time", "pit": per}).train)(
+            model, mixture, sources, None
+        )
+        for per in ("mixture", "batch")
+    }
+    assert losses["mixture"] < 0.5 * losses["batch"]

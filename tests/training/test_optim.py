@@ -1,0 +1,142 @@
+"""Properties of the optimisers, and one line where a package is missing."""
+
+import math
+import sys
+
+import pytest
+import torch
+
+from cplxsep.config import ModelConfig, OptimConfig
+from cplxsep.errors import UsageError
+from cplxsep.networks.registry import build
+from cplxsep.nn.conv import ComplexConv2d
+from cplxsep.training.complex_adam import ComplexAdamW
+from cplxsep.training.ema import Average, in_use
+from cplxsep.training.optim import build_optimizer, set_mode
+
+
+def complex_steps(optimizer, layer, gradients):
+    """Steps of the layer's complex kernel, one for each complex gradient."""
+    steps = []
+    for gradient in gradients:
+        before = torch.complex(layer.weight_real, layer.weight_imag).detach().clone()
+        layer.weight_real.grad, layer.weight_imag.grad = (
+            gradient.real.clone(),
+            gradient.imag.clone(),
+        )
+        optimizer.step()
+        steps.append(torch.complex(layer.weight_real, layer.weight_imag).detach() - before)
+    return torch.stack(steps)
+
+
+def a_layer():
+    torch.manual_seed(0)
+    return ComplexConv2d(3, 4, 3).double()
+
+
+@pytest.mark.parametrize("phase", [0.3, math.pi / 2, 2.0])
+def test_turning_gradients_turns_the_steps(phase):
+    """Exactly, for complex-adamw; plain AdamW does so for quarter turns alone."""
+    torch.manual_seed(1)
+    gradients = torch.randn(5, 4, 3, 3, 3, dtype=torch.complex128)
+    turn = complex(math.cos(phase), math.sin(phase))
+    makers = {
+        "complex": lambda layer: ComplexAdamW(layer, 1e-2, (0.9, 0.98), 0.0),
+        "plain": lambda layer: torch.optim.AdamW(layer.parameters(), 1e-2, weight_decay=0.0),
+    }
+    error = {}
+    for name, make in makers.items():
+        layers = a_layer(), a_layer()
+        straight = complex_steps(make(layers[0]), layers[0], gradients)
+        turned = complex_steps(make(layers[1]), layers[1], turn * gradients)
+        error[name] = ((turned - turn * straight).abs().max() / straight.abs().max()).item()
+    assert error["complex"] < 1e-9
+    assert (error["plain"] > 0.1) == (phase != math.pi / 2)
+
+
+def test_the_first_step_of_a_complex_weight_has_modulus_lr():
+    layer = a_layer()
+    gradient = torch.randn(1, 4, 3, 3, 3, dtype=torch.complex128)
+    steps = complex_steps(ComplexAdamW(layer, 1e-2, (0.9, 0.98), 0.0), layer, gradient)
+    torch.testing.assert_close(steps.abs(), torch.full_like(steps.abs(), 1e-2), rtol=1e-6, atol=0)
+
+
+def test_the_rest_gets_the_steps_of_adamw():
+    """A kernel that is no complex pair, with decay, and a bias, without."""
+    torch.manual_seed(0)
+    mine, theirs = torch.nn.Conv2d(2, 3, 3), torch.nn.Conv2d(2, 3, 3)
+    theirs.load_state_dict(mine.state_dict())
+    own = ComplexAdamW(mine, 1e-2, (0.9, 0.98), 0.1)
+    oracle = torch.optim.AdamW(
+        [{"params": [theirs.weight]}, {"params": [theirs.bias], "weight_decay": 0.0}],
+        1e-2,
+        (0.9, 0.98),
+        weight_decay=0.1,
+    )
+    for _ in range(4):
+        maps = torch.randn(1, 2, 8, 8)
+        for layer, optimizer in ((mine, own), (theirs, oracle)):
+            optimizer.zero_grad()
+            layer(maps).square().sum().backward()
+            optimizer.step()
+    torch.testing.assert_close(mine.weight, theirs.weight)
+    torch.testing.assert_close(mine.bias, theirs.bias)
+
+
+def test_complex_adamw_is_not_for_the_real_network():
+    model = build(ModelConfig(network="real", start_maps=4, levels=1))
+    with pytest.raises(UsageError, match="needs a complex network"):
+        build_optimizer(model, OptimConfig(optimizer="complex-adamw"))
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "settings"),
+    [
+        ("schedulefree", "schedulefree", {"schedule": "constant"}),
+        ("prodigy", "prodigyopt", {"lr": 1.0}),
+    ],
+)
+def test_a_missing_package_is_named_with_what_installs_it(monkeypatch, name, module, settings):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError) as caught:
+        build_optimizer(torch.nn.Linear(2, 2), OptimConfig(optimizer=name, **settings))
+    assert "pip install 'cplxsep[train]'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_schedule_free_validates_its_average_and_comes_back_to_the_bit():
+    pytest.importorskip("schedulefree")
+    torch.manual_seed(0)
+    model = torch.nn.Conv2d(2, 2, 3)
+    config = OptimConfig(optimizer="schedulefree", schedule="constant", lr=0.1)
+    optimizer, average = build_optimizer(model, config), Average(model, 0.0)
+    set_mode(optimizer, training=True)
+    for _ in range(5):
+        optimizer.zero_grad()
+        model(torch.randn(1, 2, 8, 8)).square().sum().backward()
+        optimizer.step()
+    training = model.weight.detach().clone()
+    with in_use(model, optimizer, average):
+        used = model.weight.detach().clone()
+        assert not model.training
+    # In training the weights are 0.9 of the average and 0.1 of the fast ones (betas[0] = 0.9).
+    fast = optimizer.state[model.weight]["z"]
+    torch.testing.assert_close(training, 0.9 * used + 0.1 * fast)
+    assert not torch.equal(training, used)
+    assert torch.equal(model.weight, training)
+    assert model.training
+
+
+def test_the_running_average_is_in_use_inside_and_training_goes_on_as_before():
+    torch.manual_seed(0)
+    model = torch.nn.Conv2d(2, 2, 3)
+    optimizer = build_optimizer(model, OptimConfig())
+    average = Average(model, 0.9)
+    start = model.weight.detach().clone()
+    with torch.no_grad():
+        model.weight += 1
+    average.update(model, 10_000)
+    training = model.weight.detach().clone()
+    with in_use(model, optimizer, average):
+        torch.testing.assert_close(model.weight.detach(), start + 0.1)
+    assert torch.equal(model.weight, training)
