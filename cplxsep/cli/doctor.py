@@ -100,7 +100,7 @@ def _gpus() -> list[dict[str, Any]]:
 
 
 def _compiler() -> str:
-    """The C++ compiler for the passes that make training fast."""
+    """The C++ compiler for the native code that makes training and separating fast."""
     from cplxsep.nn.native.build import find_compiler
 
     return find_compiler()
