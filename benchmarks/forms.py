@@ -7,13 +7,13 @@ so, each form in a process of its own, to see how much memory it needs.
 """
 
 import argparse
-import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from conv_tasnet import ConvTasNet
 from native_complex import native
 from torch import Tensor, nn
 from workload import recording
@@ -29,7 +29,7 @@ RATE = 8000
 LARGE = ModelConfig(start_maps=44, residual_blocks=2, transformations=10)  # 14.04 M
 NETWORKS = (DEFAULT_MODEL, "large")
 NATIVE, CONV_TASNET, CONV_TASNET_BF16 = "native complex64", "conv-tasnet", "conv-tasnet bf16"
-Work = Callable[[np.ndarray], np.ndarray]
+Work = Callable[[np.ndarray], object]
 
 
 @functools.cache
@@ -47,13 +47,13 @@ def precisions(device: str) -> tuple[str, ...]:
 
 
 def work(name: str, form: str, device: str, batch: str = "auto") -> Work:
-    """A function from (S,) to (N, S) at 8 kHz.
+    """A function that makes (N, S) of (S,) at 8 kHz.
 
     The native form gets the same chunks from our engine: what differs is the network's operators
     alone. Conv-TasNet gets the whole recording, as its users run it.
     """
     if form in (CONV_TASNET, CONV_TASNET_BF16):
-        return _conv_tasnet(device, torch.bfloat16 if form == CONV_TASNET_BF16 else None)
+        return ConvTasNet(device, "bf16" if form == CONV_TASNET_BF16 else "fp32")
     model: nn.Module = network(name)
     precision = form
     if form == NATIVE:
@@ -71,23 +71,6 @@ class Plain(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         return self.model(mixture)
-
-
-def _conv_tasnet(device: str, dtype: torch.dtype | None) -> Work:
-    from torchaudio.models import conv_tasnet_base
-
-    torch.manual_seed(0)
-    model = conv_tasnet_base(num_sources=2).eval().to(device)
-    kind = torch.device(device).type
-
-    @torch.inference_mode()
-    def run(audio: np.ndarray) -> np.ndarray:
-        cast = torch.autocast(kind, dtype) if dtype else contextlib.nullcontext()
-        with cast:
-            given = torch.from_numpy(audio)[None, None].to(device)
-            return model(given)[0].float().cpu().numpy()
-
-    return run
 
 
 def build_kernels() -> str | None:
