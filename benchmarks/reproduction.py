@@ -32,6 +32,7 @@ from cplxsep.audio.atomic import write_text
 from cplxsep.config import Config, parse_config, to_toml
 
 PROBE_STEPS = 40  # that show a row's speed; the second half is counted
+PROBE_HOURS = 10.0  # of the run that they begin: enough for that many steps at every scale
 INTERRUPTED = 130
 
 
@@ -96,7 +97,7 @@ def affordable(rows: list[Row], options: argparse.Namespace, scale: str, work: P
     if names not in budget:
         cost = 0.0  # seconds for a second of audio in each row
         for row in rows:
-            config = configuration(row, options, scale, 1.0, work)
+            config = configuration(row, options, scale, PROBE_HOURS, work)
             few = config.data.model_copy(update={"valid_mixtures": 1})
             with tempfile.TemporaryDirectory(dir=work) as folder:
                 train(Path(folder), config.model_copy(update={"data": few}), options.device, True)

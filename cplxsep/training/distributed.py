@@ -70,6 +70,14 @@ class Ranks:
         dist.all_reduce(total)
         return total.item()
 
+    def largest(self, value: int) -> int:
+        """The largest value of all processes, the same on each."""
+        if self.count == 1:
+            return value
+        found = torch.tensor(value, device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found.item())
+
     def from_first(self, make: Callable[[], T]) -> T:
         """What `make` gives in the first process, in all; the others end when it fails there."""
         if self.count == 1:

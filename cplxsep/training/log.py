@@ -77,7 +77,7 @@ class Log:
         if math.isfinite(loss):
             self._losses.append(loss)
         rate = audio / max(busy, 1e-9)
-        recent = sum(self._losses) / max(len(self._losses), 1)
+        recent = sum(self._losses) / len(self._losses) if self._losses else math.nan
         text = f"loss {recent:7.2f}  {rate:5.1f} s audio/s{self._score}"
         self._bar.update(self._task, completed=step, description=text)
         if step % EVERY == 0:

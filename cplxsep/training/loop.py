@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cplxsep.config import Config
-from cplxsep.errors import InputError
+from cplxsep.errors import CplxsepError, InputError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training import checkpoint
 from cplxsep.training.batches import Examples, batches
@@ -143,7 +144,7 @@ class Trainer:
             started = time.monotonic()
             try:
                 mixtures, sources = next(stream)
-            except InputError:
+            except CplxsepError:
                 self.save()
                 raise
             stop, late = self._one(mixtures, sources, started)
@@ -220,6 +221,10 @@ class Trainer:
         """
         progress, settings = self.progress, self.config
         started = time.monotonic() if started is None else started
+        if not settings.data.seconds:
+            # Complete mixtures have been filled up to the longest of this process's share.
+            missing = self.ranks.largest(mixtures.shape[1]) - mixtures.shape[1]
+            mixtures, sources = F.pad(mixtures, (0, missing)), F.pad(sources, (0, missing))
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         lr = lr_at(progress.step, settings.optim, settings.train)
         set_lr(self.optimizer, lr)

@@ -45,13 +45,14 @@ def find_state(
         state = checkpoint.load(Path(wanted))
     if state:
         # Through the schema, which fills in keys that came after the checkpoint.
-        before = parse_config(state["config"], f"the checkpoint in {folder}")
-        _compare(before.model_dump(), config.model_dump(), folder, say)
+        name = f"the checkpoint in {folder}" if wanted == "auto" else f"the checkpoint {wanted}"
+        before = parse_config(state["config"], name)
+        _compare(before.model_dump(), config.model_dump(), name, say)
     return state
 
 
 def _compare(
-    before: dict[str, Any], now: dict[str, Any], folder: Path, say: Callable[[str], None]
+    before: dict[str, Any], now: dict[str, Any], name: str, say: Callable[[str], None]
 ) -> None:
     """Name the values that changed. Raises UsageError for those that must not."""
     changed = [
@@ -63,7 +64,7 @@ def _compare(
     fatal = [name for name in changed if name.startswith(_FIXED)]
     if fatal:
         raise UsageError(
-            f"the checkpoint in {folder} is of another run ({', '.join(fatal)} differ): "
+            f"{name} is of another run ({', '.join(fatal)} differ): "
             f"use its config, or another --run-dir"
         )
     if changed:

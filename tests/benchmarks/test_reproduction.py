@@ -49,6 +49,15 @@ def test_rows_are_valid_and_differ_in_what_they_test_alone(scale):
         assert config.train.model_copy(update={"loss": "csim"}) == first.train
 
 
+@pytest.mark.parametrize("scale", ["cpu", "gpu"])
+def test_a_probe_is_shorter_than_its_run(scale):
+    """Regression: on a GPU it ended before the second line of the log, which was an error."""
+    hours = reproduction.PROBE_HOURS
+    for row in ROWS:
+        steps = settings(row, scale, hours, 0)["train"]["steps"]
+        assert steps >= reproduction.PROBE_STEPS
+
+
 def test_real_and_complex_have_equal_parameters():
     def count(name):
         row = next(row for row in ROWS if row.name == name)

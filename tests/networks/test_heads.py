@@ -84,7 +84,8 @@ def test_other_dropout_removes_whole_transformations(of, mixture_candidate):
     """Of candidates before the mask network, or of its products; never of the plain mixture."""
     changes = {"mixture_candidate": mixture_candidate}
     head, plain = extractor(dropout=0.5, dropout_of=of, **changes), extractor(**changes)
-    features, mixture = torch.randn(1, 8, 16, 16), torch.randn(1, 2, 16, 16)
+    head, plain = head.double(), plain.double()
+    features, mixture = torch.randn(1, 8, 16, 16).double(), torch.randn(1, 2, 16, 16).double()
     full = plain._candidates(features, mixture, None)
     each = 3 + mixture_candidate
     for training, kept in ((True, {0.0, 1.0}), (False, {0.5})):

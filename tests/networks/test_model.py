@@ -119,10 +119,10 @@ def test_every_parameter_of_the_extractor_network_gets_a_gradient():
 def test_real_twins_norms_differ_in_what_they_share():
     """Only with batch norm does one mixture change what becomes of another, in training."""
     for norm, mixes in (("batch", True), ("channel", False), ("layer", False)):
-        separate = model(network="real", real_norm=norm).train()
-        a, b = torch.randn(2, 2000)
+        separate = model(network="real", real_norm=norm).double().train()
+        a, b = torch.randn(2, 2000).double()
         alone, together = separate(a[None])[0], separate(torch.stack([a, b]))[0]
-        assert torch.allclose(alone, together, atol=1e-4) != mixes
+        assert torch.allclose(alone, together, atol=1e-8) != mixes
 
 
 @pytest.mark.parametrize("front", ["clip-modulus", "clip-quadrant", "clip-parts"])

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from cplxsep.config import read_config
@@ -37,6 +39,23 @@ def train(config, folder, **options):
     return said
 
 
+def complete(config_file, folder):
+    """One step of complete mixtures, which are of different lengths."""
+    changes = [f"data.mixtures='{folder / 'mixes'}'", "data.seconds=0"]
+    return read_config(config_file, [*MODES["one step"], *changes])
+
+
+def write_mixtures(folder):
+    rng = np.random.default_rng(0)
+    for split in ("tr", "cv"):
+        for number in range(4):
+            sources = 0.1 * rng.standard_normal((2, 2000 + 1500 * number))
+            for name, audio in zip(("mix", "s1", "s2"), (sources.sum(0), *sources), strict=True):
+                path = folder / split / name / f"{number}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(path, audio, 8000, subtype="FLOAT")
+
+
 def as_one_of_two(config_file, folder):
     """Each mode in one go, the last in parts too; then a stop that only one is asked for."""
     torch.distributed.init_process_group("gloo")
@@ -45,6 +64,7 @@ def as_one_of_two(config_file, folder):
     for mode, changes in MODES.items():
         config = read_config(config_file, changes)
         said[mode] = train(config, folder / mode)
+    train(complete(config_file, folder), folder / "complete")
     train(config, folder / "parts", max_steps=1)
     train(config, folder / "parts")
     if rank == 1:
@@ -72,6 +92,7 @@ def two(tmp_path_factory, tiny_speech):
 
     folder = tmp_path_factory.mktemp("two")
     (folder / "tiny.toml").write_text(CONFIG.format(speech=tiny_speech))
+    write_mixtures(folder / "mixes")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*torchrun, __file__, folder / "tiny.toml", folder],
@@ -97,6 +118,14 @@ def test_a_step_of_two_processes_is_that_of_one(two, tmp_path):
     assert furthest(one["model"], weights_at_start(config)) > 1e-2
     [(_, score)], [(_, other)] = one["progress"]["history"], both["progress"]["history"]
     assert score == pytest.approx(other, abs=1e-3)
+    assert one["progress"]["audio"] == both["progress"]["audio"]
+
+
+def test_complete_mixtures_are_filled_up_to_the_longest_of_all_processes(two, tmp_path):
+    """Regression: each process filled up to the longest of its own, which changed the step."""
+    train(complete(two / "tiny.toml", two), tmp_path)
+    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, two / "complete"))
+    assert furthest(one["model"], both["model"]) < 1e-5
     assert one["progress"]["audio"] == both["progress"]["audio"]
 
 
@@ -145,8 +174,6 @@ class Numbers:
     """Examples that are their own index."""
 
     def example(self, index):
-        import numpy as np
-
         return np.full(3, index, np.float32), np.full((2, 3), index, np.float32)
 
 

@@ -1,14 +1,18 @@
 """Training lowers every loss; bad steps change nothing and end a hopeless run."""
 
+import json
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from cplxsep.config import Config
-from cplxsep.errors import InputError
+from cplxsep.errors import InputError, UsageError
 from cplxsep.losses import SPECTRAL, WAVEFORM
 from cplxsep.networks.registry import build
-from cplxsep.training.log import Log
+from cplxsep.training import checkpoint
+from cplxsep.training.log import EVERY, LOG, Log
 from cplxsep.training.loop import Trainer
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizer, set_mode
@@ -133,6 +137,30 @@ def test_a_bad_step_leaves_the_weights(two_mixtures, tmp_path, model):
     assert run.progress.bad_steps == 1
     for name, value in run.model.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+def test_steps_without_a_finite_loss_have_none_in_the_log(tmp_path):
+    """Regression: they were logged with a loss of 0, the best that there is for some losses."""
+    with Log(tmp_path, None, 200, lambda _: None) as log:
+        log.step(EVERY, math.nan, math.nan, 1e-3, 1.0, 1.0)
+    assert json.loads((tmp_path / LOG).read_text())["loss"] is None
+
+
+class OfAnotherRate(Two):
+    """From the third step on a mixture that cannot be taken."""
+
+    def example(self, index):
+        if index >= 4:
+            raise UsageError("it has 16000 Hz")
+        return super().example(index)
+
+
+def test_a_mixture_that_cannot_be_taken_ends_the_run_with_a_checkpoint(two_mixtures, tmp_path):
+    """Regression: of one with another sampling rate, the steps since the last one were lost."""
+    run = trainer(tmp_path, OfAnotherRate(two_mixtures.sources))
+    with pytest.raises(UsageError, match="it has 16000 Hz"):
+        run.run(until_step=200)
+    assert checkpoint.load(tmp_path / checkpoint.NAME)["step"] == 2
 
 
 def test_average_follows_slowly_and_exactly():

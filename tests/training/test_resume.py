@@ -157,6 +157,16 @@ def test_other_changes_are_named(tiny_config, tmp_path):
     assert said == ["resuming with changed train.loss"]
 
 
+def test_a_named_checkpoint_of_another_run_is_named(tiny_config, tmp_path):
+    """Regression: the error spoke of a checkpoint in the new run's folder, which has none."""
+    before = read_config(tiny_config, ["model.start_maps=8"])
+    checkpoint.save(tmp_path, {**state(7), "config": before.model_dump()})
+    path, new = tmp_path / checkpoint.NAME, tmp_path / "new"
+    with pytest.raises(UsageError) as error:
+        find_state(new, new / "model", str(path), read_config(tiny_config), print)
+    assert str(error.value).startswith(f"the checkpoint {path} is of another run")
+
+
 def test_a_kill_while_publishing_loses_no_model(tmp_path):
     """The old model is aside and the new one half-written: the old one comes back."""
     model = tmp_path / "model"
