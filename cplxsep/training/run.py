@@ -36,13 +36,14 @@ class Options:
     device: str = "auto"
     max_steps: int | None = None
     max_minutes: float | None = None
+    trial: bool = False  # nothing of it is kept
 
 
 def check(config: Config, options: Options, console: Console | None, say: Say) -> None:
     """One step and one validation of a run, in a folder that is thrown away."""
     data = config.data.model_copy(update={"valid_mixtures": config.train.batch})
     with tempfile.TemporaryDirectory(prefix="cplxsep-check-") as folder:
-        trial = replace(options, folder=Path(folder), resume="never", max_steps=1)
+        trial = replace(options, folder=Path(folder), resume="never", max_steps=1, trial=True)
         train(config.model_copy(update={"data": data}), trial, console, say)
 
 
@@ -79,7 +80,8 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
                 raise InputError(
                     "no validation gave a finite score, so there is no model: lower optim.lr"
                 )
-            say(summary(trainer.progress, trainer.model, options.folder, target))
+            if not options.trial:
+                say(summary(trainer.progress, trainer.model, options.folder, target))
     return target
 
 

@@ -25,7 +25,8 @@ def summary(progress: Progress, network: nn.Module, folder: Path, model: Path) -
         ["parameters", f"{parameters:,}"],
         ["curves", str(folder / CURVES)],
     ]
-    return f"{table(['', 'result'], rows)}\ncplxsep separate -m {model} FILES"
+    use = "enhance" if getattr(network, "sources", 2) == 1 else "separate"
+    return f"{table(['', 'result'], rows)}\ncplxsep {use} -m {model} FILES"
 
 
 def _bad(steps: int) -> str:

@@ -40,6 +40,7 @@ def test_a_run_ends_with_an_enhancement_model(run_cli, tiny_config, noise, tmp_p
     done = run_cli("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *options)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "run" / "model"
+    assert f"cplxsep enhance -m {folder} FILES" in done.stderr
     assert json.loads((folder / "metrics.json").read_text())["task"] == "enhancement"
     assert "Enhances speech at 8000 Hz" in (folder / "README.md").read_text()
     assert 'recordings = "noise.csv"' in (folder / "config.toml").read_text()
@@ -51,6 +52,7 @@ def test_every_loss_trains_one_source(run_cli, tiny_config, noise, loss):
     options = [part for change in settings for part in ("--set", change)]
     done = run_cli("train", "--config", tiny_config, "--check", *options)
     assert (done.returncode, done.stdout) == (0, "ok\n"), done.stderr
+    assert "FILES" not in done.stderr  # nothing is kept that could be used
 
 
 def test_validation_is_of_speech_in_noise_and_undamaged(tiny_config, noise, tmp_path):
