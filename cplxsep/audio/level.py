@@ -30,6 +30,8 @@ def active_rms(audio: np.ndarray, sample_rate: int) -> float:
     if whole == 0:
         return float(rms(audio))
     powers = rms(audio[:whole].reshape(-1, frame)) ** 2
+    if not powers.any():  # all of the sound is after the last whole frame
+        return float(rms(audio))
     active = powers >= powers.max() * from_db(-ACTIVE_RANGE_DB) ** 2
     return float(np.sqrt(powers[active].mean()))
 

@@ -28,7 +28,8 @@ def p56_level(audio: np.ndarray, sample_rate: int) -> float:
     if energy <= 0.0 or top is None:
         return 0.0
     levels = 10 * np.log10(energy / np.maximum(counts, 1))
-    thresholds = 10 * np.log10(2.0) * (top - 1 - np.arange(_BINS))
+    # Bin k counts what is at 2^(top - 2 - k) or above.
+    thresholds = 10 * np.log10(2.0) * (top - 2 - np.arange(_BINS))
     excess = levels - thresholds - MARGIN_DB
     return float(10 ** (_crossing(levels, excess) / 20))
 

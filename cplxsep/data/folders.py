@@ -93,7 +93,7 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             column = next((key for key in NAME if key in (reader.fieldnames or [])), None)
             if column is None:

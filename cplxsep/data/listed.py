@@ -42,6 +42,8 @@ class ListedMixtures(Rounds):
 
     def load(self, position: int) -> Example:
         """Mixture (S,) and sources (N, S), float32. InputError: a recording cannot be read."""
-        files = rebuild(self._rows[position], self._roots)
+        row = self._rows[position]
+        files = rebuild(row, self._roots)
         sources = np.stack([files[f"s{number + 1}"] for number in range(self._sources)])
-        return files["mix"], sources
+        # LibriMix has mixtures of several kinds: the table names one.
+        return files[row["mixture_path"].partition("/")[0]], sources

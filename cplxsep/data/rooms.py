@@ -59,7 +59,8 @@ def reverberate(
 
 def direct(speech: np.ndarray, room: np.ndarray, sample_rate: int) -> np.ndarray:
     """Speech (S,) as the direct sound alone brings it: in time with `reverberate`, float32."""
-    lag = int(np.argmax(np.abs(room[: 2 * round(_BEFORE_SECONDS * sample_rate) + 1])))
+    # Not later: reflections that coincide can be louder than the direct sound.
+    lag = int(np.argmax(np.abs(room[: round(_BEFORE_SECONDS * sample_rate) + 1])))
     delayed = np.zeros(len(speech), np.float32)
     delayed[lag:] = speech[: len(speech) - lag] * room[lag]
     return delayed

@@ -44,7 +44,7 @@ def labels(values: Sequence[str | None], step: float | None = None) -> list[str]
     if step is None and len(set(finite)) <= DISTINCT:
         return [text or UNGROUPED for text in texts]
     width = step or _nice((max(finite) - min(finite)) / DISTINCT)
-    last = max(math.floor(min(finite) / width), math.ceil(max(finite) / width) - 1)
+    last = max(_steps(min(finite), width), math.ceil(max(finite) / width - 1e-9) - 1)
     return [_bin(_number(text), width, last) if text else UNGROUPED for text in texts]
 
 
@@ -62,8 +62,13 @@ def _number(text: str) -> float | None:
 
 
 def _bin(value: float | None, width: float, last: int) -> str:
-    index = min(math.floor((value or 0.0) / width), last)
+    index = min(_steps(value or 0.0, width), last)
     return f"{index * width:.6g} to {(index + 1) * width:.6g}"
+
+
+def _steps(value: float, width: float) -> int:
+    """Whole steps below a value; 0.3 has three of 0.1, whatever their floats' quotient is."""
+    return math.floor(value / width + 1e-9)
 
 
 def _nice(width: float) -> float:

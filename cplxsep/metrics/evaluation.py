@@ -82,7 +82,10 @@ def _groups(
     cases: Cases, names: Sequence[str], asked: Sequence[str] | None
 ) -> dict[str, dict[str, str]]:
     """Labels of all names by column. UsageError if an asked column is in no row."""
-    columns = dict.fromkeys(column for name in names for column in cases.metadata(name))
+    # What a row has beyond its columns is under None.
+    columns = dict.fromkeys(
+        column for name in names for column in cases.metadata(name) if column is not None
+    )
     if asked is None:
         asked = [DEFAULT_COLUMN] if DEFAULT_COLUMN in columns else []
     groups = {}

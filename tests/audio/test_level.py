@@ -45,3 +45,9 @@ def test_common_gain_brings_the_peak_to_full_scale(highest):
 def test_common_gain_leaves_what_fits():
     assert common_gain(np.array([0.5, -1.0])) == 1.0
     assert common_gain(np.zeros(0)) == 1.0
+
+
+def test_sound_after_the_last_whole_frame_has_a_level():
+    audio = np.zeros(600, np.float32)
+    audio[590:] = 0.5
+    assert active_rms(audio, 8000) == pytest.approx(float(rms(audio)))

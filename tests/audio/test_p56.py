@@ -69,6 +69,14 @@ def test_hum_below_the_band_does_not_count():
     )
 
 
+def test_what_lies_deeper_than_the_margin_does_not_count():
+    # The envelope of the quiet part is 18 dB below that of the loud one: 3 dB under the threshold.
+    loud = tone(5.0, 8000)
+    quiet = tone(20.0, 8000) * 10 ** (-18 / 20)
+    both = p56_level(np.concatenate([loud, quiet]), 8000)
+    assert db(both) == pytest.approx(db(p56_level(loud, 8000)), abs=0.1)
+
+
 def test_silence_and_little():
     assert p56_level(np.zeros(8000), 8000) == 0.0
     assert p56_level(np.ones(1), 8000) > 0.0

@@ -93,6 +93,13 @@ def test_the_csv_does_not_replace_files_that_are_scored(command, data, target):
     assert (data / "tt" / "metadata.csv").read_bytes() == before
 
 
+def test_the_csv_does_not_replace_the_metadata(command, data):
+    table = data / "more.csv"
+    table.write_text(f"name,room\n{NAMES[0]},a\n")
+    done = command(*arguments(data, "--metadata", table, "--csv", table))
+    assert (done.code, table.read_text()) == (2, f"name,room\n{NAMES[0]},a\n")
+
+
 @pytest.mark.parametrize("given", [".", "tt", "tt/metadata.csv", "tt/some.csv"])
 @pytest.mark.parametrize("target", ["tt/metadata.csv", "tt/mix/a.wav", "tt/preparation.json"])
 def test_the_csv_does_not_replace_prepared_mixtures(command, data, given, target):

@@ -65,7 +65,12 @@ def test_a_model_on_a_prepared_split(command, data, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("name\nother\n", "lists other"), ("id\n1\n", "column name")]
+    ("text", "message"),
+    [
+        ("name\nother\n", "lists other"),
+        ("id\n1\n", "column name"),
+        ("id,name\n1,x\n2\n", "which"),  # a row that ends before its name
+    ],
 )
 def test_a_list_of_mixtures_that_are_not_there(command, data, model, text, message):
     listed = data / "tt" / "some.csv"

@@ -80,3 +80,9 @@ def test_bad_metadata(split):
     (split / "metadata.csv").write_text("file,condition\na,babble\n")
     with pytest.raises(InputError, match="no column name"):
         MixtureFolder(split)
+
+
+def test_metadata_as_spreadsheets_write_it(split):
+    text = "name,condition\na,babble\n"
+    (split / "metadata.csv").write_text(text, encoding="utf-8-sig")
+    assert MixtureFolder(split).metadata("a") == {"name": "a", "condition": "babble"}

@@ -332,6 +332,16 @@ def test_cut_to_silence_is_left_out(tmp_path):
     assert ["silent where used" in text for text in told] == [True]
 
 
+def test_a_talker_too_quiet_for_16_bits_is_left_out_alone(tmp_path):
+    make_speech(tmp_path / "in", speakers=3, utterances=1)
+    path = tmp_path / "in" / "spk01" / "utt0.wav"
+    soundfile.write(path, soundfile.read(path)[0] * 1e-6, 8000, subtype="FLOAT")
+    told = []
+    (done,) = prepare(tmp_path / "in", tmp_path / "out", ("train",), count=20, report=told.append)
+    assert done.mixtures == 20
+    assert told == [f"{path} is silent where used"]
+
+
 def test_folder_without_manifest(tmp_path):
     speech = make_speech(tmp_path / "in", speakers=7)
     prepare(speech, tmp_path / "out", ("train", "valid", "test"))

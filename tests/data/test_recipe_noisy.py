@@ -12,7 +12,7 @@ from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.noise import load_noise
 from cplxsep.data.recipes.noisy import NoisySettings, prepare_noisy
 from cplxsep.data.recipes.rebuild import Roots, rebuild
-from cplxsep.data.rooms import read_rooms
+from cplxsep.data.rooms import direct, read_rooms
 from cplxsep.errors import InputError, UsageError
 
 RATE = 8000
@@ -205,6 +205,32 @@ def test_bad_recordings_are_left_out(tmp_path):
     rows = table(tmp_path / "out" / "tt")
     assert {row["noise_path"] for row in rows} == {"noise/long.wav"}
     assert {row["room"] for row in rows} == {"good.wav#0"}
+
+
+def test_speech_too_quiet_for_16_bits_is_left_out_alone(tmp_path):
+    make_manifest(tmp_path)
+    path = sorted((tmp_path / "speech" / "spk06").iterdir())[0]
+    soundfile.write(path, soundfile.read(path)[0] * 1e-6, RATE, subtype="FLOAT")
+    told = []
+    prepare(tmp_path, tmp_path / "out", noise=make_noise(tmp_path), count=30, report=told.append)
+    assert told == [f"{path} is silent where used"]
+
+
+def test_rooms_that_cannot_be_read_are_left_out(corpus, tmp_path):
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "rooms" / "bad.wav").write_bytes(b"no audio")
+    soundfile.write(tmp_path / "rooms" / "good.wav", [0.5, 0.1, 0.1], RATE)
+    told = []
+    (done,) = prepare(corpus, tmp_path / "out", rooms=tmp_path / "rooms", report=told.append)
+    assert told == done.left_out
+    assert "bad.wav is not readable audio" in told[0]
+
+
+def test_reflections_louder_than_the_direct_sound_are_not_it():
+    room = np.zeros(400, np.float32)
+    room[16], room[28] = 1.0, 1.3
+    dry = np.random.default_rng(0).standard_normal(800).astype(np.float32)
+    np.testing.assert_array_equal(direct(dry, room, RATE)[16:], dry[:-16])
 
 
 def test_nothing_left(tmp_path):

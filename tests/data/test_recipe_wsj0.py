@@ -177,7 +177,7 @@ def test_what_cannot_be_used_is_told_and_left_out(tmp_path):
     options = {"rates": [8000], "modes": ["min"], "splits": ["tr"]}
     (done,) = prepare((lists, root), tmp_path / "a", report=told.append, **options)
     assert done.mixtures == 1
-    assert told == done.left_out
+    assert told[:1] == done.left_out
     assert "4abo030r.wav does not exist" in told[0]
     assert "2 of 3 mixtures cannot be made" in told[1]
     shortened = b"NIST_1A\n   1024\nsample_coding -s26 pcm,embedded-shorten-v2.00\n"

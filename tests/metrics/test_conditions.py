@@ -32,6 +32,12 @@ def test_the_width_can_be_given():
     assert found == ["0 to 2.5", "0 to 2.5", "2.5 to 5", "2.5 to 5", UNGROUPED]
 
 
+def test_a_decimal_lies_in_its_own_bin():
+    # 0.3 / 0.1 and 0.7 / 0.1 are a little below 3 and 7 in floats.
+    found = labels(["0", "0.3", "0.6", "0.7", "1"], 0.1)
+    assert found == ["0 to 0.1", "0.3 to 0.4", "0.6 to 0.7", "0.7 to 0.8", "0.9 to 1"]
+
+
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
 def test_a_bin_holds_its_numbers(values):
     found = labels([repr(value) for value in values])

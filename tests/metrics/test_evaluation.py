@@ -77,6 +77,15 @@ def test_groups_by_any_column():
         run(by=["weather"])
 
 
+def test_a_row_longer_than_the_metadata_has_columns():
+    class Longer(Synthetic):
+        def metadata(self, name):
+            return super().metadata(name) | {None: ["more"]}
+
+    with pytest.raises(UsageError, match="its columns are condition, talker"):
+        run(cases=Longer(), by=["weather"])
+
+
 def test_thresholds():
     result = run(fail_under={"si_sdr": 5, "si_sdr_i": 90})
     assert [(miss["metric"], miss["least"]) for miss in result["missed"]] == [("si_sdr_i", 90)]

@@ -138,7 +138,7 @@ def is_list(data: Path) -> bool:
 def listed(path: Path, known: Sequence[str]) -> list[str]:
     """Names in the column `name` of a CSV file beside the mixtures. InputError."""
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = list(csv.DictReader(file))
     except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {error}") from error
@@ -146,5 +146,5 @@ def listed(path: Path, known: Sequence[str]) -> list[str]:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
     names = [row["name"] for row in rows]
     if missing := set(names).difference(known):
-        raise InputError(f"{path} lists {min(missing)}, which {path.parent} does not have")
+        raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
     return names

@@ -117,7 +117,7 @@ def evaluate(
     wanted = options.read_metrics(metrics)
     thresholds = dict(options.read_threshold(text) for text in fail_under or [])
     sides = [side for side in (model, est, *(compare or ())) if side is not None]
-    folders = [ref, mix, *(Path(side) for side in sides if data is None)]
+    folders = [ref, mix, metadata, *(Path(side) for side in sides if data is None)]
     for option, target in (("--csv", csv_file), ("--html", html)):
         options.check_target(option, target, data, folders)
     references = inputs.references(data, split, ref, mix)

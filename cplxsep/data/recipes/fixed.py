@@ -1,7 +1,7 @@
 """Mixtures that a published list fixes: nothing is drawn, what cannot be read is left out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -36,12 +36,10 @@ class FixedRecipe(Generic[T]):
 
 
 def complete(done: Prepared, wanted: int, report: Report) -> Prepared:
-    """The result with a line on how many mixtures could not be made, where there are such."""
-    if done.mixtures == wanted:
-        return done
-    line = f"{done.metadata.parent}: {wanted - done.mixtures} of {wanted} mixtures cannot be made"
-    report(line)
-    return replace(done, left_out=[*done.left_out, line])
+    """The result; how many mixtures could not be made is told, where there are such."""
+    if missing := wanted - done.mixtures:
+        report(f"{done.metadata.parent}: {missing} of {wanted} mixtures cannot be made")
+    return done
 
 
 def check_there(paths: Iterable[Path], where: str, root: Path) -> None:

@@ -27,6 +27,12 @@ def csv_files(metadata: Path) -> list[Path]:
     found = [path for path in sorted(metadata.glob("*.csv")) if not path.stem.endswith("_info")]
     if not found:
         raise InputError(f"{metadata} holds no CSV file")
+    names = [split_name(path) for path in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(
+            f"{metadata} holds several CSV files for {min(twice)}: give one of them, or a folder "
+            "for each number of talkers"
+        )
     return found
 
 

@@ -90,7 +90,10 @@ def prepare_noisy(
     """
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
-    places = _find_rooms(rooms, report)
+    unread: list[str] = []
+    places = _find_rooms(rooms, unread.append)
+    for reason in unread:
+        report(reason)
     talkers = open_pool(speech, load_speech, out, report)
     noises = open_pool(noise, load_noise, out, report)
     bank = NoiseBank(settings.sample_rate)
@@ -121,7 +124,7 @@ def prepare_noisy(
         files = [] if manifest_only else SUBFOLDERS
         jobs.append(Job(recipe.folder, recipe, identity, files, settings.sample_rate))
     for job in jobs:
-        yield job.run(workers, report, watch, talkers.left_out + noises.left_out)
+        yield job.run(workers, report, watch, unread + talkers.left_out + noises.left_out)
 
 
 def _find_rooms(rooms: str | None, report: Report) -> Rooms | None:

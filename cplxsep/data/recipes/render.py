@@ -92,6 +92,8 @@ def render(task: MixTask) -> Rendered:
         )
         files = summed(mixed.sources)
         silent = [not files[f"s{number + 1}"].any() for number in range(len(pieces))]
+        if silent[0]:  # the others were brought to its level
+            silent[1:] = [False] * (len(pieces) - 1)
     if any(silent):
         talkers = [
             talker for talker, is_silent in zip(task.talkers, silent, strict=True) if is_silent

@@ -73,6 +73,7 @@ def render(task: NoisyTask) -> Rendered:
     for recording, signal in ((task.speech, files["s1"]), (task.noise, files["noise"])):
         if not signal.any():
             bad[str(recording.path)] = f"{recording.path} is silent where used"
+            break  # the noise was brought to the speech's level
     return Rendered(None, {}, bad) if bad else Rendered(_row(task, mixed, offset), files, {})
 
 
