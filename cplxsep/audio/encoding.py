@@ -12,6 +12,7 @@ from cplxsep.errors import InputError
 _SUBTYPES = {"float": "FLOAT", "pcm16": "PCM_16", "pcm24": "PCM_24"}
 _BITS = {"PCM_16": 16, "PCM_24": 24}
 _LARGEST_WAV = 0xFFFF0000  # bytes
+_MOST_CHANNELS = {"flac": 8, "ogg": 255}  # libsndfile reads no more than WAV holds
 _HIGHEST_VORBIS = 200_000  # Hz; libsndfile crashes above
 # libsndfile's Vorbis encoder keeps each write on its stack: long ones crash it.
 WRITE_FRAMES = 1 << 16
@@ -42,6 +43,15 @@ def check_rate(path: Path, kind: str, sample_rate: int) -> None:
         raise InputError(
             f"cannot write {path}: ogg goes up to {_HIGHEST_VORBIS} Hz, this is {sample_rate} Hz; "
             "use wav or flac"
+        )
+
+
+def check_channels(path: Path, kind: str, channels: int) -> None:
+    """InputError: a container wav, flac or ogg cannot have so many channels."""
+    most = _MOST_CHANNELS.get(kind, channels)
+    if channels > most:
+        raise InputError(
+            f"cannot write {path}: {kind} holds up to {most} channels, this has {channels}; use wav"
         )
 
 

@@ -103,6 +103,8 @@ class WavStream:
         while left is None or done < left:
             wanted = frames if left is None else min(frames, left - done)
             data = self._take(wanted * self._align)
+            if left is None and self._is_filled_up(done * self._align, data):
+                data = data[:-1]
             if len(data) % self._align or (left is not None and len(data) < wanted * self._align):
                 seconds = (done + len(data) // self._align) / self.info.sample_rate
                 raise InputError(f"{self._label} broke off after {seconds:.1f} s of audio")
@@ -113,6 +115,11 @@ class WavStream:
                 break
         if not done:
             raise InputError(f"{self._label} holds no samples")
+
+    def _is_filled_up(self, before: int, data: bytes) -> bool:
+        """Whether the last byte only makes the length even, as some programs do in a pipe."""
+        even = (before + len(data)) % 2 == 0
+        return even and len(data) % self._align == 1 and data.endswith(b"\0")
 
     def _decoded(self, data: bytes) -> np.ndarray:
         if self._type == "u1" and self._width == 3:

@@ -32,6 +32,9 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 def stdout(text: str) -> None:
     """Print one result on stdout. InputError, once, where nobody takes it; then nothing more."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        raise InputError("cannot write to standard output: it is closed")
     try:
         with _bars_aside():
             sys.stdout.write(f"{text}\n")

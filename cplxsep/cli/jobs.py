@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -69,6 +69,11 @@ def _files(named: str, naming: "Naming", stack: ExitStack) -> list["Found"]:
 
     if named != "-":
         return expand(named, naming.out)
+    if sys.stdin is None:
+        raise InputError("<stdin> is closed: pipe an audio file into it")
+    # Where the other end made it so, a read would give nothing as if all had come.
+    with suppress(OSError, ValueError, AttributeError):
+        os.set_blocking(sys.stdin.fileno(), True)
     # Not the buffer: its lock would keep Python from ending while a thread waits for a slow pipe.
     source = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     try:

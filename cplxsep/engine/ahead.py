@@ -41,10 +41,12 @@ class Ahead(Generic[Item]):
 
     def __next__(self) -> Item:
         with self._changed:
-            while not (self._ready or self._ended):
-                if self._cancelled.is_set() or self._closed:
-                    raise CancelledError
+            while not (self._cancelled.is_set() or self._closed):
+                if self._ready or self._ended:
+                    break
                 self._changed.wait(LISTEN)
+            else:  # also where items are ready: whoever is always behind must stop, too
+                raise CancelledError
             if self._ready:
                 self._changed.notify_all()
                 return self._ready.popleft()

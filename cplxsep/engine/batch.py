@@ -1,5 +1,6 @@
 """Separates planned jobs, one file after another, and says what became of each."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -107,7 +108,9 @@ def separate_file(
     def draw(sources: Sequence[Path]) -> None:
         if job.plot:
             make_folder(job.plot.parent)
-            names = [path.name for path in job.outputs]
+            # With {source} as a folder all files have one name: what differs is told, too.
+            common = os.path.commonpath([path.parent for path in job.outputs])
+            names = [os.path.relpath(path, common) for path in job.outputs]
             plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)))
 
     def separated(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

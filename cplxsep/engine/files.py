@@ -14,6 +14,7 @@ from cplxsep.audio import header, io
 from cplxsep.audio.atomic import replacing
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
+    check_channels,
     check_rate,
     encode,
     file_name,
@@ -104,14 +105,15 @@ def writing(
         inspect: gets the complete files before they appear; if it fails none does.
 
     Raises:
-        InputError: a folder or file cannot be written, the rate is too high for the container,
-            or the disk is full.
+        InputError: a folder or file cannot be written, the rate is too high or the channels are
+            too many for the container, or the disk is full.
     """
     encoding = libsndfile_subtype(kind, subtype)
     # Samples wait as floats for the common gain, or for their number, which is in a WAV's header.
     final_at_once = encoding == "FLOAT" and frames > 0
     for path in paths:
         check_rate(path, kind, sample_rate)
+        check_channels(path, kind, channels)
         make_folder(path.parent)
     with ExitStack() as stack:
         finals = [stack.enter_context(replacing(path, soundfile.LibsndfileError)) for path in paths]

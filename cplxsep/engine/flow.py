@@ -18,8 +18,8 @@ class Waiting:
         self._parts: deque[np.ndarray] = deque()
 
     def put(self, block: np.ndarray) -> None:
-        """Add a block (S,)."""
-        self._parts.append(block)
+        """Add a block (S,). Copied: its owner may fill the same memory with the next one."""
+        self._parts.append(block.copy())
 
     def take(self, count: int) -> np.ndarray:
         """The next `count` samples."""

@@ -38,7 +38,9 @@ def plot(path: Path, mixture: Path, channel: int | None, sources: Mapping[str, P
             vmax=top,
             cmap="magma",
         )
-        axis.set_title(title, loc="left", fontsize=9)
+        # Names of files may hold dollars, which are no formula, and bytes that are no text.
+        text = title.encode(errors="replace").decode()
+        axis.set_title(text, loc="left", fontsize=9, parse_math=False)
         axis.set_ylabel("kHz")
     axes[-1].set_xlabel("seconds")
     with replacing(path) as temporary:

@@ -100,3 +100,14 @@ def test_other_formats_are_refused_with_all_that_was_taken(tmp_path, form):
     with pytest.raises(NotStreamableError) as refused:
         WavStream(source, "<stdin>")
     assert refused.value.head + source.read() == data
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_byte_that_makes_an_unknown_length_even(tmp_path, channels):
+    audio = np.random.default_rng(1).uniform(-0.9, 0.9, (1001, channels))
+    path, data = written(tmp_path, subtype="PCM_24", length=0xFFFFFFFF, audio=audio)
+    start = data.index(b"data") + 8
+    padded = data[: start + 1001 * channels * 3] + b"\0"
+    for block in (100, 1001, 5000):
+        samples = joined(WavStream(io.BytesIO(padded), "<stdin>"), block)
+        assert np.array_equal(samples, read(path)[0][:, :1001])

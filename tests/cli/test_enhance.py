@@ -127,3 +127,11 @@ def test_real_run(run_cli, denoiser, examples, tmp_path):
 @pytest.mark.usefixtures("stereo")
 def test_separate_keeps_no_channels_together(model, command):
     assert command("separate", "a.wav", "-m", model, "--channel", "all").code == 2
+
+
+def test_more_channels_than_flac_holds_are_told_before_the_work(denoiser, command, tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full((1000, 9), 0.1), 8000)
+    done = command("enhance", path, "-m", denoiser, "-o", tmp_path / "out", "--format", "flac")
+    assert done.code == 1
+    assert "flac holds up to 8 channels, this has 9; use wav" in done.err

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -280,6 +281,16 @@ def test_plot(folder, model, command):
         path = folder / f"separated/plot/{name}.png"
         assert str(path.relative_to(folder)) in done.out
         assert path.read_bytes().startswith(b"\x89PNG")
+        # The mixture and both sources, though their files have one name.
+        assert int.from_bytes(path.read_bytes()[20:24], "big") == 660
+
+
+@pytest.mark.parametrize("name", ["a_$5_and_$6.wav", os.fsdecode(b"b\xff.wav")])
+def test_plot_of_a_file_with_any_name(folder, model, run_cli, name):
+    save(folder / "a.wav", noise(8000)).rename(folder / name)
+    done = run_cli("separate", name, "-m", model, "--plot", errors="surrogateescape")
+    assert done.returncode == 0, done.stderr
+    assert len(files(folder / "separated")) == 3
 
 
 @pytest.mark.usefixtures("mirror")

@@ -230,3 +230,37 @@ def test_memory_that_does_not_suffice(model, tmp_path):
     assert "out of memory" in line
     assert left(tmp_path) == DONE
     assert not list(tmp_path.glob("separated/.*"))
+
+
+def test_pipe_that_does_not_block(model, tmp_path):
+    data = streamed(tmp_path, 10, 0xFFFFFFFF)
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+    with started(tmp_path, model, "-", stdin=ours) as process, open(theirs, "wb", 0) as feed:
+        os.close(ours)
+        feed.write(data[:50000])
+        under_way(process, tmp_path)
+        time.sleep(0.3)
+        feed.write(data[50000:])
+        feed.close()
+        assert process.wait(60) == 0, process.stderr.read()
+    assert soundfile.info(tmp_path / "separated/stdin_s1.wav").frames == 10 * RATE
+
+
+def test_standard_streams_that_are_closed(model, tmp_path):
+    save(tmp_path / "b.wav", 1)
+    shell = 'exec "$0" -P -m cplxsep separate - b.wav -m "$1" <&- >&-'
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, model],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: <stdin> is closed: pipe an audio file into it",
+        "error: cannot write to standard output: it is closed",
+    ]
+    assert left(tmp_path) == DONE

@@ -65,3 +65,13 @@ def test_waiting_for_a_slow_source_ends_when_called_off(call_off):
     release.set()
     ahead.close()
     ahead.join()
+
+
+def test_being_called_off_ends_even_one_who_is_always_behind():
+    cancelled = threading.Event()
+    ahead = Ahead(iter(range(10**9)), cancelled)
+    assert next(ahead) == 0
+    cancelled.set()
+    with pytest.raises(CancelledError):
+        next(ahead)
+    ahead.close()

@@ -203,3 +203,17 @@ def test_concurrent_calls_give_what_calls_in_turn_give(talk):
             found = pool.map(lambda signal: separator(signal, 16000), signals)
             for one, other in zip(found, expected, strict=True):
                 assert np.abs(one - other).max() < 1e-6
+
+
+def test_blocks_may_share_their_memory(make_separator, talk):
+    signal = talk(20)
+
+    def refilled():
+        buffer = np.empty(8000, np.float32)
+        for start in range(0, len(signal), buffer.size):
+            buffer[:] = signal[start : start + buffer.size]
+            yield buffer
+
+    separator = make_separator(lambda mixture: 0.25 * copies(mixture))
+    parts = separator.stream(refilled(), RATE, rest=True)
+    assert np.allclose(np.concatenate(list(parts), axis=1).sum(axis=0), signal, atol=1e-6)

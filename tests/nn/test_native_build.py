@@ -93,3 +93,15 @@ def test_a_process_that_ends_takes_its_build_along(cache, compiler):
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
     assert time.monotonic() - begun < 10
     assert list(cache.iterdir()) == []
+
+
+def test_no_home_folder_is_said_in_one_line(monkeypatch):
+    needs_compiler()
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(build.NoCompilerError, match="home directory"):
+        build.is_built("kernels")

@@ -26,9 +26,16 @@ class NoCompilerError(Exception):
 
 
 def cache_folder() -> Path:
-    """Where compiled libraries are kept (XDG base directory convention)."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "cplxsep"
+    """Where compiled libraries are kept (XDG base directory convention).
+
+    NoCompilerError: the user has no home folder, as in some containers.
+    """
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "cplxsep"
+    try:
+        return Path.home() / ".cache" / "cplxsep"
+    except RuntimeError as error:
+        raise NoCompilerError(f"no folder for compiled code: {error}") from None
 
 
 @cache
