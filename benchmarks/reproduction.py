@@ -10,7 +10,7 @@ or as go with the rows' speeds into --minutes a row. A finished row is not done 
 interrupted goes on. Writes reproduction.json and reproduction.md after each row.
 
 Scale: F=16, k=1 on a CPU, F=44, k=2 on a GPU. Ours, not the paper's, are the speech, the short
-budget, and AdamW with a cosine schedule instead of 200 epochs of SGD; see reproduction_rows.py.
+budget, and Muon with a cosine schedule instead of 200 epochs of SGD; see reproduction_rows.py.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def configuration(
 
 def affordable(rows: list[Row], options: argparse.Namespace, scale: str, work: Path) -> float:
     """Hours of audio for each row that take --minutes a row in the mean; measured once."""
-    names = "+".join(row.name for row in rows)
+    names = " ".join([*(row.name for row in rows), options.device, *options.changes])
     known = work / f"budget-{scale}-{options.minutes:g}min-seed{options.seed}.json"
     budget = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
     if names not in budget:

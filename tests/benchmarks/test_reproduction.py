@@ -27,7 +27,7 @@ def test_a_row_from_speech_to_the_page_and_not_twice(tmp_path, monkeypatch, capf
     reproduction.main()
     result = json.loads((tmp_path / "out" / "reproduction.json").read_text())
     assert result["rows"]["c0"]["summary"]["sdr"]["n"] == 2
-    assert result["rows"]["c0"]["config"]["train"]["loss"] == "csim"
+    assert result["rows"]["c0"]["config"]["train"]["loss"] == "csim-code"
     assert [claim["is"] for claim in result["claims"]] == ["not measured"] * len(CLAIMS)
     page = (tmp_path / "out" / "reproduction.md").read_text()
     assert "| c0 | " in page
@@ -46,7 +46,8 @@ def test_rows_are_valid_and_differ_in_what_they_test_alone(scale):
     first = configs["c0"]
     for config in configs.values():
         assert (config.data, config.optim) == (first.data, first.optim)
-        assert config.train.model_copy(update={"loss": "csim"}) == first.train
+        loss = {"loss": "csim-code", "csim_imag": first.train.csim_imag}
+        assert config.train.model_copy(update=loss) == first.train
 
 
 @pytest.mark.parametrize("scale", ["cpu", "gpu"])
