@@ -127,6 +127,7 @@ class TrainConfig(Section):
         "cos-time-code",
     ] = "si-sdr"
     pit: Literal["mixture", "batch"] = "mixture"  # what shares one order of the talkers
+    over_sources: Literal["mean", "sum"] = "mean"  # of the losses of a mixture's sources
     csim_real: float = 1.0
     csim_imag: float = 1e4
     # Weight of the multi-resolution STFT magnitude term that is added to the loss; 0 is off.
@@ -142,9 +143,14 @@ class TrainConfig(Section):
     max_bad_steps: int = Field(50, ge=1)  # in a row
 
     @model_validator(mode="after")
-    def _parts_are_equal(self) -> "TrainConfig":
+    def _can_be_in_parts(self) -> "TrainConfig":
         if self.batch % self.accumulate:
             raise ValueError("batch must be a multiple of accumulate")
+        whole = "loss" if self.loss in ("csim-code", "cos-time-code") else ""
+        whole = whole or ("pit" if self.pit == "batch" else "")
+        if whole and self.accumulate > 1:
+            value = getattr(self, whole)
+            raise ValueError(f"{whole} {value} is of the whole batch: set accumulate to 1")
         return self
 
 

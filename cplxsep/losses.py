@@ -14,11 +14,18 @@ from torch import Tensor
 
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 Per = Literal["mixture", "batch"]
+# Sums a tensor over the processes that share a batch, with its gradient; one process has all.
+Total = Callable[[Tensor], Tensor]
 EPS = 1e-8
 SATURATED = 1e-3  # error over energy below which `snr_pairs` gains nothing more: 30 dB
 
 
-def pit(pairwise: Tensor, per: Per = "mixture") -> tuple[Tensor, Tensor]:
+def alone(tensor: Tensor) -> Tensor:
+    """The `Total` of a process that has the whole batch."""
+    return tensor
+
+
+def pit(pairwise: Tensor, per: Per = "mixture", total: Total = alone) -> tuple[Tensor, Tensor]:
     """Cheapest assignment of a (B, N, N) matrix [estimate, reference].
 
     Returns the mean loss over sources (B,) and, for each reference, its estimate (B, N).
@@ -30,7 +37,7 @@ def pit(pairwise: Tensor, per: Per = "mixture") -> tuple[Tensor, Tensor]:
     references = torch.arange(n, device=pairwise.device)
     totals = pairwise[:, orders, references].mean(dim=-1)
     if per == "batch":
-        best = totals.sum(dim=0).argmin().expand(len(totals))
+        best = total(totals.detach().sum(dim=0)).argmin().expand(len(totals))
     else:
         best = totals.argmin(dim=-1)
     return totals.gather(1, best[:, None]).squeeze(1), orders[best]
@@ -107,21 +114,22 @@ def csim_pairs(
 
 
 def csim_code_pairs(
-    estimates: Tensor, references: Tensor, real_weight: float = 1.0, imag_weight: float = 1e4
+    estimates: Tensor,
+    references: Tensor,
+    real_weight: float = 1.0,
+    imag_weight: float = 1e4,
+    total: Total = alone,
 ) -> Tensor:
     """The published code's CSim: squares per bin before summing, norms over the whole batch.
 
     Differs from the paper's equation (SPEC section 7.2); (B, N, N) of (B, N, 2, F, T).
     """
-    est_norm = estimates.transpose(0, 1).flatten(1).norm(dim=-1)[:, None]
-    ref_norm = references.transpose(0, 1).flatten(1).norm(dim=-1)[None, :]
-    norms = (est_norm * ref_norm).clamp_min(1e-4)
+    norms = _batch_norms(estimates, references, total).clamp_min(1e-4)
     est_r, est_i = estimates.flatten(3).unsqueeze(2).unbind(3)
     ref_r, ref_i = references.flatten(3).unsqueeze(1).unbind(3)
     real = (est_r * ref_r + est_i * ref_i).sum(-1) / norms
     imag = ((est_r * ref_i - est_i * ref_r) / norms[..., None]).square().sum(-1)
-    # The code sums over the batch; the factor keeps that sum equal to our mean over it.
-    return estimates.shape[0] * (-real_weight * real + imag_weight * imag)
+    return _batch_size(estimates, total) * (-real_weight * real + imag_weight * imag)
 
 
 def code_inverse_stft(spectra: Tensor) -> Tensor:
@@ -149,13 +157,23 @@ def l2_time_code_pairs(estimates: Tensor, references: Tensor) -> Tensor:
     return l2_pairs(code_inverse_stft(estimates), code_inverse_stft(references))
 
 
-def cos_time_code_pairs(estimates: Tensor, references: Tensor) -> Tensor:
+def cos_time_code_pairs(estimates: Tensor, references: Tensor, total: Total = alone) -> Tensor:
     """The published code's costime (B, N, N) of spectra (B, N, 2, F, T), with batch-wide norms."""
     est, ref = (code_inverse_stft(spectra).flatten(2) for spectra in (estimates, references))
-    norms = est.transpose(0, 1).flatten(1).norm(dim=-1)[:, None]
-    norms = norms * ref.transpose(0, 1).flatten(1).norm(dim=-1)[None, :]
-    # Summed over the batch in the code: the factor keeps that sum equal to our mean over it.
-    return -estimates.shape[0] * (est @ ref.mT) / norms.clamp_min(EPS)
+    norms = _batch_norms(est, ref, total).clamp_min(EPS)
+    return -_batch_size(est, total) * (est @ ref.mT) / norms
+
+
+def _batch_norms(estimates: Tensor, references: Tensor, total: Total) -> Tensor:
+    """Norms over the whole batch (B, N, ...) of each estimate times each reference (N, N)."""
+    est, ref = (t.square().transpose(0, 1).flatten(1).sum(-1) for t in (estimates, references))
+    est, ref = total(torch.stack([est, ref])).clamp_min(EPS**2).sqrt()  # slope at 0 is infinite
+    return est[:, None] * ref[None, :]
+
+
+def _batch_size(estimates: Tensor, total: Total) -> Tensor:
+    """Mixtures of the whole batch: the factor from the code's sum over it to our mean."""
+    return total(torch.tensor(float(estimates.shape[0]), device=estimates.device))
 
 
 def magnitude_distance(
@@ -196,6 +214,8 @@ WAVEFORM: dict[str, Callable[..., Tensor]] = {
     "l2-time": l2_pairs,
     "cos-time": cosine_pairs,
 }
+# These take a `Total`: they are of the batch as a whole.
+BATCH_WIDE = {"csim-code", "cos-time-code"}
 # These see the mixture too.
 MIXTURE_AWARE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "snr": snr_pairs,

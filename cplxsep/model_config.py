@@ -4,6 +4,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+_TASNET = {"filters", "kernel", "bottleneck", "hidden", "layers", "stacks"}
+_UNET = {"start_maps", "residual_blocks", "levels", "patch", "drop_nyquist", "mask", "down"}
+_UNET |= {"order", "front"}
+_COMPLEX = {"norm", "init", "criterion"}
+_EXTRACTOR = {"dropout", "dropout_of", "film_offset", "combine", "head_init", "head_init_of"}
+_EXTRACTOR |= {"head_gain"}
+
 
 class Section(BaseModel):
     """A section of the configuration; an unknown key is an error."""
@@ -80,3 +87,18 @@ class ModelConfig(Section):
         if (self.start_maps // 2) % self.patch**2:
             raise ValueError("start_maps / 2 must be a multiple of patch squared")
         return self
+
+    def unused(self) -> list[str]:
+        """Keys that are not at their defaults and change nothing in this network."""
+        without: set[str] = set()
+        if self.network != "conv-tasnet":
+            without |= {f"tasnet_{name}" for name in _TASNET}
+        else:
+            without |= _UNET
+        if self.network != "complex":
+            without |= _COMPLEX
+        if self.network != "real":
+            without |= {"real_norm"}
+        if not self.transformations:
+            without |= _EXTRACTOR
+        return sorted(without & self.model_dump(exclude_defaults=True).keys())

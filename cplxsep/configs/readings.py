@@ -16,11 +16,11 @@ class Choice:
     about: str
 
 
-_ALWAYS = [
+_PROTOCOL = [
     Choice("optim.schedule", "paper", "paper-code", "epochs at which the learning rate drops"),
     Choice("optim.weight_decay", 0.0, 1e-4, "weight decay"),
-    Choice("train.pit", "mixture", "batch", "what shares one order of the talkers"),
 ]
+_PIT = Choice("train.pit", "mixture", "batch", "what shares one order of the talkers")
 _SPECTRAL = [Choice("model.order", "downsample-first", "widen-first", "in an encoder's stage")]
 _COMPLEX = [
     Choice("model.norm", "layer", "channel", "features that share statistics"),
@@ -35,11 +35,15 @@ _LOSSES = ("csim", "l2-time", "cos-time")
 
 
 def readings(config: Config) -> list[str]:
-    """One line for each choice that the configuration makes between text and code."""
+    """One line for each choice that the configuration makes between text and code.
+
+    Of the schedule only where it is one of the paper's; none for networks that are not its.
+    """
     model, loss = config.model, config.train.loss.removesuffix("-code")
-    choices = list(_ALWAYS)
-    if model.network != "conv-tasnet":
-        choices += _SPECTRAL
+    if model.network == "conv-tasnet":
+        return []
+    choices = list(_PROTOCOL) if config.optim.schedule.startswith("paper") else []
+    choices += [_PIT, *_SPECTRAL]
     if model.network == "complex":
         choices += _COMPLEX
     if model.transformations:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from cplxsep.errors import CplxsepError, UsageError
 from cplxsep.nn.device import pick_device
@@ -22,6 +23,7 @@ from cplxsep.nn.device import pick_device
 T = TypeVar("T")
 # The others wait while the first decodes the speech.
 _TIMEOUT = timedelta(hours=4)
+_TORCHRUN = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ class Ranks:
         flat /= self.count
         for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(mean.view_as(tensor))
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """Sum over all processes, through which gradients flow back to each."""
+        return tensor if self.count == 1 else all_reduce(tensor)
 
     def sum(self, value: float) -> float:
         """Sum over all processes, the same on each."""
@@ -122,13 +128,18 @@ def join(device: str) -> Iterator[Ranks]:
     """This process's place among those that torchrun started, each on its own device.
 
     Raises:
-        UsageError, DeviceError: the device is unknown or not there.
+        UsageError: the environment has a part only of what torchrun sets, or the device is unknown.
+        DeviceError: the device is not there.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield Ranks(device=pick_device(device))
         return
-    local = os.environ.get("LOCAL_RANK", "0")
+    if missing := [name for name in _TORCHRUN if name not in os.environ]:
+        raise UsageError(
+            f"WORLD_SIZE is set but not {missing[0]}: start several processes with torchrun, or "
+            f"unset WORLD_SIZE for one"
+        )
+    local = os.environ["LOCAL_RANK"]
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda:"):
@@ -139,7 +150,7 @@ def join(device: str) -> Iterator[Ranks]:
     ours = not dist.is_initialized()
     if ours:
         dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", timeout=_TIMEOUT)
-    yield Ranks(dist.get_rank(), count, picked)
+    yield Ranks(dist.get_rank(), dist.get_world_size(), picked)
     if ours:
         # Only where all went well: after an error the others may wait in vain.
         dist.destroy_process_group()

@@ -68,7 +68,7 @@ class Trainer:
         self.optimizer = build_optimizer(model, config.optim)
         self.average = Average(model, config.optim.ema)
         self.best = BestWeights(folder, config.train.average_best)
-        self.objective = Objective(config.train)
+        self.objective = Objective(config.train, self.ranks.total)
         self.progress = Progress()
         # Statistics of batch norm, which each process sees of its own share.
         self.statistics = [

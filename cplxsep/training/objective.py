@@ -1,10 +1,21 @@
 """The loss of one batch, from mixtures and sources to a scalar."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from cplxsep.config import TrainConfig
-from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM, magnitude_distance, pit
+from cplxsep.losses import (
+    BATCH_WIDE,
+    MIXTURE_AWARE,
+    SPECTRAL,
+    WAVEFORM,
+    Total,
+    alone,
+    magnitude_distance,
+    pit,
+)
 from cplxsep.networks.model import SeparationModel
 
 
@@ -12,16 +23,19 @@ class Objective:
     """Permutation-invariant loss of a named kind.
 
     Mixtures and sources are brought to the mixture's unit RMS first, so that losses that depend
-    on level weigh every example alike.
+    on level weigh every example alike. Where several processes share a batch, `total` sums over
+    them, for losses and permutations that are of the batch as a whole.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, total: Total = alone) -> None:
         self.kind = config.loss
         self.per = config.pit
         self.magnitude = config.magnitude
-        self.weights: dict[str, float] = {}
+        self.summed = config.over_sources == "sum"
+        self.total = total
+        self.options: dict[str, Any] = {"total": total} if config.loss in BATCH_WIDE else {}
         if config.loss.startswith("csim"):
-            self.weights = {"real_weight": config.csim_real, "imag_weight": config.csim_imag}
+            self.options |= {"real_weight": config.csim_real, "imag_weight": config.csim_imag}
 
     def __call__(
         self,
@@ -38,17 +52,17 @@ class Objective:
             estimates = model.estimate(mixtures)
         if self.kind in SPECTRAL:
             spectra = _by_source(estimates.as_spectra()), _by_source(model.stft.of_sources(sources))
-            scores = SPECTRAL[self.kind](*spectra, **self.weights)
+            scores = SPECTRAL[self.kind](*spectra, **self.options)
         elif self.kind in MIXTURE_AWARE:
             scores = MIXTURE_AWARE[self.kind](estimates.as_audio(), sources, mixtures)
         else:
             scores = WAVEFORM[self.kind](estimates.as_audio(), sources)
-        losses, order = pit(scores, self.per)
+        losses, order = pit(scores, self.per, self.total)
         if self.magnitude:
             audio = estimates.as_audio()
             matched = audio.gather(1, order[:, :, None].expand_as(audio))
             losses = losses + self.magnitude * magnitude_distance(matched, sources)
-        return losses.mean()
+        return losses.mean() * (sources.shape[1] if self.summed else 1)
 
 
 def _by_source(maps: Tensor) -> Tensor:

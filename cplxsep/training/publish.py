@@ -96,8 +96,6 @@ def _card(folder: Path, config: Config, metrics: dict) -> str:
 
 
 def _readings(config: Config) -> str:
-    """For networks that follow the paper's protocol: where its text and code disagree, which."""
-    if not config.optim.schedule.startswith("paper"):
-        return ""
+    """Where the paper's text and its code disagree, which of them the network follows."""
     lines = "".join(f"- {line}\n" for line in readings(config))
-    return f"\nWhere the paper's text and its published code disagree:\n\n{lines}"
+    return lines and f"\nWhere the paper's text and its published code disagree:\n\n{lines}"

@@ -93,6 +93,9 @@ def _prepare(
 
     def find() -> tuple[dict[str, Any] | None, bool]:
         ranks.share(config.train.batch, config.train.accumulate)
+        if unused := config.model.unused():
+            keys = ", ".join(f"model.{key}" for key in unused)
+            say(f"no effect in this {config.model.network} network: {keys}")
         optim.package(config.optim)
         state = resume.find_state(options.folder, target, options.resume, config, say)
         return state, target.exists()

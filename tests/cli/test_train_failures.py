@@ -141,3 +141,35 @@ def test_torchrun_runs_the_command_unchanged(tiny_config, tmp_path):
     assert done.stderr.count("step 2: valid SI-SDR") == 1
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [2]
+
+
+def test_half_of_what_torchrun_sets_is_told(command, tiny_config, tmp_path, monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    done = command("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *QUICK)
+    assert done.code == 2
+    assert done.err == (
+        "error: WORLD_SIZE is set but not RANK: start several processes with torchrun, or unset "
+        "WORLD_SIZE for one\n"
+    )
+
+
+def test_an_option_without_effect_is_told(command, tiny_config, tmp_path):
+    done = command(
+        *("train", "--config", tiny_config, "--run-dir", tmp_path / "run", "--check", *QUICK),
+        *("--set", "model.network=real", "--set", "model.norm=layer"),
+        *("--set", "model.transformations=0", "--set", "model.dropout=0.1"),
+    )
+    assert done.code == 0, done.err
+    assert "no effect in this real network: model.dropout, model.norm" in done.err
+
+
+def test_losses_of_the_whole_batch_cannot_be_accumulated(command, tiny_config, tmp_path):
+    for change, named in (("loss=csim-code", "loss csim-code"), ("pit=batch", "pit batch")):
+        done = command(
+            *("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *QUICK),
+            *("--set", f"train.{change}", "--set", "train.accumulate=2"),
+        )
+        assert done.code == 2
+        assert f"{named} is of the whole batch: set accumulate to 1" in done.err

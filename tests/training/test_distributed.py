@@ -26,6 +26,10 @@ COMMON = ["train.batch=4", "train.valid_every=2", "train.compile=false"]
 SGD = ["optim.optimizer=sgd", "optim.lr=0.1", "optim.warmup_steps=0", "model.dropout=0.5"]
 MODES = {
     "one step": [*COMMON, *SGD, "train.steps=1"],
+    "loss of the whole batch": [
+        *(*COMMON, *SGD, "train.steps=1"),
+        *("train.loss=csim-code", "train.csim_imag=10.0", "train.pit=batch"),
+    ],
     "everything": [
         *(*COMMON, "train.steps=4", "train.accumulate=2", "train.average_best=2"),
         "optim.optimizer=muon",
@@ -110,10 +114,11 @@ def furthest(a, b):
     return max((a[name] - b[name]).abs().max().item() for name in a)
 
 
-def test_a_step_of_two_processes_is_that_of_one(two, tmp_path):
-    config = read_config(two / "tiny.toml", MODES["one step"])
+@pytest.mark.parametrize("mode", ["one step", "loss of the whole batch"])
+def test_a_step_of_two_processes_is_that_of_one(two, tmp_path, mode):
+    config = read_config(two / "tiny.toml", MODES[mode])
     train(config, tmp_path)
-    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, two / "one step"))
+    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, two / mode))
     assert furthest(one["model"], both["model"]) < 1e-5
     assert furthest(one["model"], weights_at_start(config)) > 1e-2
     [(_, score)], [(_, other)] = one["progress"]["history"], both["progress"]["history"]

@@ -111,6 +111,18 @@ def test_bfloat16_is_near_float32(variant):
     assert torch.cosine_similarity(rough.flatten(), exact.flatten(), dim=0) > 0.85
 
 
+def test_losses_of_sources_are_averaged_or_summed():
+    torch.manual_seed(0)
+    model = build(ModelConfig(**SMALL))
+    mean, total = (
+        Objective(Config(train={"loss": "csim", "over_sources": over}).train)(
+            model, *mixtures(), None
+        )
+        for over in ("mean", "sum")
+    )
+    assert total == 2 * mean
+
+
 def test_pit_of_the_batch_gives_a_higher_loss_where_mixtures_disagree():
     torch.manual_seed(0)
     model = build(ModelConfig(**SMALL))
