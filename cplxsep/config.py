@@ -29,6 +29,7 @@ class DataConfig(Section):
     # speed and gain then mean nothing. Of a table without files, speech, noise.recordings and
     # noise.rooms say what it was made from.
     mixtures: str = ""
+    mix: str = ""  # sub-folder of the mixtures where SPLIT has several: LibriMix's mix_both, ...
     train_split: str = "train"  # or several: "train,extra"
     valid_split: str = "valid"
     seconds: float = Field(4.0, ge=0)  # 0: complete mixtures

@@ -1,4 +1,7 @@
-"""Prepared mixtures: one split's folder in the wsj0-2mix layout, {mix,s1,s2,...}/NAME.wav."""
+"""Prepared mixtures: one split's folder in the wsj0-2mix layout, {mix,s1,s2,...}/NAME.wav.
+
+That of LibriMix is the same but for the mixtures, which are in mix_clean, mix_both or mix_single.
+"""
 
 import csv
 from pathlib import Path
@@ -6,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import io
+from cplxsep.audio.layout import kinds
 from cplxsep.errors import InputError
 
 METADATA = "metadata.csv"
@@ -15,25 +19,39 @@ NAME = ("name", "mixture_ID")  # ours and LibriMix's
 class MixtureFolder:
     """The mixtures of one split, in the order of their names.
 
-    `sources` is the number of source folders s1, s2, ...
+    `sources` is the number of source folders s1, s2, ...; `mix` the name of the mixtures' folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mix: str = "") -> None:
         """Take the folder of a split, or one that holds a single split.
 
-        InputError: missing, several splits, no source folder, or no mixture in it.
+        `mix` names the sub-folder of the mixtures; without it there must be only one.
+
+        InputError: missing, several splits, several kinds of mixtures, no source folder, or no
+        mixture in it.
         """
         self.path = split_folder(path)
+        self.mix = mix or self._only_kind()
         self.sources = 0
         while (self.path / f"s{self.sources + 1}").is_dir():
             self.sources += 1
         if not self.sources:
-            raise InputError(f"{self.path} has no folder s1 of sources beside mix")
-        files = sorted((self.path / "mix").glob("*.wav"))
+            raise InputError(f"{self.path} has no folder s1 of sources beside {self.mix}")
+        if self.mix == "mix_single":
+            self.sources = 1
+        files = sorted((self.path / self.mix).glob("*.wav"))
         self.names = [file.stem for file in files if not file.name.startswith(".")]
         if not self.names:
-            raise InputError(f"{self.path / 'mix'} holds no WAV file")
+            raise InputError(f"{self.path / self.mix} holds no WAV file")
         self._metadata = read_metadata(self.path / METADATA)
+
+    def _only_kind(self) -> str:
+        found = kinds(self.path)
+        if len(found) > 1:
+            raise InputError(
+                f"{self.path} holds {' and '.join(found)}: choose one by data.mix, as {found[-1]}"
+            )
+        return found[0]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -42,7 +60,7 @@ class MixtureFolder:
         """The mixture's file and the sources' files."""
         folders = [f"s{number + 1}" for number in range(self.sources)]
         return (
-            self.path / "mix" / f"{name}.wav",
+            self.path / self.mix / f"{name}.wav",
             [self.path / folder / f"{name}.wav" for folder in folders],
         )
 
@@ -78,9 +96,9 @@ def split_folder(path: Path) -> Path:
     """The folder itself where it holds mixtures, or the only split in it. InputError: else."""
     if not path.is_dir():
         raise InputError(f"{path} is not a folder of mixtures")
-    if (path / "mix").is_dir():
+    if kinds(path):
         return path
-    splits = sorted(item for item in path.iterdir() if (item / "mix").is_dir())
+    splits = sorted(item for item in path.iterdir() if kinds(item))
     if not splits:
         raise InputError(f"{path} has no folder mix: it is no folder of mixtures")
     if len(splits) > 1:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cplxsep.audio.layout import kinds
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.rounds import Example, Rounds
 from cplxsep.errors import UsageError
@@ -13,6 +14,7 @@ class PreparedMixtures(Rounds):
     Args:
         folder: with one sub-folder for each split.
         split: name of the sub-folder, as tr or cv.
+        mix: name of the mixtures' folder in it, where there are several.
         sample_rate: in Hz, that the files must have.
         sources: number N of talkers that the mixtures must have.
         seconds: length of a piece cut at random, zeros after a shorter mixture; 0: mixtures
@@ -29,6 +31,7 @@ class PreparedMixtures(Rounds):
         folder: Path,
         split: str,
         *,
+        mix: str = "",
         sample_rate: int,
         sources: int,
         seconds: float,
@@ -38,11 +41,14 @@ class PreparedMixtures(Rounds):
             raise UsageError(
                 f"there is no folder {folder}: set data.mixtures to that of your prepared mixtures"
             )
-        splits = sorted(item.parent.name for item in folder.glob("*/mix"))
+        splits = sorted(item.name for item in folder.iterdir() if kinds(item))
         if split not in splits:
             known = f"it has: {', '.join(splits)}" if splits else "it has no folder SPLIT/mix"
             raise UsageError(f"{folder} has no split '{split}'; {known}")
-        self._mixtures = MixtureFolder(folder / split)
+        if mix and not (folder / split / mix).is_dir():
+            known = ", ".join(kinds(folder / split))
+            raise UsageError(f"{folder / split} has no folder data.mix = '{mix}'; it has: {known}")
+        self._mixtures = MixtureFolder(folder / split, mix)
         if self._mixtures.sources != sources:
             raise UsageError(
                 f"{self._mixtures.path} has mixtures of {self._mixtures.sources} sources, "

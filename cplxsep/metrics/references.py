@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import io
+from cplxsep.audio.layout import kinds
 from cplxsep.errors import InputError, UsageError
 from cplxsep.metrics.listing import audio_files, pick, talker_files, talker_folders
-
-MIXTURES = ("mix", "mix_both", "mix_clean", "mix_single")
-"""Sub-folders with mixtures: of wsj0-2mix and of LibriMix."""
 
 
 class References:
@@ -60,7 +58,7 @@ class References:
             if mix.is_dir() or not inside.is_dir():
                 return mix
             return inside
-        found = [name for name in MIXTURES if (self.folder / name).is_dir()]
+        found = kinds(self.folder)
         if not self.nested or not found:
             return None
         if len(found) > 1:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cplxsep.audio.layout import kinds
 from cplxsep.config import Config
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.folders import METADATA
@@ -92,8 +93,8 @@ def _prepared(config: Config, training: bool) -> Examples:
         "seed": config.train.seed + 2 if training else VALID_SEED,
     }
     table = folder / split / METADATA
-    if not table.is_file() or (folder / split / "mix").is_dir():
-        return PreparedMixtures(folder, split, **options)
+    if not table.is_file() or kinds(folder / split):
+        return PreparedMixtures(folder, split, mix=data.mix, **options)
     if not data.speech:
         raise UsageError(
             f"{table} lists recordings, no files: set data.speech to what it was made from"

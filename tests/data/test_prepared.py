@@ -121,3 +121,22 @@ def test_a_file_that_goes_away_is_named(folder, tmp_path):
     (copy / "tr" / "s2" / "3.wav").unlink()
     with pytest.raises(InputError, match=r"s2/3\.wav does not exist"):
         [examples.example(index) for index in range(COUNT)]
+
+
+def test_librimix_folders(tmp_path):
+    for sub, level in (("mix_clean", 0.3), ("mix_both", 0.4), ("s1", 0.1), ("s2", 0.2)):
+        file = tmp_path / "train-100" / sub / "a.wav"
+        file.parent.mkdir(parents=True)
+        io.write(file, np.full(100, level, np.float32), RATE)
+    for mix, level in (("mix_clean", 0.3), ("mix_both", 0.4)):
+        mixture, sources = prepared(tmp_path, split="train-100", mix=mix).example(0)
+        assert mixture == pytest.approx(level)
+        assert sources.shape == (2, 100)
+    with pytest.raises(InputError, match=r"holds mix_both and mix_clean: choose one by data\.mix"):
+        prepared(tmp_path, split="train-100")
+    with pytest.raises(
+        UsageError, match=r"no folder data\.mix = 'mix_all'; it has: mix_both, mix_"
+    ):
+        prepared(tmp_path, split="train-100", mix="mix_all")
+    with pytest.raises(UsageError, match="has no split 'tr'; it has: train-100"):
+        prepared(tmp_path)
