@@ -100,6 +100,13 @@ def test_the_csv_does_not_replace_the_metadata(command, data):
     assert (done.code, table.read_text()) == (2, f"name,room\n{NAMES[0]},a\n")
 
 
+def test_csv_and_page_are_two_files(command, data):
+    done = command(*arguments(data, "--csv", data / "a", "--html", data / "a"))
+    assert done.code == 2
+    assert "--csv and --html would both write" in done.err
+    assert not (data / "a").exists()
+
+
 @pytest.mark.parametrize("given", [".", "tt", "tt/metadata.csv", "tt/some.csv"])
 @pytest.mark.parametrize("target", ["tt/metadata.csv", "tt/mix/a.wav", "tt/preparation.json"])
 def test_the_csv_does_not_replace_prepared_mixtures(command, data, given, target):

@@ -66,6 +66,17 @@ def test_errors(run_cli, tmp_path, arguments, code, says):
     assert not (tmp_path / "out").exists()
 
 
+def test_endless_hours_are_refused(command, tmp_path):
+    """Regression: `--hours inf` planned mixtures without end."""
+    make_speech(tmp_path / "two", speakers=2, utterances=1)
+    done = command(
+        *("prepare", "mix", "--speech", tmp_path / "two", "-o", tmp_path / "out"),
+        *("--hours", "inf"),
+    )
+    assert done.code == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_real_speech(run_cli, shared_data, tmp_path):
     outs = []
     for name in ("a", "b"):

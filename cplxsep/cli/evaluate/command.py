@@ -9,6 +9,7 @@ import typer
 from cplxsep import report
 from cplxsep.cli.evaluate import cases as inputs
 from cplxsep.cli.evaluate import options, running
+from cplxsep.errors import UsageError
 
 DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
 
@@ -120,6 +121,8 @@ def evaluate(
     folders = [ref, mix, metadata, *(Path(side) for side in sides if data is None)]
     for option, target in (("--csv", csv_file), ("--html", html)):
         options.check_target(option, target, data, folders)
+    if csv_file and html and csv_file.absolute() == html.absolute():
+        raise UsageError(f"--csv and --html would both write {html}: name two files")
     references = inputs.references(data, split, ref, mix)
     rows = inputs.read_metadata(references, metadata)
     runtime = {"device": device or "auto", "precision": precision or "auto"}

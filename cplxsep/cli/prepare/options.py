@@ -22,7 +22,9 @@ Level = Annotated[
     Literal["rms", "active", "p56"],
     typer.Option(help="Level of all samples, of the frames with speech, or by ITU-T P.56."),
 ]
-Hours = Annotated[float | None, typer.Option(min=0.0, help="About this many hours for each split.")]
+Hours = Annotated[
+    float | None, typer.Option(min=0.0, max=1e5, help="About this many hours for each split.")
+]
 Count = Annotated[int | None, typer.Option(min=1, help="This many mixtures for each split.")]
 Split = Annotated[str, typer.Option(metavar="NAME,...", help="Splits of the manifest to prepare.")]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")]
