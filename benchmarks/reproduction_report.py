@@ -17,9 +17,11 @@ def write(out: Path, setup: dict[str, Any], rows: dict[str, dict[str, Any]]) -> 
     claims = [judged(claim, rows) for claim in CLAIMS]
     questions = [judged(claim, rows) for claim in QUESTIONS]
     out.mkdir(parents=True, exist_ok=True)
-    # One file's scores are needed to compare rows, and would make the result unreadable.
+    # Scores of files compare the rows, but make the result unreadable; the configuration and the
+    # mixtures are what reproduction_rows.py and the seed make them.
+    inner = ("files", "config", "test")
     short = {
-        name: {key: value for key, value in row.items() if key != "files"}
+        name: {key: value for key, value in row.items() if key not in inner}
         for name, row in rows.items()
     }
     result = {"setup": setup, "rows": short, "claims": claims, "questions": questions}
@@ -70,7 +72,11 @@ def page(
         f"Each row trained on the same {budget} ({setup['scale']} scale, seed {setup['seed']}) and "
         f"scored on the same {setup['count']} mixtures of unseen talkers at 0 to 5 dB. SDR as in "
         "BSS Eval; mean and 95 percent interval over mixtures. The paper's figures are of "
-        "wsj0-2mix, 30 h, 200 epochs: compare the order of rows, not the figures.",
+        "wsj0-2mix, 30 h, 200 epochs: compare the order of rows, not the figures. The intervals "
+        "are of one trained network a row; what another seed would change is not in them.",
+        "",
+        "The loss csim-code is CSimLoss as the published code has it, csim as equation 7 has it, "
+        "with lambda_imag = 1e4; see benchmarks/reproduction_rows.py.",
         "",
         in_words(setup["machine"]) + ".",
         "",
