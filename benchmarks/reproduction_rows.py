@@ -39,6 +39,7 @@ class Row:
 
 ROWS = (
     Row("real", 7.92, "l2-freq", "real"),
+    Row("real-csim", None, network="real"),
     Row("c0-l2-freq", 9.88, "l2-freq"),
     Row("c0", 9.87),
     Row("c5", 10.64, transformations=5),
@@ -83,6 +84,7 @@ CLAIMS = (
 )
 # Not claims of the paper, but asked here.
 QUESTIONS = (
+    Claim("A complex network against a real one, both with CSimLoss", ("c0",), ("real-csim",)),
     Claim("CSimLoss as the code has it against equation 7", ("c10",), ("c10-csim-text",)),
     Claim("SI-SDR as the loss against CSimLoss", ("c10-si-sdr",), ("c10",)),
     Claim("A clipped STFT as the network's input", ("c10-clipping",), ("c10",)),
