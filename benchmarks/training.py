@@ -11,6 +11,9 @@ whose speed drifts is fair to all; the figure is the median step.
     formula            our convolutions, the norm as written on paper and left to autograd
     native complex64   PyTorch's complex operators one after another (native_complex.py)
 
+Beside them stands a limit: the rate that this machine reaches on large dense convolutions and
+matrices in bfloat16, divided by what the network's convolutions need.
+
 On a GPU each form's peak memory is taken too. With --speech, also how fast one thread makes
 mixtures of it: a step must not wait for its data.
 """
@@ -28,6 +31,7 @@ from pathlib import Path
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
 
 import torch
+from limits import demand, measure_limits
 from machine import in_words, machine
 from native_complex import native
 from torch import Tensor, nn
@@ -158,6 +162,33 @@ def mixing_rate(speech: Path, count: int = 200) -> float:
         return count * config.data.seconds / (time.perf_counter() - begun)
 
 
+def limit(config: Config, device: torch.device) -> dict[str, float | None]:
+    """What dense convolutions allow, were everything else of a step free."""
+    seconds = config.data.seconds
+    model = build(config.model).to(device)
+    forward = demand(model, round(seconds * config.model.sample_rate)).flop / seconds
+    # The gradient for its input costs a convolution as much as itself, and that for its kernel.
+    backward = 2 * forward
+    reached = measure_limits(device.type, ("bf16",)).matrix["bf16"]
+    return {
+        "forward_gflop_per_audio_second": forward / 1e9,
+        "backward_gflop_per_audio_second": backward / 1e9,
+        "reached_gflop_per_second": reached / 1e9,
+        "audio_seconds_per_second": reached / (forward + backward),
+    }
+
+
+def in_line(found: dict[str, float | None]) -> str:
+    """A limit for the reader."""
+    text = (
+        "convolutions need {forward_gflop_per_audio_second:.2f} GFLOP forward and "
+        "{backward_gflop_per_audio_second:.2f} backward for a second of audio; at the "
+        "{reached_gflop_per_second:.0f} GFLOP/s reached in bfloat16 they alone allow "
+        "{audio_seconds_per_second:.1f} s/s"
+    ).format(**found)
+    return f"{text}, {found['times_native']:.1f} x native" if found["times_native"] else text
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -197,14 +228,18 @@ def main() -> None:
         }
         for name, seconds in medians.items()
     }
+    bound = limit(config, device)
+    best = bound["audio_seconds_per_second"]
+    bound["times_native"] = best * medians[NATIVE] / audio if NATIVE in medians else None
     facts = machine(options.device)
     setup = {"model": config.model.model_dump(), "batch": config.train.batch}
     setup |= {"seconds": config.data.seconds, "steps": options.steps}
-    report = {"machine": facts, "setup": setup, "forms": found}
+    report = {"machine": facts, "setup": setup, "forms": found, "limit": bound}
     print(in_words(facts))
     columns = ["audio_seconds_per_second", "seconds_a_step", "times_native", "peak_mib"]
     rows = [[name, *(figures[key] for key in columns)] for name, figures in found.items()]
     print(table(["form", "audio s/s", "s a step", "x native", "peak MiB"], rows))
+    print(in_line(bound))
     if options.speech:
         report["mixing_audio_seconds_per_second"] = rate = mixing_rate(options.speech)
         print(f"one thread mixes {rate:.0f} s of audio a second")

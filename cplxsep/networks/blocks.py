@@ -131,7 +131,7 @@ class Residual(nn.Module):
         self.second = norm_act_conv(algebra, maps, maps, residual=True)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return maps + self.second(self.first(maps))
+        return self.second(self.first(maps)).add_(maps)
 
 
 def halving(algebra: Algebra, in_maps: int, out_maps: int) -> nn.Sequential:

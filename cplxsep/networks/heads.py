@@ -54,7 +54,12 @@ class MaskHead(nn.Module):
     def forward(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Sources (B, 2N, F, T) from features and the mixture's spectrogram (B, 2, F, T)."""
         masks = self.masks(features)
-        return pairs.product(bounded(masks) if self.mask == "polar" else masks, mixture)
+        if self.mask == "polar":
+            masks = bounded(masks)
+        # So few maps are multiplied several times faster one after another.
+        wide = torch.promote_types(masks.dtype, mixture.dtype)
+        masks = masks.to(wide, memory_format=torch.contiguous_format)
+        return pairs.product(masks, mixture.contiguous())
 
 
 class Extractor(nn.Module):

@@ -1,12 +1,59 @@
 """Complex convolution as one real convolution with a stacked kernel, and the real twin's."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.nn.init import INITS, Criterion, Init
+
+
+class _EveryNth(torch.autograd.Function):
+    """Every n-th position along F and T of maps (B, C, F, T), channels-last both ways.
+
+    The gradient of PyTorch's slice is channels-first, which the next operator back has to undo at
+    several times the cost.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, step: int) -> Tensor:
+        ctx.shape, ctx.step = maps.shape, step
+        return maps[:, :, ::step, ::step].contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        into = torch.empty(
+            ctx.shape,
+            dtype=grad.dtype,
+            device=grad.device,
+            memory_format=torch.channels_last,
+        ).zero_()
+        into[:, :, :: ctx.step, :: ctx.step] = grad
+        return into, None
+
+
+class _Stack(torch.autograd.Function):
+    """The stacked kernel, written and read back once; `dtype` is that of the result."""
+
+    @staticmethod
+    def forward(ctx: Any, real: Tensor, imag: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.wide = real.dtype
+        rows, columns = real.shape[:2]
+        kernel = real.new_empty(2 * rows, 2 * columns, *real.shape[2:], dtype=dtype)
+        kernel[:rows, :columns] = real
+        kernel[:rows, columns:] = imag
+        kernel[:rows, columns:].neg_()
+        kernel[rows:, :columns] = imag
+        kernel[rows:, columns:] = real
+        return kernel
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        top, bottom = grad.to(ctx.wide).chunk(2)
+        (top_left, top_right), (bottom_left, bottom_right) = top.chunk(2, 1), bottom.chunk(2, 1)
+        return top_left + bottom_right, bottom_left - top_right, None
 
 
 def convolve(maps: Tensor, kernel: Tensor, bias: Tensor | None, stride: int) -> Tensor:
@@ -18,16 +65,21 @@ def convolve(maps: Tensor, kernel: Tensor, bias: Tensor | None, stride: int) -> 
     """
     size = kernel.shape[-1]
     if size == 1 and stride > 1:
-        maps, stride = maps[:, :, ::stride, ::stride], 1
-        maps = maps.contiguous(memory_format=torch.channels_last)
+        maps, stride = _EveryNth.apply(maps, stride), 1
     return F.conv2d(maps, kernel, bias, stride=stride, padding=size // 2)
 
 
-def stacked_kernel(real: Tensor, imag: Tensor) -> Tensor:
+def stacked_kernel(real: Tensor, imag: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Real kernel [[Wr, -Wi], [Wi, Wr]] (2*out, 2*in, k, k) that acts on real halves first."""
-    top = torch.cat([real, -imag], dim=1)
-    bottom = torch.cat([imag, real], dim=1)
-    return torch.cat([top, bottom], dim=0)
+    return _Stack.apply(real, imag, dtype or real.dtype)
+
+
+def _working_type(kernel: Tensor) -> torch.dtype:
+    """What autocast would convert a kernel to, which is cheaper done while it is stacked."""
+    device = kernel.device.type
+    if kernel.dtype == torch.float64 or not torch.is_autocast_enabled(device):
+        return kernel.dtype
+    return torch.get_autocast_dtype(device)
 
 
 class ComplexConv2d(nn.Module):
@@ -62,7 +114,8 @@ class ComplexConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2 * out_maps)) if bias else None
 
     def forward(self, maps: Tensor) -> Tensor:
-        kernel = stacked_kernel(self.weight_real, self.weight_imag)
+        dtype = _working_type(self.weight_real)
+        kernel = stacked_kernel(self.weight_real, self.weight_imag, dtype)
         return convolve(maps, kernel, self.bias, self.stride)
 
 

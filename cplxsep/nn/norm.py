@@ -3,14 +3,17 @@
 For each example and channel the normalisation is a 2x2 real affine map of (Re, Im), found from
 five moments of the input. Written this way it costs two sweeps over memory forward and two
 backward (`cplxsep.nn.passes`); autograd through the plain formula needs several times as many.
+Where there is compiled code for the whole, it takes the place of the formulas here too: on a CPU
+the small tensors between the sweeps cost as much as the sweeps.
 """
 
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from cplxsep.nn.passes import passes_for
+from cplxsep.nn.passes import WholeNorm, passes_for, whole_for
 
 Scope = Literal["channel", "layer"]
 EPS = 1e-4
@@ -139,14 +142,44 @@ class _Normalise(torch.autograd.Function):
         return into_rows, grad_gain, g.sum(1), None, None
 
 
+class _WholeNormalise(torch.autograd.Function):
+    """The same, with compiled code."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+        whole: WholeNorm,
+        options: tuple[bool, bool],
+    ) -> Tensor:
+        out, stats = whole.forward(rows, gain, bias, *options)
+        ctx.save_for_backward(rows, stats, gain, bias)
+        ctx.whole, ctx.options = whole, options
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        rows, stats, gain, bias = ctx.saved_tensors
+        grad = grad.to(rows.dtype).contiguous()
+        return *ctx.whole.backward(rows, grad, stats, gain, bias, *ctx.options), None, None
+
+
 def normalise(rows: Tensor, gain: Tensor, bias: Tensor, scope: Scope, relu: bool) -> Tensor:
     """Rows (B, P, 2C) whitened example by example, then gain (3, C) and bias (2, C) applied."""
+    if whole := whole_for(rows):
+        return _WholeNormalise.apply(rows, gain, bias, whole, (scope == "layer", relu))
     return _Normalise.apply(rows, gain, bias, scope, relu)
 
 
 @torch.no_grad()
 def covariance(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (2, B, C) and covariance rr, ri, ii (3, B, C) of rows (B, P, 2C), without EPS."""
+    if whole := whole_for(rows):
+        stats = whole.statistics(rows)
+        return stats[:2], stats[2:]
     shift = _shift(rows, "channel")
     moments = passes_for(rows).moments(rows, shift)
     mean_r, mean_i = moments[:2]

@@ -1,4 +1,4 @@
-"""The sweeps over memory that complex layer norm consists of, and which code runs them.
+"""The sweeps over memory that complex layer norm consists of, and which code runs it.
 
 Rows are maps with positions before channels, (B, P, 2C), P = F * T, real halves first.
 Coefficients: matrix (4, B, C) and offset (2, B, C) give
@@ -30,6 +30,37 @@ class Passes(Protocol):
         self, rows: Tensor, grad: Tensor, matrix: Tensor, offset: Tensor, back: Tensor, relu: bool
     ) -> Tensor:
         """Gradient for the rows: matrix^T g + [[b0, b1], [b1, b2]] (r, i) + (b3, b4)."""
+
+
+class WholeNorm(Protocol):
+    """The norm and its gradient in one call each, for rows that fit.
+
+    Statistics (5, B, C) are the mean of r and i and the covariance rr, ri, ii of each channel;
+    layer: those of all channels are taken together.
+    """
+
+    def fits(self, rows: Tensor) -> bool:
+        """Whether this can work on such rows."""
+
+    def statistics(self, rows: Tensor) -> Tensor:
+        """Statistics of rows."""
+
+    def forward(
+        self, rows: Tensor, gain: Tensor, bias: Tensor, layer: bool, relu: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Output rows and statistics; gain (3, C), bias (2, C)."""
+
+    def backward(
+        self,
+        rows: Tensor,
+        grad: Tensor,
+        stats: Tensor,
+        gain: Tensor,
+        bias: Tensor,
+        layer: bool,
+        relu: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients for rows, gain and bias from that for the output."""
 
 
 class EagerPasses:
@@ -68,8 +99,8 @@ class EagerPasses:
 class CompiledPasses(EagerPasses):
     """The eager passes through torch.compile: for CUDA, where it fuses each into one kernel.
 
-    On a CPU it was measured at half to a fifth of the speed of the native passes, and takes
-    seconds for each new shape.
+    On a CPU it was measured at half to a fifth of the speed of native sweeps, and takes seconds for
+    each new shape.
     """
 
     def __init__(self) -> None:
@@ -79,16 +110,17 @@ class CompiledPasses(EagerPasses):
 
 _eager = EagerPasses()
 _fast: dict[str, Passes] = {}
+_whole: dict[str, WholeNorm] = {}
 
 
 def enable_fast(device: str) -> str | None:
-    """Use compiled passes on "cpu" or "cuda" from now on.
+    """Use compiled code on "cpu" or "cuda" from now on.
 
     Returns why that is not possible here, in one line, or None. Costs seconds the first time, so
     it is for long work: training asks for it, separating one file does not.
     """
     from cplxsep.nn.native.build import NoCompilerError
-    from cplxsep.nn.native.passes import NativePasses
+    from cplxsep.nn.native.norm import NativeNorm
 
     if device == "cuda":
         compiled = CompiledPasses()
@@ -99,7 +131,7 @@ def enable_fast(device: str) -> str | None:
         _fast[device] = compiled
         return None
     try:
-        _fast[device] = NativePasses()
+        _whole[device] = NativeNorm()
     except NoCompilerError as error:
         return str(error)
     return None
@@ -119,14 +151,18 @@ def _try_out(passes: Passes, device: torch.device) -> None:
 def disable_fast() -> None:
     """Run everything eagerly again."""
     _fast.clear()
+    _whole.clear()
 
 
 def passes_for(rows: Tensor) -> Passes:
     """The fastest enabled passes that can work on these rows."""
-    fast = _fast.get(rows.device.type)
-    if fast is None or not getattr(fast, "fits", lambda _: True)(rows):
-        return _eager
-    return fast
+    return _fast.get(rows.device.type, _eager)
+
+
+def whole_for(rows: Tensor) -> WholeNorm | None:
+    """The enabled norm in one call that can work on these rows, if there is one."""
+    whole = _whole.get(rows.device.type)
+    return whole if whole is not None and whole.fits(rows) else None
 
 
 def _parts(rows: Tensor) -> tuple[Tensor, Tensor]:

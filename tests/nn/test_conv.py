@@ -60,3 +60,29 @@ def test_stacked_kernel_is_the_real_form_of_the_complex_matrix():
     out = stacked_kernel(*weight)[:, :, 0, 0] @ torch.cat(vector)
     expected = torch.complex(*weight)[:, :, 0, 0] @ torch.complex(*vector)
     torch.testing.assert_close(out, torch.cat([expected.real, expected.imag]))
+
+
+def test_stacking_under_autocast_rounds_once_and_gives_float32_gradients():
+    torch.manual_seed(0)
+    conv = ComplexConv2d(4, 4)
+    maps, weight = torch.randn(2, 8, 6, 7), torch.randn(2, 8, 6, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = conv(maps)
+    parts = [conv.weight_real, conv.weight_imag]
+    found = torch.autograd.grad(out, parts, weight.bfloat16())
+    real, imag = (part.detach().bfloat16() for part in parts)
+    rounded = stacked_kernel(real, imag)
+    assert out.dtype == torch.bfloat16
+    assert torch.equal(out, F.conv2d(maps.bfloat16(), rounded, padding=1))
+    expected = torch.autograd.grad((conv(maps) * weight).sum(), parts)
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).norm() <= 1e-2 * b.norm()
+
+
+def test_the_gradient_of_every_second_position_keeps_the_layout():
+    """Channels-first, it cost a transposing copy in the norm before."""
+    conv = ComplexConv2d(2, 2, 1, stride=2)
+    maps = torch.randn(1, 4, 5, 6).contiguous(memory_format=torch.channels_last).requires_grad_()
+    (grad,) = torch.autograd.grad(conv(maps).sum(), maps)
+    assert grad.is_contiguous(memory_format=torch.channels_last)

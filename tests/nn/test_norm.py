@@ -5,7 +5,7 @@ import torch
 
 from cplxsep.nn import passes
 from cplxsep.nn.native.build import NoCompilerError, library
-from cplxsep.nn.norm import EPS, ComplexNorm
+from cplxsep.nn.norm import EPS, ComplexNorm, covariance
 
 
 def plain(maps, gain, bias, relu, scope):
@@ -38,7 +38,7 @@ def random_norm(maps, relu, scope):
 
 
 @pytest.fixture
-def native_passes():
+def native_norm():
     try:
         library("norm")
     except NoCompilerError as error:
@@ -85,15 +85,17 @@ def test_float32_is_the_formula_within_1e_5(scope):
 
 
 @pytest.mark.parametrize("scope", ["channel", "layer"])
-@pytest.mark.parametrize("maps", [1, 3, 8, 22, 40])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("maps", [1, 2, 3, 4, 8, 16, 22, 40])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-3)])
-@pytest.mark.usefixtures("native_passes")
-def test_compiled_passes_equal_eager_ones(scope, maps, dtype, tolerance):
+@pytest.mark.usefixtures("native_norm")
+def test_compiled_norm_equals_the_eager_one(scope, relu, maps, dtype, tolerance):
     torch.manual_seed(0)
-    norm = random_norm(maps, True, scope)
-    values = (torch.randn(3, 2 * maps, 33, 40) * 3 + 1).to(dtype)
+    norm = random_norm(maps, relu, scope)
+    # An odd number of positions: few channels are taken several rows at a time.
+    values = (torch.randn(3, 2 * maps, 33, 41) * 3 + 1).to(dtype)
     values = values.contiguous(memory_format=torch.channels_last).requires_grad_()
-    weight = torch.randn(3, 2 * maps, 33, 40).to(dtype)
+    weight = torch.randn(3, 2 * maps, 33, 41).to(dtype)
 
     def outputs():
         out = norm(values)
@@ -105,26 +107,57 @@ def test_compiled_passes_equal_eager_ones(scope, maps, dtype, tolerance):
         assert (a.double() - b.double()).norm() <= tolerance * b.double().norm()
 
 
-@pytest.mark.usefixtures("native_passes")
-def test_compiled_passes_let_nan_through():
-    norm = ComplexNorm(8, relu=True)
-    values = torch.randn(1, 16, 4, 4)
+@pytest.mark.parametrize("maps", [2, 5])
+@pytest.mark.usefixtures("native_norm")
+def test_compiled_statistics_are_mean_and_covariance(maps):
+    torch.manual_seed(0)
+    rows = torch.randn(3, 700, 2 * maps) * 2 + 100
+    mean, spread = covariance(rows)
+    real, imag = rows.double().chunk(2, dim=2)
+    torch.testing.assert_close(mean.double(), torch.stack([real.mean(1), imag.mean(1)]))
+    for b in range(3):
+        for c in range(maps):
+            pair = torch.stack([real[b, :, c], imag[b, :, c]])
+            (rr, ri), (_, ii) = torch.cov(pair, correction=0)
+            expected = torch.stack([rr, ri, ii]).float()
+            torch.testing.assert_close(spread[:, b, c], expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.usefixtures("native_norm")
+@pytest.mark.parametrize("maps", [2, 8, 16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_norm_lets_nan_through(maps, dtype):
+    norm = ComplexNorm(maps, relu=True)
+    values = torch.randn(1, 2 * maps, 4, 4).to(dtype)
     values[0, 3, 2, 2] = float("nan")
     assert norm(values).isnan().any()
 
 
-@pytest.mark.usefixtures("native_passes")
-def test_compiled_passes_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("side", [16, 64, 256])
+@pytest.mark.usefixtures("native_norm")
+def test_compiled_norm_does_not_depend_on_the_number_of_threads(side):
     torch.manual_seed(0)
-    norm, values = ComplexNorm(8, relu=True), torch.randn(2, 16, 64, 64)
+    norm, values = ComplexNorm(8, relu=True), torch.randn(3, 16, side, side, requires_grad=True)
     threads = torch.get_num_threads()
+
+    def outputs(threads):
+        torch.set_num_threads(threads)
+        out = norm(values)
+        return out, *torch.autograd.grad(out.square().sum(), (values, norm.gain, norm.bias))
+
     try:
-        torch.set_num_threads(1)
-        one = norm(values)
-        torch.set_num_threads(2)
-        assert torch.equal(one, norm(values))
+        for a, b in zip(outputs(1), outputs(2), strict=True):
+            assert torch.equal(a, b)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("native_norm")
+def test_types_that_are_not_compiled_are_left_to_pytorch():
+    torch.manual_seed(0)
+    norm = random_norm(3, True, "channel").double()
+    maps = torch.randn(2, 6, 5, 4).double().requires_grad_()
+    assert torch.autograd.gradcheck(norm, maps)
 
 
 def test_output_is_white_with_variance_one_half_in_each_part():

@@ -95,8 +95,8 @@ void affine_line(const From* from, int64_t step, int64_t C, To* to, Target targe
     const int64_t stride = target.stride();
     for (int64_t n = 0; n < count; ++n, from += step * 2 * C) {
         const auto r = load<W>(from), i = load<W>(from + C);
-        const auto out_r = rectified<W>(k.a * r + k.b * i + k.p);
-        const auto out_i = rectified<W>(k.c * r + k.d * i + k.q);
+        const auto out_r = rectified(k.a * r + k.b * i + k.p);
+        const auto out_i = rectified(k.c * r + k.d * i + k.q);
         store<W>(re + n * stride, out_r);
         store<W>(im + n * stride, out_i);
         if (THREE) store<W>(to + n * stride, out_r + out_i);

@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <cstring>
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 namespace {
 
 struct bf16 {
@@ -47,11 +51,31 @@ inline void store(bf16* to, typename Vector<W>::f value) {
     std::memcpy(to, &half, sizeof half);
 }
 
+#ifdef __AVX512F__
+// The same in two instructions: compilers take twice as many.
+template <>
+inline Vector<16>::f load<16>(const bf16* from) {
+    __m256i half;
+    std::memcpy(&half, from, sizeof half);
+    return (Vector<16>::f)_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16);
+}
+#endif
+
+#ifdef __AVX512BF16__
+// The same rounding in one instruction; it takes values below 2^-126 for 0.
+template <>
+inline void store<16>(bf16* to, typename Vector<16>::f value) {
+    const __m512 wide = (__m512)value;
+    const __m256bh half = _mm512_cvtneps_pbh(wide);
+    std::memcpy(to, &half, sizeof half);
+}
+#endif
+
 // ReLU under which NaN stays NaN: a bad step must be seen, not rectified away.
-template <int W>
-inline typename Vector<W>::f rectified(typename Vector<W>::f value) {
-    const typename Vector<W>::i mask = value < 0;
-    return (typename Vector<W>::f)((typename Vector<W>::i)value & ~mask);
+template <class F>
+inline F rectified(F value) {
+    const auto mask = value < 0;
+    return (F)((decltype(mask))value & ~mask);
 }
 
 // Coefficients of W channels: out_r = a r + b i + p, out_i = c r + d i + q.

@@ -1,226 +1,273 @@
-// The four passes over memory of the complex layer norm, for channels-last maps on a CPU.
+// The complex layer norm and its gradient, for channels-last maps on a CPU.
 //
-// Maps are rows [batch][positions][2 * channels], real halves first, float or bfloat16; sums and
-// coefficients are float. What each pass computes is stated in Python beside the eager form
-// (cplxsep/nn/passes.py), which is also its oracle in the tests.
+// Maps are rows [batch][positions][2 * channels], real halves first, float or bfloat16; statistics
+// and parameters are float. What is computed is stated in Python beside the eager form
+// (cplxsep/nn/norm.py), which is also its oracle in the tests.
 //
-// Work is cut into tiles of fixed size whose partial sums are added in a fixed order, so results
-// do not depend on the number of threads.
+// Forward and backward are two sweeps over an example each. Examples are taken a few at a time, so
+// that the second sweep finds them in the cache.
 
-#include <vector>
-
-#include "lanes.hpp"
+#include "folds.hpp"
+#include "tiles.hpp"
 
 namespace {
 
-constexpr int64_t TILE = 512;  // rows; a tile of 64 channels in bfloat16 stays in the L2 cache
-
 // `value` where `test` is positive, else zero.
-template <int W>
-inline typename Vector<W>::f where_positive(typename Vector<W>::f test, typename Vector<W>::f value) {
-    const typename Vector<W>::i mask = test > 0;
-    return (typename Vector<W>::f)((typename Vector<W>::i)value & mask);
+template <class F>
+inline F where_positive(F test, F value) {
+    using I = decltype(test > 0);
+    return (F)((I)value & (test > 0));
 }
 
-struct Shape {
-    int64_t batch, positions, channels;
-    int64_t tiles() const { return (positions + TILE - 1) / TILE; }
+// The coefficients of an example as its lanes need them.
+template <class L>
+struct Map {
+    typename L::F a, b, c, d, p, q;
+
+    Map(const L& lanes, const float* from, int64_t C)
+        : a(lanes.values(from)), b(lanes.values(from + C)), c(lanes.values(from + 2 * C)),
+          d(lanes.values(from + 3 * C)), p(lanes.values(from + 4 * C)),
+          q(lanes.values(from + 5 * C)) {}
 };
 
-// Sums of one tile for W channels, written to sums[k * channels + c].
-template <int W, class T>
-void moments_tile(const T* rows, int64_t count, int64_t C, const float* shift, int64_t stride,
-                  float* sums) {
-    typename Vector<W>::f sr = {}, si = {}, rr = {}, ri = {}, ii = {};
-    const auto kr = load<W>(shift), ki = load<W>(shift + stride);
-    for (int64_t n = 0; n < count; ++n, rows += 2 * C) {
-        const auto r = load<W>(rows) - kr, i = load<W>(rows + C) - ki;
-        sr += r;
-        si += i;
-        rr += r * r;
-        ri += r * i;
-        ii += i * i;
-    }
-    store<W>(sums, sr);
-    store<W>(sums + C, si);
-    store<W>(sums + 2 * C, rr);
-    store<W>(sums + 3 * C, ri);
-    store<W>(sums + 4 * C, ii);
-}
-
-template <int W, class T>
-void apply_tile(const T* rows, T* out, int64_t count, int64_t C, const Affine<W>& k, bool relu) {
-    for (int64_t n = 0; n < count; ++n, rows += 2 * C, out += 2 * C) {
-        const auto r = load<W>(rows), i = load<W>(rows + C);
-        auto out_r = k.a * r + k.b * i + k.p, out_i = k.c * r + k.d * i + k.q;
-        if (relu) {
-            out_r = rectified<W>(out_r);
-            out_i = rectified<W>(out_i);
+// Statistics [5][batch][channels] of some examples.
+template <class T>
+void statistics(const T* rows, float* out, const Shape& s, Few few, int threads) {
+    const int64_t C = s.channels, plane = s.batch * C;
+    // Sums about the first row keep their precision under a large mean.
+    std::vector<float> shift(few.count * s.row()), partial(few.count * s.tiles() * 5 * C);
+    for (int64_t n = 0; n < few.count; ++n)
+        for (int64_t j = 0; j < s.row(); ++j)
+            shift[n * s.row() + j] = wide(rows[(few.begin + n) * s.example() + j]);
+    over_tiles(s, few, threads, [&](int64_t b, int64_t first, int64_t count, int64_t tile) {
+        const T* from = rows + b * s.example();
+        over_lanes(C, [&](auto lanes, int64_t c) {
+            using F = typename decltype(lanes)::F;
+            const float* k = shift.data() + (b - few.begin) * s.row() + c;
+            const F k_r = lanes.values(k), k_i = lanes.values(k + C);
+            F sums[2][5] = {};
+            over_rows(lanes, count, from + first * s.row() + c, (const T*)nullptr, (T*)nullptr,
+                      from + c,
+                      [&](auto turn, const T* at, const T*, T*) __attribute__((always_inline)) {
+                          F r, i, *sum = sums[turn];
+                          lanes.read(at, r, i);
+                          r -= k_r;
+                          i -= k_i;
+                          sum[0] += r;
+                          sum[1] += i;
+                          sum[2] += r * r;
+                          sum[3] += r * i;
+                          sum[4] += i * i;
+                      });
+            float* to = partial.data() + tile * 5 * C + c;
+            for (int n = 0; n < 5; ++n) lanes.write_sum(to + n * C, sums[0][n] + sums[1][n]);
+        });
+    });
+    for (int64_t n = 0; n < few.count; ++n) {
+        auto mean = total<5>(s, partial, n);
+        for (double& value : mean) value /= s.positions;
+        const float* k = shift.data() + n * s.row();
+        float* to = out + (few.begin + n) * C;
+        for (int64_t c = 0; c < C; ++c, ++to) {
+            const double r = mean[c], i = mean[C + c];
+            to[0] = static_cast<float>(k[c] + r);
+            to[plane] = static_cast<float>(k[C + c] + i);
+            to[2 * plane] = static_cast<float>(mean[2 * C + c] - r * r);
+            to[3 * plane] = static_cast<float>(mean[3 * C + c] - r * i);
+            to[4 * plane] = static_cast<float>(mean[4 * C + c] - i * i);
         }
-        store<W>(out, out_r);
-        store<W>(out + C, out_i);
     }
 }
 
-template <int W, class T>
-void grad_sums_tile(const T* rows, const T* grad, int64_t count, int64_t C, const Affine<W>& k,
-                    bool relu, const float* shift, int64_t stride, float* sums) {
-    typename Vector<W>::f gr = {}, gi = {}, rr = {}, ri = {}, ir = {}, ii = {};
-    const auto kr = load<W>(shift), ki = load<W>(shift + stride);
-    for (int64_t n = 0; n < count; ++n, rows += 2 * C, grad += 2 * C) {
-        const auto r = load<W>(rows), i = load<W>(rows + C);
-        auto g = load<W>(grad), h = load<W>(grad + C);
-        if (relu) {
-            g = where_positive<W>(k.a * r + k.b * i + k.p, g);
-            h = where_positive<W>(k.c * r + k.d * i + k.q, h);
-        }
-        const auto cr = r - kr, ci = i - ki;
-        gr += g;
-        gi += h;
-        rr += g * cr;
-        ri += g * ci;
-        ir += h * cr;
-        ii += h * ci;
-    }
-    store<W>(sums, gr);
-    store<W>(sums + C, gi);
-    store<W>(sums + 2 * C, rr);
-    store<W>(sums + 3 * C, ri);
-    store<W>(sums + 4 * C, ir);
-    store<W>(sums + 5 * C, ii);
-}
+struct Options {
+    bool layer, relu;
+    int threads;
+};
 
-template <int W, class T>
-void grad_input_tile(const T* rows, const T* grad, T* out, int64_t count, int64_t C,
-                     const Affine<W>& k, bool relu, const float* back, int64_t stride) {
-    const auto d_rr = load<W>(back), d_ri = load<W>(back + stride);
-    const auto d_ii = load<W>(back + 2 * stride);
-    const auto d_r = load<W>(back + 3 * stride), d_i = load<W>(back + 4 * stride);
-    for (int64_t n = 0; n < count; ++n, rows += 2 * C, grad += 2 * C, out += 2 * C) {
-        const auto r = load<W>(rows), i = load<W>(rows + C);
-        auto g = load<W>(grad), h = load<W>(grad + C);
-        if (relu) {
-            g = where_positive<W>(k.a * r + k.b * i + k.p, g);
-            h = where_positive<W>(k.c * r + k.d * i + k.q, h);
-        }
-        store<W>(out, k.a * g + k.c * h + d_rr * r + d_ri * i + d_r);
-        store<W>(out + C, k.b * g + k.d * h + d_ri * r + d_ii * i + d_i);
+template <class T>
+void forward(const T* rows, const float* gain, const float* bias, T* out, float* stats, Shape s,
+             Options o) {
+    const int64_t C = s.channels, most = s.at_once(sizeof(T), o.threads);
+    Coefficients k(s.batch, C);
+    for (int64_t begin = 0; begin < s.batch; begin += most) {
+        const Few few{begin, std::min(most, s.batch - begin)};
+        statistics(rows, stats, s, few, o.threads);
+        for (int64_t b = begin; b < begin + few.count; ++b)
+            set_example(k, {stats, stats, s.batch, C, C}, b, gain, bias, o.layer);
+        over_tiles(s, few, o.threads, [&](int64_t b, int64_t first, int64_t count, int64_t) {
+            const int64_t example = b * s.example(), at = example + first * s.row();
+            over_lanes(C, [&](auto lanes, int64_t c) {
+                using F = typename decltype(lanes)::F;
+                const Map m(lanes, k.example(b) + c, C);
+                over_rows(lanes, count, rows + at + c, (const T*)nullptr, out + at + c,
+                          rows + example + c,
+                          [&](auto, const T* from, const T*, T* to) __attribute__((always_inline)) {
+                              F r, i;
+                              lanes.read(from, r, i);
+                              F out_r = m.a * r + m.b * i + m.p, out_i = m.c * r + m.d * i + m.q;
+                              if (o.relu) {
+                                  out_r = rectified(out_r);
+                                  out_i = rectified(out_i);
+                              }
+                              lanes.write(to, out_r, out_i);
+                          });
+            });
+        });
     }
 }
 
-// Call body<W>(first channel) for all channels in the widest steps that fit.
-template <class Body>
-void over_channels(int64_t C, const Body& body) {
-    int64_t c = 0;
-    for (; c + 16 <= C; c += 16) body.template operator()<16>(c);
-    for (; c + 8 <= C; c += 8) body.template operator()<8>(c);
-    for (; c + 4 <= C; c += 4) body.template operator()<4>(c);
-    for (; c < C; ++c) body.template operator()<1>(c);
-}
+// Gradients [3][channels] and [2][channels] for gain and bias, to which examples add theirs.
+struct Gradients {
+    std::vector<double> gain, bias;
+};
 
-// Call body(batch index, first row, rows, tile index) for every tile, in parallel.
-template <class Body>
-void over_tiles(const Shape& s, int threads, const Body& body) {
-    const int64_t tiles = s.tiles(), all = s.batch * tiles;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t n = 0; n < all; ++n) {
-        const int64_t first = (n % tiles) * TILE;
-        const int64_t count = s.positions - first < TILE ? s.positions - first : TILE;
-        body(n / tiles, first, count, n);
+// What comes to an example's rows through the statistics: [5][channels] of coefficients, so that
+// r gets b0 r + b1 i + b3 and i gets b1 r + b2 i + b4. `sums` are of g_r, g_i and of g_r r, g_r i,
+// g_i r, g_i i about the channel's mean.
+std::vector<float> through_statistics(const std::vector<double>& sums, const Statistics& stats,
+                                      int64_t b, const float* gain, int64_t positions, bool layer,
+                                      Gradients& into) {
+    const int64_t C = stats.channels;
+    std::vector<double> found(5 * C);
+    std::vector<Pooled> used;
+    for (int64_t c = 0; !layer && c < C; ++c) used.emplace_back(stats, b, c);
+    if (layer) used.assign(C, Pooled(stats, b));
+    for (int64_t c = 0; c < C; ++c) {
+        const double* v = used[c].values;
+        const Whitening w(v[2], v[3], v[4]);
+        const double g_r = sums[c], g_i = sums[C + c];
+        const double r = stats.at(0, b, c) - v[0], i = stats.at(1, b, c) - v[1];
+        const double o[4] = {sums[2 * C + c] + g_r * r, sums[3 * C + c] + g_r * i,
+                             sums[4 * C + c] + g_i * r, sums[5 * C + c] + g_i * i};
+        const double rr = gain[c], ri = gain[C + c], ii = gain[2 * C + c];
+        into.bias[c] += g_r;
+        into.bias[C + c] += g_i;
+        into.gain[c] += o[0] * w.rr + o[1] * w.ri;
+        into.gain[C + c] += o[0] * w.ri + o[1] * w.ii + o[2] * w.rr + o[3] * w.ri;
+        into.gain[2 * C + c] += o[2] * w.ri + o[3] * w.ii;
+        // For the whitening matrix, gain^T o; it is symmetric, and so has one gradient for both
+        // of its corners.
+        w.backward(rr * o[0] + ri * o[2], rr * o[1] + ri * o[3] + ri * o[0] + ii * o[2],
+                   ri * o[1] + ii * o[3], found.data() + c, C);
+        const double m[4] = {rr * w.rr + ri * w.ri, rr * w.ri + ri * w.ii,
+                             ri * w.rr + ii * w.ri, ri * w.ri + ii * w.ii};
+        found[3 * C + c] = -(m[0] * g_r + m[2] * g_i);
+        found[4 * C + c] = -(m[1] * g_r + m[3] * g_i);
     }
-}
-
-// sums[k][b][c] = sum over the tiles of partial[b][tile][k][c].
-void reduce(const Shape& s, int kinds, const std::vector<float>& partial, float* sums) {
-    const int64_t tiles = s.tiles(), C = s.channels, plane = s.batch * C;
-    for (int64_t b = 0; b < s.batch; ++b)
-        for (int k = 0; k < kinds; ++k) {
-            float* to = sums + k * plane + b * C;
-            std::memset(to, 0, C * sizeof(float));
-            for (int64_t t = 0; t < tiles; ++t) {
-                const float* from = partial.data() + ((b * tiles + t) * kinds + k) * C;
-                for (int64_t c = 0; c < C; ++c) to[c] += from[c];
-            }
-        }
+    // Shared statistics collect the gradient of all channels and give each its share.
+    for (int n = 0; layer && n < 5; ++n) {
+        double sum = 0;
+        for (int64_t c = 0; c < C; ++c) sum += found[n * C + c];
+        std::fill_n(found.begin() + n * C, C, sum / C);
+    }
+    std::vector<float> back(5 * C);
+    for (int64_t c = 0; c < C; ++c) {
+        const double r = used[c].values[0], i = used[c].values[1];
+        const double d_rr = 2 * found[c], d_ri = found[C + c], d_ii = 2 * found[2 * C + c];
+        const double to[5] = {d_rr, d_ri, d_ii, found[3 * C + c] - d_rr * r - d_ri * i,
+                              found[4 * C + c] - d_ri * r - d_ii * i};
+        for (int n = 0; n < 5; ++n) back[n * C + c] = static_cast<float>(to[n] / positions);
+    }
+    return back;
 }
 
 template <class T>
-void moments(const T* rows, const float* shift, float* sums, Shape s, int threads) {
-    const int64_t C = s.channels, plane = s.batch * C;
-    std::vector<float> partial(s.batch * s.tiles() * 5 * C);
-    over_tiles(s, threads, [&](int64_t b, int64_t first, int64_t count, int64_t tile) {
-        const T* from = rows + (b * s.positions + first) * 2 * C;
-        over_channels(C, [&]<int W>(int64_t c) {
-            moments_tile<W>(from + c, count, C, shift + b * C + c, plane,
-                            partial.data() + tile * 5 * C + c);
+void backward(const T* rows, const T* grad, const float* stats, const float* gain,
+              const float* bias, T* out, float* into_gain, float* into_bias, Shape s, Options o) {
+    const int64_t C = s.channels, most = s.at_once(3 * sizeof(T), o.threads);
+    const Statistics all{stats, stats, s.batch, C, C};
+    const Coefficients k = coefficients(all, gain, bias, o.layer);
+    Gradients into{std::vector<double>(3 * C), std::vector<double>(2 * C)};
+    // The gradient before the ReLU, of W lanes.
+    const auto gradient = [&](const auto& lanes, const auto& m, const T* at, auto r, auto i,
+                              auto& g, auto& h) __attribute__((always_inline)) {
+        lanes.read(at, g, h);
+        if (o.relu) {
+            g = where_positive(m.a * r + m.b * i + m.p, g);
+            h = where_positive(m.c * r + m.d * i + m.q, h);
+        }
+    };
+    for (int64_t begin = 0; begin < s.batch; begin += most) {
+        const Few few{begin, std::min(most, s.batch - begin)};
+        std::vector<float> partial(few.count * s.tiles() * 6 * C);
+        over_tiles(s, few, o.threads, [&](int64_t b, int64_t first, int64_t count, int64_t tile) {
+            const int64_t example = b * s.example(), at = example + first * s.row();
+            over_lanes(C, [&](auto lanes, int64_t c) {
+                using F = typename decltype(lanes)::F;
+                const Map m(lanes, k.example(b) + c, C);
+                const float* mean = stats + b * C + c;
+                const F mean_r = lanes.values(mean), mean_i = lanes.values(mean + s.batch * C);
+                F sums[2][6] = {};
+                over_rows(lanes, count, rows + at + c, grad + at + c, (T*)nullptr,
+                          rows + example + c,
+                          [&](auto turn, const T* from, const T* from_grad, T*)
+                              __attribute__((always_inline)) {
+                                  F r, i, g, h, *sum = sums[turn];
+                                  lanes.read(from, r, i);
+                                  gradient(lanes, m, from_grad, r, i, g, h);
+                                  r -= mean_r;
+                                  i -= mean_i;
+                                  sum[0] += g;
+                                  sum[1] += h;
+                                  sum[2] += g * r;
+                                  sum[3] += g * i;
+                                  sum[4] += h * r;
+                                  sum[5] += h * i;
+                              });
+                float* to = partial.data() + tile * 6 * C + c;
+                for (int n = 0; n < 6; ++n) lanes.write_sum(to + n * C, sums[0][n] + sums[1][n]);
+            });
         });
-    });
-    reduce(s, 5, partial, sums);
-}
-
-template <class T>
-void apply(const T* rows, const float* matrix, const float* offset, T* out, Shape s, bool relu,
-           int threads) {
-    const int64_t C = s.channels, plane = s.batch * C;
-    over_tiles(s, threads, [&](int64_t b, int64_t first, int64_t count, int64_t) {
-        const int64_t at = (b * s.positions + first) * 2 * C;
-        over_channels(C, [&]<int W>(int64_t c) {
-            apply_tile<W>(rows + at + c, out + at + c, count, C,
-                          Affine<W>(matrix, offset, plane, b * C + c), relu);
+        std::vector<std::vector<float>> back;
+        for (int64_t n = 0; n < few.count; ++n)
+            back.push_back(through_statistics(total<6>(s, partial, n), all, begin + n, gain,
+                                              s.positions, o.layer, into));
+        over_tiles(s, few, o.threads, [&](int64_t b, int64_t first, int64_t count, int64_t) {
+            const int64_t example = b * s.example(), at = example + first * s.row();
+            over_lanes(C, [&](auto lanes, int64_t c) {
+                using F = typename decltype(lanes)::F;
+                const Map m(lanes, k.example(b) + c, C);
+                const float* d = back[b - begin].data() + c;
+                const F d_rr = lanes.values(d), d_ri = lanes.values(d + C),
+                        d_ii = lanes.values(d + 2 * C), d_r = lanes.values(d + 3 * C),
+                        d_i = lanes.values(d + 4 * C);
+                over_rows(lanes, count, rows + at + c, grad + at + c, out + at + c,
+                          rows + example + c,
+                          [&](auto, const T* from, const T* from_grad, T* to)
+                              __attribute__((always_inline)) {
+                                  F r, i, g, h;
+                                  lanes.read(from, r, i);
+                                  gradient(lanes, m, from_grad, r, i, g, h);
+                                  lanes.write(to,
+                                              m.a * g + m.c * h + d_rr * r + d_ri * i + d_r,
+                                              m.b * g + m.d * h + d_ri * r + d_ii * i + d_i);
+                              });
+            });
         });
-    });
-}
-
-template <class T>
-void grad_sums(const T* rows, const T* grad, const float* matrix, const float* offset,
-               const float* shift, float* sums, Shape s, bool relu, int threads) {
-    const int64_t C = s.channels, plane = s.batch * C;
-    std::vector<float> partial(s.batch * s.tiles() * 6 * C);
-    over_tiles(s, threads, [&](int64_t b, int64_t first, int64_t count, int64_t tile) {
-        const int64_t at = (b * s.positions + first) * 2 * C;
-        over_channels(C, [&]<int W>(int64_t c) {
-            grad_sums_tile<W>(rows + at + c, grad + at + c, count, C,
-                              Affine<W>(matrix, offset, plane, b * C + c), relu, shift + b * C + c,
-                              plane, partial.data() + tile * 6 * C + c);
-        });
-    });
-    reduce(s, 6, partial, sums);
-}
-
-template <class T>
-void grad_input(const T* rows, const T* grad, const float* matrix, const float* offset,
-                const float* back, T* out, Shape s, bool relu, int threads) {
-    const int64_t C = s.channels, plane = s.batch * C;
-    over_tiles(s, threads, [&](int64_t b, int64_t first, int64_t count, int64_t) {
-        const int64_t at = (b * s.positions + first) * 2 * C;
-        over_channels(C, [&]<int W>(int64_t c) {
-            grad_input_tile<W>(rows + at + c, grad + at + c, out + at + c, count, C,
-                               Affine<W>(matrix, offset, plane, b * C + c), relu,
-                               back + b * C + c, plane);
-        });
-    });
+    }
+    std::copy(into.gain.begin(), into.gain.end(), into_gain);
+    std::copy(into.bias.begin(), into.bias.end(), into_bias);
 }
 
 }  // namespace
 
 #define CPLXSEP_EXPORT(T, NAME)                                                                    \
-    extern "C" void moments_##NAME(const T* rows, const float* shift, float* sums, int64_t B,      \
-                                   int64_t P, int64_t C, int threads) {                            \
-        moments(rows, shift, sums, Shape{B, P, C}, threads);                                       \
+    extern "C" void statistics_##NAME(const T* rows, float* stats, int64_t B, int64_t P,           \
+                                      int64_t C, int threads) {                                    \
+        statistics(rows, stats, Shape{B, P, C}, Few{0, B}, threads);                               \
     }                                                                                              \
-    extern "C" void apply_##NAME(const T* rows, const float* matrix, const float* offset, T* out,  \
-                                 int64_t B, int64_t P, int64_t C, int relu, int threads) {         \
-        apply(rows, matrix, offset, out, Shape{B, P, C}, relu != 0, threads);                      \
+    extern "C" void forward_##NAME(const T* rows, const float* gain, const float* bias, T* out,    \
+                                   float* stats, int64_t B, int64_t P, int64_t C, int64_t layer,   \
+                                   int64_t relu, int threads) {                                    \
+        forward(rows, gain, bias, out, stats, Shape{B, P, C},                                      \
+                Options{layer != 0, relu != 0, threads});                                          \
     }                                                                                              \
-    extern "C" void grad_sums_##NAME(const T* rows, const T* grad, const float* matrix,            \
-                                     const float* offset, const float* shift, float* sums,         \
-                                     int64_t B, int64_t P, int64_t C, int relu, int threads) {     \
-        grad_sums(rows, grad, matrix, offset, shift, sums, Shape{B, P, C}, relu != 0, threads);    \
-    }                                                                                              \
-    extern "C" void grad_input_##NAME(const T* rows, const T* grad, const float* matrix,           \
-                                      const float* offset, const float* back, T* out, int64_t B,   \
-                                      int64_t P, int64_t C, int relu, int threads) {               \
-        grad_input(rows, grad, matrix, offset, back, out, Shape{B, P, C}, relu != 0, threads);     \
+    extern "C" void backward_##NAME(const T* rows, const T* grad, const float* stats,              \
+                                    const float* gain, const float* bias, T* out,                  \
+                                    float* into_gain, float* into_bias, int64_t B, int64_t P,      \
+                                    int64_t C, int64_t layer, int64_t relu, int threads) {         \
+        backward(rows, grad, stats, gain, bias, out, into_gain, into_bias, Shape{B, P, C},         \
+                 Options{layer != 0, relu != 0, threads});                                         \
     }
 
 CPLXSEP_EXPORT(float, float)
