@@ -216,6 +216,12 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=3, help="random starts of each network")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
+    if options.starts < 2:
+        parser.error("--starts must be at least 2: figures are of pairs of starts")
+    if unknown := set(options.activations.split(",")) - set(ACTIVATIONS):
+        parser.error(
+            f"no activation {', '.join(sorted(unknown))}: choose of {', '.join(ACTIVATIONS)}"
+        )
     inputs, targets = patches(options.patches)
     results = [
         compare(activation, int(width), inputs, targets, options.starts)

@@ -29,15 +29,16 @@ class DataConfig(Section):
     # speed and gain then mean nothing. Of a table without files, speech, noise.recordings and
     # noise.rooms say what it was made from.
     mixtures: str = ""
-    mix: str = ""  # sub-folder of the mixtures where SPLIT has several: LibriMix's mix_both, ...
+    # Which mixtures where there are several kinds: LibriMix's mix_both, mix_clean, mix_single.
+    mix: str = ""
     train_split: str = "train"  # or several: "train,extra"
     valid_split: str = "valid"
-    seconds: float = Field(4.0, ge=0)  # 0: complete mixtures
+    seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
     snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others, or over the noise
     speed: tuple[Positive, Positive] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
     gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
     valid_mixtures: int = Field(100, ge=1)
-    valid_seconds: float = Field(4.0, ge=0)  # 0: complete mixtures
+    valid_seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
     cache: str = ""  # folder for decoded audio; the run folder when empty
 
     @model_validator(mode="after")
@@ -48,6 +49,8 @@ class DataConfig(Section):
                 raise ValueError(f"{name} must be [low, high]")
         if not self.mixtures and not (self.seconds and self.valid_seconds):
             raise ValueError("seconds = 0 and valid_seconds = 0 are for prepared mixtures only")
+        if self.mix and not self.mixtures:
+            raise ValueError("mix is a choice within mixtures, which is not set")
         return self
 
 
@@ -81,7 +84,7 @@ class OptimConfig(Section):
     optimizer: Literal["adamw", "muon", "sgd", "schedulefree", "prodigy", "complex-adamw"] = "adamw"
     # muon: scaled so that updates are as large as adamw's; prodigy: a factor on what it finds.
     lr: Positive = 2e-3
-    weight_decay: float = Field(1e-2, ge=0)
+    weight_decay: float = Field(1e-2, ge=0, allow_inf_nan=False)
     momentum: float = Field(0.9, ge=0, lt=1)
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     # paper, paper-code: fixed rates by epoch (SGD); lr, warmup_steps and final_lr are not used.
@@ -113,7 +116,7 @@ class TrainConfig(Section):
     batch: int = Field(8, ge=1)  # mixtures of one step, over all processes
     accumulate: int = Field(1, ge=1)  # parts in which each process computes its share, for memory
     workers: int = Field(2, ge=1)  # threads that make mixtures ahead
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     # Those named -code are as in the paper's published code, the others as in its text.
     loss: Literal[
         "si-sdr",
@@ -129,10 +132,10 @@ class TrainConfig(Section):
     ] = "si-sdr"
     pit: Literal["mixture", "batch"] = "mixture"  # what shares one order of the talkers
     over_sources: Literal["mean", "sum"] = "mean"  # of the losses of a mixture's sources
-    csim_real: float = 1.0
-    csim_imag: float = 1e4
+    csim_real: Finite = 1.0
+    csim_imag: Finite = 1e4
     # Weight of the multi-resolution STFT magnitude term that is added to the loss; 0 is off.
-    magnitude: float = Field(0.0, ge=0)
+    magnitude: float = Field(0.0, ge=0, allow_inf_nan=False)
     # Steps that make one epoch of the paper's schedule.
     epoch_steps: int = Field(1000, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -166,8 +169,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _one_task(self) -> "Config":
-        if self.noise.recordings and self.model.sources != 1:
+        # With prepared mixtures they only say where a table's recordings lie.
+        if self.noise.recordings and self.model.sources != 1 and not self.data.mixtures:
             raise ValueError("with noise.recordings, model.sources must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> "Config":
+        window = self.model.window / self.model.sample_rate
+        for name in ("seconds", "valid_seconds"):
+            if 0 < getattr(self.data, name) < window:
+                raise ValueError(f"data.{name} is shorter than the STFT's window, {window:.3g} s")
         return self
 
 
@@ -193,11 +205,19 @@ def parse_config(values: dict[str, Any], source: str, changes: list[str] | None 
 def read_toml(path: Path) -> dict[str, Any]:
     """Parsed TOML. Raises UsageError with the file's name."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read config {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"config {path} is not valid TOML: {error}") from None
+
+
+def user_path(text: str) -> Path:
+    """A path of a configuration, where ~ is the home folder. UsageError: there is no such user."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{text}: there is no such home folder") from None
 
 
 def to_toml(config: Config) -> str:
@@ -216,7 +236,8 @@ def _literal(value: Any) -> str:
     if isinstance(value, tuple | list):
         return "[" + ", ".join(_literal(item) for item in value) + "]"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
     return repr(value)
 
 

@@ -23,12 +23,12 @@ class ModelConfig(Section):
 
     network: Literal["complex", "real", "conv-tasnet"] = "complex"
     sample_rate: int = Field(8000, gt=0)  # Hz
-    sources: int = Field(2, ge=1)
+    sources: int = Field(2, ge=1, le=9)  # losses try all their orders
     window: int = Field(256, ge=4)  # samples
     hop: int = Field(128, ge=1)  # samples
     start_maps: int = Field(32, ge=2, multiple_of=2)
     residual_blocks: int = Field(1, ge=0)
-    levels: int = Field(4, ge=1)
+    levels: int = Field(4, ge=1, le=10)
     # The U-Net works on patch x patch blocks of the STFT: its first stage has fewer positions.
     patch: int = Field(1, ge=1)
     # Leave the Nyquist bin out (it is zero in every source): 128 bins need no padding, 129 do.
@@ -62,7 +62,9 @@ class ModelConfig(Section):
     head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
     # Whether head_init is of the first mask convolution only, or of all of the mask network.
     head_init_of: Literal["first", "all"] = "first"
-    head_gain: float = Field(1.0, gt=0)  # factor on the extractor's initial kernels
+    head_gain: float = Field(
+        1.0, gt=0, allow_inf_nan=False
+    )  # factor on the extractor's initial kernels
     # conv-tasnet: sizes of torchaudio's model; the defaults are those of its paper.
     tasnet_filters: int = Field(512, ge=1)
     tasnet_kernel: int = Field(16, ge=2, multiple_of=2)  # samples

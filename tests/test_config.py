@@ -2,7 +2,7 @@
 
 import pytest
 
-from cplxsep.config import Config, read_config, to_toml
+from cplxsep.config import Config, DataConfig, read_config, to_toml, user_path
 from cplxsep.errors import UsageError
 
 
@@ -15,6 +15,25 @@ def write(tmp_path, text):
 def test_what_is_written_reads_back_the_same(tmp_path):
     config = read_config(write(tmp_path, "[data]\nspeech = 'a \"b\" \\\\ c'\nsnr = [-3, 2.5]\n"))
     assert read_config(write(tmp_path, to_toml(config))) == config
+
+
+def test_control_characters_survive_a_round_trip(tmp_path):
+    """Regression: what was written of a name with a line end was no TOML."""
+    config = Config().model_copy(update={"data": DataConfig(speech='a\nb\x7f"c')})
+    assert read_config(write(tmp_path, to_toml(config))) == config
+
+
+def test_a_byte_order_mark_and_windows_line_ends(tmp_path):
+    """Regression: a file that an editor saved with a mark was no valid TOML."""
+    path = tmp_path / "run.toml"
+    path.write_bytes(b"\xef\xbb\xbf[train]\r\nsteps = 7\r\n")
+    assert read_config(path).train.steps == 7
+
+
+def test_recordings_of_a_noisy_table_of_two_talkers_can_be_named(tmp_path):
+    """Regression: they were taken for the task to enhance one talker."""
+    text = "[data]\nmixtures = 'libri2mix'\nspeech = 'speech'\n[noise]\nrecordings = 'wham'\n"
+    assert read_config(write(tmp_path, text)).model.sources == 2
 
 
 def test_no_speed_change_survives_a_round_trip(tmp_path):
@@ -71,6 +90,12 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path):
         ("[data]\nspeed = [0, 1]", [], "'data.speed.0'"),
         ("[data]\ngain = [-inf, 0]", [], "'data.gain.0'"),
         ("[data]\nsnr = [nan, nan]", [], "'data.snr.0'"),
+        ("[data]\nseconds = inf", [], "'data.seconds': .*finite"),
+        ("[data]\nvalid_seconds = 1e-9", [], r"data.valid_seconds is shorter than the .*, 0.032 s"),
+        ("[data]\nmix = 'mix_both'", [], "'data': mix is a choice within mixtures"),
+        ("[train]\nseed = 100000000000000000000", [], "'train.seed'"),
+        ("[train]\ncsim_real = nan", [], "'train.csim_real'"),
+        ("[noise]\nrecordings = 'x'", [], "with noise.recordings, model.sources must be 1"),
         ("nonsense", [], "not valid TOML"),
         ("", ["model.start_maps"], "section.key=value"),
         ("", ["model.nothing=1"], "unknown key 'model.nothing'; known: "),
@@ -85,6 +110,11 @@ def test_mistakes_name_file_and_key(tmp_path, text, changes, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(UsageError, match="No such file"):
         read_config(tmp_path / "none.toml")
+
+
+def test_an_unknown_home_folder():
+    with pytest.raises(UsageError, match="~nobody-here/x: there is no such home folder"):
+        user_path("~nobody-here/x")
 
 
 def test_defaults_are_valid():

@@ -150,7 +150,7 @@ def _load(stem: Path, utterances: int) -> SpeechCache | None:
         index = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
         samples = np.load(f"{stem}.npy", mmap_mode="r")
         cache = _assemble(samples, index)
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     whole = cache.starts[-1] == len(samples) and max(index["kept"], default=-1) < utterances
     return cache if whole else None

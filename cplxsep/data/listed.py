@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cplxsep.audio.layout import MIXTURES
 from cplxsep.data.folders import read_metadata
 from cplxsep.data.recipes.rebuild import Roots, rebuild
 from cplxsep.data.rounds import Example, Rounds
@@ -21,9 +22,13 @@ class ListedMixtures(Rounds):
         sample_rate: int,
         sources: int,
         seconds: float,
+        mix: str = "",
         seed: int = 0,
     ) -> None:
-        """InputError: no mixture listed, or one of another rate or number of sources."""
+        """`mix` names the kind of mixtures; without it they are those that the table names.
+
+        InputError: no mixture listed, or one of another rate or number of sources.
+        """
         rows = read_metadata(metadata)
         # In the order of the files that they stand for.
         self._rows = [rows[name] for name in sorted(rows, key="{}.wav".format)]
@@ -31,6 +36,8 @@ class ListedMixtures(Rounds):
             raise InputError(f"{metadata} lists no mixture")
         for row in self._rows:
             own = sum(f"source_{number}_path" in row for number in range(1, 10))
+            if mix == "mix_single":
+                own = 1
             if own != sources or row.get("sample_rate") != str(sample_rate):
                 raise InputError(
                     f"{metadata}: {row['name']} has {own} sources at {row.get('sample_rate')} Hz, "
@@ -39,11 +46,19 @@ class ListedMixtures(Rounds):
         super().__init__(len(self._rows), round(seconds * sample_rate), seed)
         self._roots = roots
         self._sources = sources
+        self._mix = mix
 
     def load(self, position: int) -> Example:
-        """Mixture (S,) and sources (N, S), float32. InputError: a recording cannot be read."""
+        """Mixture (S,) and sources (N, S), float32.
+
+        InputError: a recording cannot be read, or there is no mixture of that kind.
+        """
         row = self._rows[position]
         files = rebuild(row, self._roots)
         sources = np.stack([files[f"s{number + 1}"] for number in range(self._sources)])
         # LibriMix has mixtures of several kinds: the table names one.
-        return files[row["mixture_path"].partition("/")[0]], sources
+        mix = self._mix or row.get("mixture_path", "").partition("/")[0]
+        if mix not in files:
+            known = ", ".join(kind for kind in MIXTURES if kind in files)
+            raise InputError(f"{row['name']}: there is no mixture '{mix}'; there are: {known}")
+        return files[mix], sources

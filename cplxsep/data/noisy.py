@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio.level import from_db
-from cplxsep.config import NoiseConfig
+from cplxsep.config import NoiseConfig, user_path
 from cplxsep.data.cache import open_cache
 from cplxsep.data.crop import crop
 from cplxsep.data.manifest import Utterance
@@ -60,9 +60,7 @@ class NoisySpeech:
         self.samples = round(seconds * sample_rate)
         self._damage, self._snr, self._speed = damage, snr, speed
         self._gain_db, self._seed = gain_db, seed
-        self._rooms = (
-            load_rooms(Path(damage.rooms).expanduser(), sample_rate) if damage.rooms else []
-        )
+        self._rooms = load_rooms(user_path(damage.rooms), sample_rate) if damage.rooms else []
         self._speech = open_cache(speech, sample_rate, cache, report=report)
         self._noise = open_cache(noises, sample_rate, cache, report=report)
         count = len(self._speech.kept)

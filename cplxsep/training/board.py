@@ -1,5 +1,6 @@
 """The run's figures for TensorBoard, where that is installed."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,19 @@ FOLDER = "tensorboard"  # sub-folder of a run
 
 
 class Board:
-    """Event file in a run's folder; nothing without a folder or without TensorBoard."""
+    """Event file in a run's folder; nothing without a folder or without TensorBoard.
+
+    Nor in a folder whose name is no valid text, which TensorBoard cannot open.
+    """
 
     def __init__(self, run: Path | None) -> None:
         self._writer: Any = None
         self._folder = None if run is None else run / FOLDER
-        self._here = run is not None and find_spec("tensorboard") is not None
+        self._here = (
+            run is not None
+            and find_spec("tensorboard") is not None
+            and not re.search("[\ud800-\udfff]", str(run))
+        )
 
     def add(self, *, step: int, **values: float) -> None:
         """Figures of one step. Raises InputError when the disk is full."""

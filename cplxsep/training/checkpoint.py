@@ -12,6 +12,7 @@ from cplxsep.errors import InputError, UsageError
 
 NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+CORRUPT = "checkpoint.corrupt.pt"
 KEYS = {"step", "model", "optimizer", "average", "progress", "config"}
 
 
@@ -60,6 +61,8 @@ def load(path: Path) -> dict[str, Any]:
 def find(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """Newest sound checkpoint of a run folder, or None, and a line for each corrupt one.
 
+    A corrupt newest one is set aside: else the next save would put it in the sound one's place.
+
     Raises:
         UsageError: there are checkpoints, but every one of them is corrupt.
     """
@@ -68,7 +71,11 @@ def find(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         if not path.exists():
             continue
         try:
-            return load(path), problems
+            state = load(path)
+            if problems:
+                with suppress(OSError):
+                    os.replace(folder / NAME, folder / CORRUPT)
+            return state, problems
         except UsageError as error:
             problems.append(str(error))
     if problems:

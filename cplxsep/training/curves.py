@@ -41,10 +41,12 @@ def draw(log: Path, picture: Path) -> None:
 def read(log: Path) -> list[dict[str, Any]]:
     """Lines of a log in order of their steps, one of each kind a step: a resumed run repeats some.
 
+    Kinds are training, validation, and validation of an average.
+
     Raises:
         InputError: the file cannot be read.
     """
-    found: dict[tuple[int, bool], dict[str, Any]] = {}
+    found: dict[tuple[int, bool, bool], dict[str, Any]] = {}
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -52,7 +54,7 @@ def read(log: Path) -> list[dict[str, Any]]:
     for text in lines:
         try:
             line = json.loads(text)
-            found[line["step"], "loss" in line] = line
+            found[line["step"], "loss" in line, "valid_si_sdr_i" in line] = line
         except (ValueError, KeyError, TypeError):
             continue  # cut off when the power or the disk went
     return [found[key] for key in sorted(found)]

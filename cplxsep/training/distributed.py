@@ -123,6 +123,11 @@ class Ranks:
                 dist.broadcast(tensor, 0)
 
 
+def left_alone(error: Exception) -> bool:
+    """Whether an error means that another process has ended: what NCCL and gloo raise then."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
 @contextmanager
 def join(device: str) -> Iterator[Ranks]:
     """This process's place among those that torchrun started, each on its own device.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.layout import kinds
-from cplxsep.config import Config
+from cplxsep.config import Config, user_path
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.folders import METADATA
 from cplxsep.data.listed import ListedMixtures
@@ -25,7 +25,8 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
     """Training and validation examples; decoded audio is kept in `folder` unless told otherwise.
 
     Raises:
-        UsageError: no speech or mixtures are named, or they have no such split or other sources.
+        UsageError: no speech or mixtures are named, or they have no such split or other sources,
+            or there is nothing to separate.
         InputError: the data cannot be used.
     """
     data = config.data
@@ -36,9 +37,13 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
             "neither data.speech is set, the manifest CSV or folder of speech to train on, "
             "nor data.mixtures, a folder of prepared mixtures"
         )
+    if config.model.sources == 1 and not config.noise.recordings:
+        raise UsageError(
+            "model.sources = 1 leaves nothing to separate: set noise.recordings, to enhance speech"
+        )
     speech = _recordings(data.speech, load_speech, say)
     noise = _recordings(config.noise.recordings, load_noise, say) if config.noise.recordings else []
-    cache = Path(data.cache).expanduser() if data.cache else folder / "cache"
+    cache = user_path(data.cache) if data.cache else folder / "cache"
 
     def examples(split: str, training: bool) -> Examples:
         own = _of_split(data.speech, speech, split)
@@ -84,17 +89,18 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
 def _prepared(config: Config, training: bool) -> Examples:
     """Examples from a folder of prepared mixtures, or from their table where there are no files."""
     data = config.data
-    folder = Path(data.mixtures).expanduser()
+    folder = user_path(data.mixtures)
     split = data.train_split if training else data.valid_split
     options: dict[str, Any] = {
         "sample_rate": config.model.sample_rate,
         "sources": config.model.sources,
         "seconds": data.seconds if training else data.valid_seconds,
         "seed": config.train.seed + 2 if training else VALID_SEED,
+        "mix": data.mix,
     }
     table = folder / split / METADATA
     if not table.is_file() or kinds(folder / split):
-        return PreparedMixtures(folder, split, mix=data.mix, **options)
+        return PreparedMixtures(folder, split, **options)
     if not data.speech:
         raise UsageError(
             f"{table} lists recordings, no files: set data.speech to what it was made from"
@@ -102,20 +108,20 @@ def _prepared(config: Config, training: bool) -> Examples:
     roots = Roots(
         _root(data.speech),
         _root(config.noise.recordings) if config.noise.recordings else None,
-        Path(config.noise.rooms).expanduser() if config.noise.rooms else None,
+        user_path(config.noise.rooms) if config.noise.rooms else None,
     )
     return ListedMixtures(table, roots, **options)
 
 
 def _root(source: str) -> Path:
     """The folder that a table's paths are relative to: of a manifest, or of recordings itself."""
-    path = Path(source).expanduser()
+    path = user_path(source)
     return path if path.is_dir() else path.parent
 
 
 def _recordings(source: str, load: Callable[..., list[Utterance]], say: Say) -> list[Utterance]:
     """Recordings, speakers disjoint between splits; a folder is split here."""
-    found = load(Path(source).expanduser(), lambda error: say(f"left out: {error}"))
+    found = load(user_path(source), lambda error: say(f"left out: {error}"))
     recordings = assign_splits(found)
     check_disjoint(recordings)
     return recordings

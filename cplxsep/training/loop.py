@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sized
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from cplxsep.networks.model import SeparationModel
 from cplxsep.training import checkpoint
 from cplxsep.training.batches import Examples, batches
 from cplxsep.training.best import BestWeights
-from cplxsep.training.distributed import Ranks
+from cplxsep.training.distributed import Ranks, left_alone
 from cplxsep.training.ema import Average, in_use
 from cplxsep.training.log import Log
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer, set_lr, set_mode
+from cplxsep.training.optim import build_optimizer, restore, set_lr, set_mode
 from cplxsep.training.progress import Progress
 from cplxsep.training.schedule import lr_at
 from cplxsep.training.stop import Stopped
@@ -68,7 +68,7 @@ class Trainer:
         self.optimizer = build_optimizer(model, config.optim)
         self.average = Average(model, config.optim.ema)
         self.best = BestWeights(folder, config.train.average_best)
-        self.objective = Objective(config.train, self.ranks.total)
+        self.objective = Objective(config.train, self.ranks.total, filled=not config.data.seconds)
         self.progress = Progress()
         # Statistics of batch norm, which each process sees of its own share.
         self.statistics = [
@@ -80,7 +80,7 @@ class Trainer:
     def resume(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint's state."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore(self.optimizer, state["optimizer"])
         self.average.load(state["average"])
         self.progress = Progress(**{**state["progress"], "step": state["step"]})
 
@@ -108,7 +108,8 @@ class Trainer:
         Raises:
             Stopped: a stop was asked for; the checkpoint is written.
             InputError: more non-finite steps in a row than the configuration allows, or data that
-                cannot be read, or a full disk.
+                cannot be read, or a full disk, or the end of another process. What was done until
+                then is saved where it can be.
         """
         settings, progress = self.config.train, self.progress
         stream = batches(
@@ -130,6 +131,14 @@ class Trainer:
             self.save()
             self.ranks.wait()  # or the others' end would end the first while it writes
             raise Stopped(f"stopped at step {progress.step}, checkpoint written") from None
+        except (CplxsepError, RuntimeError) as error:
+            alone = left_alone(error)
+            if alone or isinstance(error, CplxsepError):
+                with suppress(InputError):  # the first error tells more
+                    self.save()
+            if alone:
+                raise InputError(f"another process ended, at step {progress.step}") from error
+            raise
 
     def _train(self, stream: Iterator[tuple[Tensor, Tensor]], until_step: int) -> None:
         """Steps, with validations and checkpoints between, to the end of the run."""
@@ -142,11 +151,7 @@ class Trainer:
         late = bool(self.ranks.sum(time.monotonic() > self.deadline))
         while progress.step < until_step and not late and not self._no_better():
             started = time.monotonic()
-            try:
-                mixtures, sources = next(stream)
-            except CplxsepError:
-                self.save()
-                raise
+            mixtures, sources = next(stream)
             stop, late = self._one(mixtures, sources, started)
             if stop:
                 raise Stopped
@@ -161,20 +166,31 @@ class Trainer:
         with in_use(self.model, self.optimizer, self.average):
             score = self._score()
             progress.history.append((progress.step, score))
-            self.log.validation(progress.step, score, progress.audio, progress.busy)
-            if self.config.train.average_best and self.ranks.first:
-                self.best.keep(progress.history, self.model.state_dict())
-            self._publish_if_best(score)
+            try:
+                self.log.validation(progress.step, score, progress.audio, progress.busy)
+                if self.config.train.average_best and self.ranks.first:
+                    self.best.keep(progress.history, self.model.state_dict())
+                self._publish_if_best(score)
+            except CplxsepError:
+                progress.history.pop()  # the resumed run does it again
+                raise
         self.save()
 
     def _score(self) -> float:
         """Improvement of the model as it is. Raises Stopped when asked to before the end."""
-        settings = self.config.train
+        settings, examples = self.config.train, self.valid_examples
+        count = self.config.data.valid_mixtures
+        batch = settings.batch // (self.ranks.count * settings.accumulate)
+        if not self.config.data.valid_seconds:
+            # Complete mixtures go one by one: zeros after the shorter ones would change their
+            # score with the batch, and with the number of processes. None comes twice.
+            batch = 1
+            count = min(count, len(examples)) if isinstance(examples, Sized) else count
         score = si_sdr_improvement(
             self.model,
-            self.valid_examples,
-            self.config.data.valid_mixtures,
-            settings.batch // (self.ranks.count * settings.accumulate),
+            examples,
+            count,
+            batch,
             ranks=self.ranks,
             autocast=self.autocast,
             stop=self.stop,
@@ -184,15 +200,21 @@ class Trainer:
         return score
 
     def _publish_if_best(self, score: float) -> None:
-        if score > self.progress.best:
+        before = self.progress.best
+        if score > before:
             self.progress.best = score
-            if self.ranks.first:
-                self.publish(self.model, self.progress)
+            try:
+                if self.ranks.first:
+                    self.publish(self.model, self.progress)
+            except CplxsepError:
+                self.progress.best = before
+                raise
 
     def _no_better(self) -> bool:
         """Whether validation has not improved for as long as the run has patience."""
-        patience = self.config.train.patience
-        return patience > 0 and self.progress.since_best() >= patience
+        settings = self.config.train
+        patience = settings.patience
+        return patience > 0 and self.progress.since_best(settings.valid_every) >= patience
 
     def _finish(self) -> None:
         """Validate the last weights, and the average of the best ones if there is to be one."""
@@ -244,7 +266,6 @@ class Trainer:
         progress.busy += time.monotonic() - started
         self.log.step(progress.step, value, norm, lr, progress.audio, progress.busy)
         if progress.bad_in_a_row > settings.train.max_bad_steps:
-            self.save()
             raise InputError(
                 f"training diverged: {progress.bad_in_a_row} steps in a row were not finite, the "
                 f"last at step {progress.step}; lower optim.lr or set train.precision=fp32"

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from cplxsep.config import OptimConfig
 
@@ -33,6 +34,7 @@ class Muon:
         self._adamw = torch.optim.AdamW(
             others, lr=config.lr, betas=config.betas, weight_decay=0.0, fused=True
         )
+        self.parts: dict[str, Optimizer] = {"muon": self._muon, "adamw": self._adamw}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients."""
@@ -50,15 +52,10 @@ class Muon:
 
     def set_lr(self, lr: float) -> None:
         """Use `lr` in the next step."""
-        for optimizer, factor in ((self._muon, _SCALE), (self._adamw, 1.0)):
+        for optimizer, factor in ((self.parts["muon"], _SCALE), (self.parts["adamw"], 1.0)):
             for group in optimizer.param_groups:
                 group["lr"] = factor * lr
 
     def state_dict(self) -> dict[str, Any]:
         """States of both parts."""
-        return {"muon": self._muon.state_dict(), "adamw": self._adamw.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
-        self._muon.load_state_dict(state["muon"])
-        self._adamw.load_state_dict(state["adamw"])
+        return {name: part.state_dict() for name, part in self.parts.items()}

@@ -16,7 +16,7 @@ from cplxsep.losses import (
     magnitude_distance,
     pit,
 )
-from cplxsep.networks.model import SeparationModel
+from cplxsep.networks.model import Estimates, SeparationModel
 
 
 class Objective:
@@ -25,14 +25,18 @@ class Objective:
     Mixtures and sources are brought to the mixture's unit RMS first, so that losses that depend
     on level weigh every example alike. Where several processes share a batch, `total` sums over
     them, for losses and permutations that are of the batch as a whole.
+
+    Of `filled` mixtures, which end in zeros up to the longest of the batch, what the network makes
+    of the zeros does not count, as in the published code (SPEC section 2).
     """
 
-    def __init__(self, config: TrainConfig, total: Total = alone) -> None:
+    def __init__(self, config: TrainConfig, total: Total = alone, *, filled: bool = False) -> None:
         self.kind = config.loss
         self.per = config.pit
         self.magnitude = config.magnitude
         self.summed = config.over_sources == "sum"
         self.total = total
+        self.filled = filled
         self.options: dict[str, Any] = {"total": total} if config.loss in BATCH_WIDE else {}
         if config.loss.startswith("csim"):
             self.options |= {"real_weight": config.csim_real, "imag_weight": config.csim_imag}
@@ -50,6 +54,8 @@ class Objective:
         sources = sources / level.unsqueeze(1)
         with torch.autocast(mixtures.device.type, autocast, enabled=autocast is not None):
             estimates = model.estimate(mixtures)
+        if self.filled:
+            _silence_fillings(estimates, mixtures, spectral=self.kind in SPECTRAL)
         if self.kind in SPECTRAL:
             spectra = _by_source(estimates.as_spectra()), _by_source(model.stft.of_sources(sources))
             scores = SPECTRAL[self.kind](*spectra, **self.options)
@@ -63,6 +69,22 @@ class Objective:
             matched = audio.gather(1, order[:, :, None].expand_as(audio))
             losses = losses + self.magnitude * magnitude_distance(matched, sources)
         return losses.mean() * (sources.shape[1] if self.summed else 1)
+
+
+def _silence_fillings(estimates: Estimates, mixtures: Tensor, *, spectral: bool) -> None:
+    """Set estimates to zero behind the last sample of each mixture (B, S) that is not zero.
+
+    Of spectra, where the loss is of those, the frames whose window lies behind it as a whole.
+    """
+    samples = torch.arange(1, 1 + mixtures.shape[1], device=mixtures.device)
+    lengths = (samples * (mixtures != 0)).amax(dim=1)
+    if estimates.spectra is None or not spectral:
+        estimates.audio = estimates.as_audio() * (samples <= lengths[:, None])[:, None, :]
+    if spectral:
+        spectra, stft = estimates.as_spectra(), estimates.stft
+        frames = torch.arange(spectra.shape[-1], device=mixtures.device)
+        heard = frames * stft.hop - stft.window // 2 < lengths[:, None]
+        estimates.spectra = spectra * heard[:, None, None, :]
 
 
 def _by_source(maps: Tensor) -> Tensor:

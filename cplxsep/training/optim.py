@@ -15,6 +15,9 @@ from cplxsep.training.muon import Muon
 # Optimisers of packages that are not always there.
 _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
 
+# What a configuration says of each group; torch keeps them with the state too.
+_OPTIONS = ("weight_decay", "betas", "momentum", "nesterov")
+
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
     """The optimiser of a configuration; weight decay only where there is a kernel to decay.
@@ -69,6 +72,20 @@ def package(config: OptimConfig) -> Any:
             f"optim.optimizer = '{config.optimizer}' needs the package {name}: "
             f"pip install 'cplxsep[train]'"
         ) from None
+
+
+def restore(optimizer: Optimizer | Muon, state: dict[str, Any]) -> None:
+    """Continue from a state, but with the options that the optimiser was built with."""
+    if isinstance(optimizer, Muon):
+        for name, part in optimizer.parts.items():
+            restore(part, state[name])
+        return
+    options = [
+        {key: group[key] for key in _OPTIONS if key in group} for group in optimizer.param_groups
+    ]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, options, strict=True):
+        group.update(own)
 
 
 def set_lr(optimizer: Optimizer | Muon, lr: float) -> None:

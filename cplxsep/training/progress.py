@@ -21,7 +21,11 @@ class Progress:
         """Whether the weights of this step have been validated."""
         return bool(self.history) and self.history[-1][0] == self.step
 
-    def since_best(self) -> int:
-        """Validations since the best one."""
+    def since_best(self, every: int) -> int:
+        """Validations since the best one, of those `every` so many steps.
+
+        A run in pieces has one more at the end of each piece, which must not end it sooner.
+        """
         scores = [score if math.isfinite(score) else -math.inf for _, score in self.history]
-        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+        first = scores.index(max(scores)) + 1 if scores else 0
+        return sum(step % every == 0 for step, _ in self.history[first:])

@@ -54,9 +54,11 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         (temporary / WEIGHTS).write_bytes(weights)
-        (temporary / CONFIG).write_text(to_toml(config), encoding="utf-8")
+        # A name that is no valid text means nothing elsewhere either.
+        (temporary / CONFIG).write_text(to_toml(config), encoding="utf-8", errors="replace")
         (temporary / METRICS).write_text(json.dumps(metrics, indent=2) + "\n")
-        (temporary / CARD).write_text(_card(folder, config, metrics), encoding="utf-8")
+        card = _card(folder, config, metrics)
+        (temporary / CARD).write_text(card, encoding="utf-8", errors="replace")
         # A folder cannot replace another in one step: a kill in between is mended by `recover`.
         if folder.exists():
             shutil.rmtree(aside, ignore_errors=True)
@@ -85,7 +87,7 @@ def _card(folder: Path, config: Config, metrics: dict) -> str:
     model = config.model
     task = "Enhances speech" if model.sources == 1 else f"Separates {model.sources} talkers"
     return (
-        f"# {folder.parent.name}\n\n"
+        f"# {folder.absolute().parent.name}\n\n"
         f"{task} at {model.sample_rate} Hz; "
         f"{metrics['parameters']:,} parameters.\n\n"
         f"Trained for {metrics['training']['audio_hours']} h of mixtures "

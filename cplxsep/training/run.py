@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cplxsep.nn.device import out_of_memory, pick_precision
 from cplxsep.training import optim, publish, resume
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
+from cplxsep.training.lock import alone
 from cplxsep.training.log import Log
 from cplxsep.training.loop import Trainer
 from cplxsep.training.stop import StopSignals
@@ -53,7 +55,7 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
     Under torchrun all its processes call this; the first alone writes and tells.
 
     Raises:
-        UsageError: the configuration or a checkpoint is unusable.
+        UsageError: the configuration or a checkpoint is unusable, or another run is at work there.
         InputError: the data is, or the run diverged, or the disk is full.
         DeviceError: the device is, or its memory does not suffice.
         Stopped: SIGINT or SIGTERM came; the checkpoint is written.
@@ -61,9 +63,10 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
     minutes = options.max_minutes
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     target = options.folder / MODEL
-    with join(options.device) as ranks:
+    with join(options.device) as ranks, ExitStack() as held:
         if not ranks.first:
             console, say = None, _silent
+        ranks.from_first(lambda: held.enter_context(alone(options.folder)))
         try:
             trainer = _prepare(config, options, ranks, console, say)
             with trainer.log, StopSignals(patient=ranks.count > 1) as trainer.stop:
@@ -78,7 +81,8 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
         if ranks.first:
             if not target.exists():
                 raise InputError(
-                    "no validation gave a finite score, so there is no model: lower optim.lr"
+                    "no validation gave a finite score, so there is no model: lower optim.lr, or "
+                    "look at the data"
                 )
             if not options.trial:
                 say(summary(trainer.progress, trainer.model, options.folder, target))

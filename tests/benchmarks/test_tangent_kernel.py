@@ -67,3 +67,16 @@ def test_a_table_and_a_verdict_come_out():
         assert -1 <= result.same_prediction <= 1
     assert len(bench.table(results).splitlines()) == 4
     assert bench.verdict(results).count("at width 2") == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("--starts", "1", "must be at least 2"), ("--activations", "relu", "no activation relu")],
+)
+def test_what_gives_no_figures_is_refused(monkeypatch, capsys, option, value, says):
+    """Regression: one start gave figures that are no numbers, and a verdict from them."""
+    monkeypatch.setattr("sys.argv", ["tangent_kernel.py", option, value])
+    with pytest.raises(SystemExit) as end:
+        bench.main()
+    assert end.value.code == 2
+    assert says in capsys.readouterr().err

@@ -45,7 +45,7 @@ def train(config, folder, **options):
 
 def complete(config_file, folder):
     """One step of complete mixtures, which are of different lengths."""
-    changes = [f"data.mixtures='{folder / 'mixes'}'", "data.seconds=0"]
+    changes = [f"data.mixtures='{folder / 'mixes'}'", "data.seconds=0", "data.valid_seconds=0"]
     return read_config(config_file, [*MODES["one step"], *changes])
 
 
@@ -127,10 +127,14 @@ def test_a_step_of_two_processes_is_that_of_one(two, tmp_path, mode):
 
 
 def test_complete_mixtures_are_filled_up_to_the_longest_of_all_processes(two, tmp_path):
-    """Regression: each process filled up to the longest of its own, which changed the step."""
+    """Regressions: each process filled up to the longest of its own, which changed the step; and
+    the validation of complete mixtures was of what filled them up too.
+    """
     train(complete(two / "tiny.toml", two), tmp_path)
     one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, two / "complete"))
     assert furthest(one["model"], both["model"]) < 1e-5
+    [(_, score)], [(_, other)] = one["progress"]["history"], both["progress"]["history"]
+    assert score == pytest.approx(other, abs=1e-3)
     assert one["progress"]["audio"] == both["progress"]["audio"]
 
 

@@ -6,7 +6,9 @@ import torch
 from cplxsep.config import Config, ModelConfig, to_toml
 from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM
 from cplxsep.networks.folder import CONFIG, WEIGHTS
+from cplxsep.networks.model import Estimates
 from cplxsep.networks.registry import build, load, weights_bytes
+from cplxsep.nn.stft import STFT
 from cplxsep.training.objective import Objective
 
 SMALL = {"start_maps": 4, "levels": 1}
@@ -140,3 +142,25 @@ def test_pit_of_the_batch_gives_a_higher_loss_where_mixtures_disagree():
         for per in ("mixture", "batch")
     }
     assert losses["mixture"] < 0.5 * losses["batch"]
+
+
+@pytest.mark.parametrize("form", ["audio", "spectra"])
+@pytest.mark.parametrize("loss", [*SPECTRAL, *WAVEFORM, *MIXTURE_AWARE])
+def test_what_a_network_makes_of_fillings_does_not_count(loss, form):
+    """Regression: losses of complete mixtures were of the zeros after the shorter ones too."""
+    mixture, sources = mixtures()
+    mixture[1, 700:] = sources[1, :, 700:] = 0
+    stft = STFT()
+    given = sources + 0.3 * torch.randn_like(sources)
+    noisy = stft.of_sources(given) if form == "spectra" else given
+    quiet = noisy.clone()
+    # Frames whose window begins behind the mixture's end, 700 samples of 1500.
+    quiet[1, ..., 7 if form == "spectra" else 700 :] = 0
+    objective = Objective(Config(train={"loss": loss}).train, filled=True)
+
+    def value(estimate):
+        model = build(ModelConfig(**SMALL))
+        model.estimate = lambda _: Estimates(stft, 1500, **{form: estimate.clone()})
+        return objective(model, mixture, sources, None)
+
+    torch.testing.assert_close(value(noisy), value(quiet))

@@ -1,5 +1,7 @@
 """A run that was killed and resumed ends with the weights of one that was not."""
 
+import json
+import math
 import os
 import signal
 import subprocess
@@ -10,9 +12,15 @@ import pytest
 import torch
 from tiny_run import CONFIG
 
-from cplxsep.config import read_config
-from cplxsep.errors import UsageError
-from cplxsep.training import checkpoint, publish
+from cplxsep.config import Config, DataConfig, ModelConfig, OptimConfig, read_config
+from cplxsep.errors import InputError, UsageError
+from cplxsep.networks.registry import build
+from cplxsep.training import checkpoint, curves, publish, run
+from cplxsep.training.board import Board
+from cplxsep.training.distributed import Ranks
+from cplxsep.training.lock import alone
+from cplxsep.training.optim import build_optimizer, restore
+from cplxsep.training.progress import Progress
 from cplxsep.training.resume import find_state
 
 
@@ -155,6 +163,121 @@ def test_other_changes_are_named(tiny_config, tmp_path):
     now = read_config(tiny_config, ["train.loss=csim"])
     find_state(tmp_path, tmp_path / "model", "auto", now, said.append)
     assert said == ["resuming with changed train.loss"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd", "complex-adamw"])
+def test_a_changed_option_of_the_optimiser_has_its_effect(optimizer):
+    """Regression: the change was told, and the checkpoint's own value went on."""
+    model = build(ModelConfig(start_maps=4, levels=1))
+    before, now = (
+        OptimConfig(optimizer=optimizer, weight_decay=decay, momentum=0.5 + decay)
+        for decay in (0.0, 0.25)
+    )
+    resumed = build_optimizer(model, now)
+    restore(resumed, build_optimizer(model, before).state_dict())
+    fresh = build_optimizer(model, now).state_dict()
+    parts = fresh if optimizer == "muon" else {"": fresh}
+    of_resumed = resumed.state_dict() if optimizer == "muon" else {"": resumed.state_dict()}
+    for name, part in parts.items():
+        assert of_resumed[name]["param_groups"] == part["param_groups"]
+
+
+def test_a_corrupt_checkpoint_does_not_replace_the_sound_one(tmp_path):
+    """Regression: the save after a resume from the previous one made the corrupt one previous."""
+    for step in (1, 2):
+        checkpoint.save(tmp_path, state(step))
+    (tmp_path / checkpoint.NAME).write_bytes(b"not a checkpoint")
+    assert checkpoint.find(tmp_path)[0]["step"] == 1
+    checkpoint.save(tmp_path, state(3))
+    steps = [checkpoint.load(tmp_path / n)["step"] for n in (checkpoint.NAME, checkpoint.PREVIOUS)]
+    assert steps == [3, 1]
+    assert (tmp_path / checkpoint.CORRUPT).read_bytes() == b"not a checkpoint"
+
+
+def test_one_run_at_a_time(tmp_path):
+    """Regression: two runs in one folder wrote over each other's checkpoints and log."""
+    folder = tmp_path / "run"
+    with alone(folder), pytest.raises(UsageError, match="another run is at work in"), alone(folder):
+        pass
+    assert not folder.exists()
+    with alone(folder):
+        (folder / "log.jsonl").touch()
+    assert folder.exists()
+
+
+def test_what_fails_in_a_validation_is_done_again(tiny_config, tmp_path, monkeypatch):
+    """Regression: a validation that failed lost all steps since the last save."""
+    changes = ["train.compile=false", "train.save_every=1000", "train.steps=7"]
+    config = read_config(tiny_config, changes)
+    options = run.Options(tmp_path / "run", device="cpu")
+    for broken in ("cplxsep.training.loop.si_sdr_improvement", "cplxsep.training.publish.write"):
+
+        def fails(*_, **__):
+            raise InputError("the disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, fails)
+            with pytest.raises(InputError, match="disk is full"):
+                run.train(config, options, None, print)
+        saved = checkpoint.load(options.folder / checkpoint.NAME)
+        assert (saved["step"], saved["progress"]["history"]) == (5, [])
+        assert saved["progress"]["best"] == float("-inf")
+    run.train(config, options, None, print)
+    history = checkpoint.load(options.folder / checkpoint.NAME)["progress"]["history"]
+    assert [step for step, _ in history] == [5, 7]
+
+
+def test_the_end_of_another_process_saves_first(tiny_config, tmp_path, monkeypatch):
+    """Regression: all steps since the last save were lost, with a traceback."""
+    average = Ranks.average
+
+    def alone_at_last(self, tensors):
+        if checkpoint_steps.append(0) or len(checkpoint_steps) > 3:
+            raise RuntimeError(
+                "[/pytorch/gloo/transport/tcp/pair.cc:561] Connection closed by peer"
+            )
+        average(self, tensors)
+
+    checkpoint_steps = []
+    monkeypatch.setattr(Ranks, "average", alone_at_last)
+    config = read_config(tiny_config, ["train.compile=false", "train.save_every=1000"])
+    options = run.Options(tmp_path / "run", device="cpu")
+    with pytest.raises(InputError, match="another process ended, at step 3"):
+        run.train(config, options, None, print)
+    assert checkpoint.load(options.folder / checkpoint.NAME)["step"] == 3
+
+
+def test_a_run_in_pieces_is_as_patient_as_one():
+    """Regression: the validation at the end of each piece counted too."""
+    progress = Progress(history=[(500, 3.0), (600, 1.0), (700, math.nan), (1000, 2.0)])
+    assert progress.since_best(500) == 1
+    assert Progress(history=[(500, math.nan), (1000, math.nan)]).since_best(500) == 1
+    assert Progress().since_best(500) == 0
+
+
+def test_the_average_leaves_the_validation_of_its_step_in_the_curves(tmp_path):
+    """Regression: of the two lines of one step, the curves had the later one only."""
+    lines = [
+        {"step": 9, "valid_si_sdr_i": 1.0},
+        {"step": 9, "average_si_sdr_i": 2.0},
+        {"step": 9, "loss": 3.0},
+        {"step": 9, "valid_si_sdr_i": 4.0},
+    ]
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(map(json.dumps, lines)))
+    assert sorted(map(str, curves.read(log))) == sorted(map(str, lines[1:]))
+
+
+def test_names_that_are_no_valid_text(tmp_path):
+    """Regression: a manifest or folder with such a name ended a run at its first validation."""
+    config = Config(data=DataConfig(speech="sp\udcffeech.csv"), model=ModelConfig(start_maps=4))
+    folder = tmp_path / "r\udcffn" / "model"
+    publish.write(folder, build(config.model), config, Progress())
+    assert read_config(folder / "config.toml").data.speech == "sp?eech.csv"
+    assert (folder / "README.md").read_text().startswith("# r?n\n")
+    board = Board(folder.parent)
+    board.add(step=1, loss=2.0)
+    board.close()
 
 
 def test_a_named_checkpoint_of_another_run_is_named(tiny_config, tmp_path):

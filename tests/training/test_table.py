@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from cplxsep.config import read_config
-from cplxsep.errors import UsageError
+from cplxsep.data import listed
+from cplxsep.data.listed import ListedMixtures
+from cplxsep.data.recipes.rebuild import Roots
+from cplxsep.errors import InputError, UsageError
 from cplxsep.training.examples import load_examples
 
 
@@ -34,6 +37,34 @@ def test_a_table_trains_as_its_files_do(prepared, tiny_config, tmp_path):
                 from_files.example(index), from_table.example(index), strict=True
             ):
                 np.testing.assert_array_equal(one, other)
+
+
+def test_a_table_has_the_mixtures_that_are_asked_for(tmp_path, monkeypatch):
+    """Regression: data.mix was passed over, and mix_single was of two talkers."""
+    (tmp_path / "metadata.csv").write_text(
+        "name,mixture_path,sample_rate,source_1_path,source_2_path\na,mix_both/a.wav,8000,x,y\n"
+    )
+    files = {
+        name: np.full(9, value, np.float32)
+        for value, name in enumerate(("mix_clean", "mix_both", "mix_single", "s1", "s2"))
+    }
+    monkeypatch.setattr(listed, "rebuild", lambda *_: files)
+
+    def example(mix, sources=2):
+        options = {"sample_rate": 8000, "sources": sources, "seconds": 0, "mix": mix}
+        return ListedMixtures(tmp_path / "metadata.csv", Roots(tmp_path), **options).example(0)
+
+    assert [example(mix)[0][0] for mix in ("", "mix_clean", "mix_both")] == [1, 0, 1]
+    mixture, sources = example("mix_single", 1)
+    assert (mixture[0], sources.tolist()) == (2, [[3] * 9])
+    with pytest.raises(InputError, match="no mixture 'mix'; there are: mix_both, mix_clean, mix_s"):
+        example("mix")
+
+
+def test_one_talker_without_noise_is_no_task(tiny_config, tmp_path):
+    """Regression: a network was trained to give back what it got."""
+    with pytest.raises(UsageError, match=r"model\.sources = 1 leaves nothing to separate"):
+        load_examples(read_config(tiny_config, ["model.sources=1"]), tmp_path, print)
 
 
 def test_a_table_needs_its_recordings(prepared, tiny_config, tmp_path):
