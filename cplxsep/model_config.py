@@ -62,9 +62,8 @@ class ModelConfig(Section):
     head_init: Literal["rayleigh", "rayleigh-unscaled", "unitary"] = "unitary"
     # Whether head_init is of the first mask convolution only, or of all of the mask network.
     head_init_of: Literal["first", "all"] = "first"
-    head_gain: float = Field(
-        1.0, gt=0, allow_inf_nan=False
-    )  # factor on the extractor's initial kernels
+    # Factor on the extractor's initial kernels.
+    head_gain: float = Field(1.0, gt=0, allow_inf_nan=False)
     # conv-tasnet: sizes of torchaudio's model; the defaults are those of its paper.
     tasnet_filters: int = Field(512, ge=1)
     tasnet_kernel: int = Field(16, ge=2, multiple_of=2)  # samples

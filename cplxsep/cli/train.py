@@ -92,7 +92,7 @@ def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
     from cplxsep.networks.folder import CONFIG
 
     name = config.as_posix()
-    if not config.exists() and name.startswith(configs.FAMILIES):
+    if not config.exists() and (name.startswith(configs.FAMILIES) or name in configs.names()):
         settings = configs.load(name, changes)
         return settings, name.replace("/", "-"), configs.text(name, settings)
     shipped = not config.exists() and name in shelf.names()

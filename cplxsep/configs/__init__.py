@@ -1,6 +1,7 @@
 """Configurations that come with the program, by name. Importing this loads no torch.
 
-`paper/...` and `paper-code/...` are the rows of the paper's tables (`cplxsep.configs.paper`).
+`paper/...` and `paper-code/...` are the rows of the paper's tables (`cplxsep.configs.paper`);
+others are files.
 """
 
 import difflib
@@ -13,7 +14,11 @@ from cplxsep.configs import paper
 from cplxsep.configs.readings import readings
 from cplxsep.errors import UsageError
 
-_TASNET = "paper/conv-tasnet"
+# Each name's file, and what it is.
+_FILES = {
+    "paper/conv-tasnet": ("conv-tasnet.toml", "the paper's own comparison, SDR 12.1 dB there"),
+    "dce-2spk-8k-large": ("large.toml", "the network of the paper's best row, for a GPU"),
+}
 CODE = {"paper": False, "paper-code": True}
 FAMILIES = tuple(f"{family}/" for family in CODE)  # what names begin with
 
@@ -21,7 +26,7 @@ FAMILIES = tuple(f"{family}/" for family in CODE)  # what names begin with
 def names() -> list[str]:
     """Names of all shipped configurations."""
     rows = [row.name for row in paper.rows()]
-    return [f"{family}/{row}" for family in CODE for row in rows] + [_TASNET]
+    return [f"{family}/{row}" for family in CODE for row in rows] + list(_FILES)
 
 
 def load(name: str, changes: list[str] | None = None) -> Config:
@@ -35,8 +40,8 @@ def load(name: str, changes: list[str] | None = None) -> Config:
 
 def describe(name: str) -> str:
     """What a shipped configuration is, in one line. Raises UsageError."""
-    if name == _TASNET:
-        return "the paper's own comparison, SDR 12.1 dB there"
+    if name in _FILES:
+        return _FILES[name][1]
     row = _row(name)
     return f"Table {row.table}: {row.parameters} M parameters, SDR {row.sdr:.2f} dB there"
 
@@ -45,7 +50,7 @@ def text(name: str, config: Config) -> str:
     """The configuration as TOML, with what it is and which readings it follows on top."""
     changed = "" if config == load(name) else " Changed here."
     lines = [f"# {name}: {describe(name)}.{changed}"]
-    if name != _TASNET:
+    if name not in _FILES:
         lines.append("# Where the paper's text and its published code disagree:")
         lines += [f"#   {line}" for line in readings(config)]
         lines.append("# Unlike in both, the network sees every mixture at unit level.")
@@ -53,8 +58,8 @@ def text(name: str, config: Config) -> str:
 
 
 def _values(name: str) -> dict[str, Any]:
-    if name == _TASNET:
-        return _base("conv-tasnet.toml")
+    if name in _FILES:
+        return _base(_FILES[name][0])
     row, values = _row(name), _base("paper.toml")
     added = paper.changes(row, code=CODE[name.partition("/")[0]])
     for section, items in added.items():

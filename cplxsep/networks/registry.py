@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
@@ -43,9 +44,14 @@ def load(folder: Path) -> SeparationModel:
     return model.eval()
 
 
-def weights_bytes(model: SeparationModel) -> bytes:
-    """The model's weights in safetensors form."""
-    return save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+def weights_bytes(model: SeparationModel, dtype: torch.dtype = torch.float32) -> bytes:
+    """The model's weights in safetensors form; `dtype` is that of floating-point ones."""
+    return save(
+        {
+            name: tensor.to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+            for name, tensor in model.state_dict().items()
+        }
+    )
 
 
 def _shape(shapes: dict, name: str) -> str:

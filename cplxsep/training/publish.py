@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import torch
+
 from cplxsep.config import Config, to_toml
 from cplxsep.configs.readings import readings
 from cplxsep.errors import InputError
@@ -37,7 +39,7 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
             "noise": config.noise.model_copy(update=noise),
         }
     )
-    weights = weights_bytes(model)
+    weights = weights_bytes(model, getattr(torch, config.train.weights))
     metrics = {
         "task": "enhancement" if config.model.sources == 1 else "separation",
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

@@ -59,3 +59,15 @@ def test_unknown_key_in_the_stored_config(folder):
     (folder / CONFIG).write_text("[model]\nstart_map = 8\n")
     with pytest.raises(ModelError, match="did you mean 'start_maps'"):
         load(folder)
+
+
+def test_weights_of_half_the_size_load_as_float32(folder):
+    whole = load(folder)
+    (folder / WEIGHTS).write_bytes(weights_bytes(whole, torch.float16))
+    half = load(folder)
+    assert all(p.dtype == torch.float32 for p in half.parameters())
+    torch.manual_seed(0)
+    mixture = torch.randn(1, 4000)
+    expected, found = whole(mixture), half(mixture)
+    error = (found - expected).square().sum() / expected.square().sum()
+    assert 0 < error < 1e-4

@@ -12,11 +12,10 @@ import pytest
 import torch
 from tiny_run import CONFIG
 
-from cplxsep.config import Config, DataConfig, ModelConfig, OptimConfig, read_config
+from cplxsep.config import ModelConfig, OptimConfig, read_config
 from cplxsep.errors import InputError, UsageError
 from cplxsep.networks.registry import build
-from cplxsep.training import checkpoint, curves, publish, run
-from cplxsep.training.board import Board
+from cplxsep.training import checkpoint, curves, run
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.lock import alone
 from cplxsep.training.optim import build_optimizer, restore
@@ -268,18 +267,6 @@ def test_the_average_leaves_the_validation_of_its_step_in_the_curves(tmp_path):
     assert sorted(map(str, curves.read(log))) == sorted(map(str, lines[1:]))
 
 
-def test_names_that_are_no_valid_text(tmp_path):
-    """Regression: a manifest or folder with such a name ended a run at its first validation."""
-    config = Config(data=DataConfig(speech="sp\udcffeech.csv"), model=ModelConfig(start_maps=4))
-    folder = tmp_path / "r\udcffn" / "model"
-    publish.write(folder, build(config.model), config, Progress())
-    assert read_config(folder / "config.toml").data.speech == "sp?eech.csv"
-    assert (folder / "README.md").read_text().startswith("# r?n\n")
-    board = Board(folder.parent)
-    board.add(step=1, loss=2.0)
-    board.close()
-
-
 def test_a_named_checkpoint_of_another_run_is_named(tiny_config, tmp_path):
     """Regression: the error spoke of a checkpoint in the new run's folder, which has none."""
     before = read_config(tiny_config, ["model.start_maps=8"])
@@ -288,14 +275,3 @@ def test_a_named_checkpoint_of_another_run_is_named(tiny_config, tmp_path):
     with pytest.raises(UsageError) as error:
         find_state(new, new / "model", str(path), read_config(tiny_config), print)
     assert str(error.value).startswith(f"the checkpoint {path} is of another run")
-
-
-def test_a_kill_while_publishing_loses_no_model(tmp_path):
-    """The old model is aside and the new one half-written: the old one comes back."""
-    model = tmp_path / "model"
-    for name in (".model.old", ".model.new"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "which").write_text(name)
-    publish.recover(model)
-    assert (model / "which").read_text() == ".model.old"
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]

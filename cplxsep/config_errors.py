@@ -1,0 +1,65 @@
+"""A mistake in a configuration, in the words of the person who made it."""
+
+import difflib
+import re
+
+from pydantic import BaseModel, ValidationError
+
+# What pydantic calls a mistake, in the words of the person who made it.
+_WORDS = {
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be text in quotes",
+    "tuple_type": "must be a list",
+    "missing": "a value is missing there",
+    "too_long": "has too many values",
+}
+
+
+def explain(error: ValidationError, schema: type[BaseModel]) -> str:
+    """First problem in one line: key, what is wrong, what is allowed or was meant."""
+    problems = error.errors()
+    first, kind = problems[0], problems[0]["type"]
+    location = [str(part) for part in first["loc"]]
+    key = ".".join(location)
+    more = f"; {len(problems) - 1} more after it" if len(problems) > 1 else ""
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'{_nearest(location, schema)}{more}"
+    if kind == "value_error":  # of keys together: the message names them
+        message = first["msg"].removeprefix("Value error, ")
+        return f"'{key}': {message}{more}" if key else f"{message}{more}"
+    if kind == "model_type":
+        return f"'{key}' is a section: write its keys under [{key}]{more}"
+    message = _WORDS.get(kind) or first["msg"][0].lower() + first["msg"][1:]
+    meant = ""
+    if kind == "literal_error":
+        close = difflib.get_close_matches(
+            str(first["input"]).lower(), re.findall("'([^']*)'", first["msg"]), n=1
+        )
+        meant = f"; did you mean '{close[0]}'?" if close else ""
+    return f"'{key}': {message} (is {first.get('input')!r}){meant}{more}"
+
+
+def _nearest(location: list[str], schema: type[BaseModel]) -> str:
+    section = schema
+    for part in location[:-1]:
+        annotation = section.model_fields[part].annotation
+        assert isinstance(annotation, type)
+        section = annotation
+    known = list(section.model_fields)
+    close = difflib.get_close_matches(location[-1], known, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    elsewhere = [
+        f"{name}.{location[-1]}"
+        for name, field in schema.model_fields.items()
+        if location[-1] in getattr(field.annotation, "model_fields", {})
+    ]
+    if elsewhere:
+        return f"; did you mean '{elsewhere[0]}'?"
+    return f"; known: {', '.join(known)}"

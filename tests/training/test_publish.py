@@ -1,0 +1,43 @@
+"""Model folders as a run leaves them: complete or absent, for any name, in either precision."""
+
+from cplxsep.config import Config, DataConfig, ModelConfig, read_config
+from cplxsep.networks import registry
+from cplxsep.networks.folder import WEIGHTS
+from cplxsep.networks.registry import build
+from cplxsep.training import publish
+from cplxsep.training.board import Board
+from cplxsep.training.progress import Progress
+
+
+def test_names_that_are_no_valid_text(tmp_path):
+    """Regression: a manifest or folder with such a name ended a run at its first validation."""
+    config = Config(data=DataConfig(speech="sp\udcffeech.csv"), model=ModelConfig(start_maps=4))
+    folder = tmp_path / "r\udcffn" / "model"
+    publish.write(folder, build(config.model), config, Progress())
+    assert read_config(folder / "config.toml").data.speech == "sp?eech.csv"
+    assert (folder / "README.md").read_text().startswith("# r?n\n")
+    board = Board(folder.parent)
+    board.add(step=1, loss=2.0)
+    board.close()
+
+
+def test_a_model_is_published_in_float16_where_that_is_wanted(tmp_path):
+    sizes = []
+    for weights in ("float32", "float16"):
+        config = Config(model={"start_maps": 8}, train={"weights": weights})
+        folder = tmp_path / weights / "model"
+        publish.write(folder, build(config.model), config, Progress())
+        sizes.append((folder / WEIGHTS).stat().st_size)
+        assert registry.load(folder).config == config.model
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_a_kill_while_publishing_loses_no_model(tmp_path):
+    """The old model is aside and the new one half-written: the old one comes back."""
+    model = tmp_path / "model"
+    for name in (".model.old", ".model.new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "which").write_text(name)
+    publish.recover(model)
+    assert (model / "which").read_text() == ".model.old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
