@@ -80,8 +80,8 @@ def page(
         "",
         in_words(setup["machine"]) + ".",
         "",
-        "| row | parameters | loss | SDR dB | SI-SDR improvement dB | paper's SDR dB | minutes |",
-        "|---|---|---|---|---|---|---|",
+        "| row | parameters | loss | SDR dB | SI-SDR improvement dB | paper's SDR dB |",
+        "|---|---|---|---|---|---|",
     ]
     for row in ROWS:
         known = rows.get(row.name)
@@ -89,7 +89,7 @@ def page(
         if known is None:
             continue
         if "failed" in known:
-            cells = ["-", row.loss, f"failed: {known['failed']}", "-", paper, "-"]
+            cells = ["-", row.loss, f"failed: {known['failed']}", "-", paper]
         else:
             cells = [
                 f"{known['parameters'] / 1e6:.2f} M",
@@ -97,7 +97,6 @@ def page(
                 cell(known["summary"]["sdr"]),
                 cell(known["summary"]["si_sdr_i"]),
                 paper,
-                f"{known['minutes']:.0f}",
             ]
         lines.append("| " + " | ".join([row.name, *cells]) + " |")
     for title, judgements in (("What the paper claims", claims), ("Asked besides", questions)):
