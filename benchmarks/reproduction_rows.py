@@ -84,11 +84,25 @@ CLAIMS = (
 )
 # Not claims of the paper, but asked here.
 QUESTIONS = (
-    Claim("A complex network against a real one, both with CSimLoss", ("c0",), ("real-csim",)),
-    Claim("CSimLoss as the code has it against equation 7", ("c10",), ("c10-csim-text",)),
-    Claim("SI-SDR as the loss against CSimLoss", ("c10-si-sdr",), ("c10",)),
-    Claim("A clipped STFT as the network's input", ("c10-clipping",), ("c10",)),
-    Claim("Conv-TasNet against the best-known complex row", ("conv-tasnet",), ("c10-dropout",)),
+    Claim(
+        "A complex network scores higher than a real one, both with CSimLoss",
+        ("c0",),
+        ("real-csim",),
+    ),
+    Claim(
+        "CSimLoss as the code has it scores higher than equation 7", ("c10",), ("c10-csim-text",)
+    ),
+    Claim("SI-SDR as the loss scores higher than CSimLoss", ("c10-si-sdr",), ("c10",)),
+    Claim(
+        "A clipped STFT as the network's input scores higher than all of it",
+        ("c10-clipping",),
+        ("c10",),
+    ),
+    Claim(
+        "Conv-TasNet scores higher than the paper's best complex row",
+        ("conv-tasnet",),
+        ("c10-dropout",),
+    ),
 )
 
 
