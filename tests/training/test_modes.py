@@ -97,6 +97,15 @@ def assert_same_run(one, other):
     assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, as in a terminal: where tests run in the background it may be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_stop_signal_that_comes_twice_is_one_wish_but_a_later_one_is_not(monkeypatch):
     from cplxsep.training import stop
 
