@@ -59,6 +59,20 @@ void sum_line(const T* from, int64_t count, int64_t C, const float* shift, float
     });
 }
 
+// Statistics of an example, `plane` apart, from sums [5][channels] over `count` positions about the
+// shift.
+inline void about_mean(const std::vector<double>& sums, double count, const float* shift, int64_t C,
+                       float* to, int64_t plane) {
+    for (int64_t c = 0; c < C; ++c, ++to) {
+        const double r = sums[c] / count, i = sums[C + c] / count;
+        to[0] = static_cast<float>(shift[c] + r);
+        to[plane] = static_cast<float>(shift[C + c] + i);
+        to[2 * plane] = static_cast<float>(sums[2 * C + c] / count - r * r);
+        to[3 * plane] = static_cast<float>(sums[3 * C + c] / count - r * i);
+        to[4 * plane] = static_cast<float>(sums[4 * C + c] / count - i * i);
+    }
+}
+
 // Runs body(line, sums, shift of the example) on all lines and makes statistics of the sums.
 template <class Body>
 void gather(const Maps& m, const std::vector<float>& shift, float* statistics, int threads,
@@ -75,18 +89,7 @@ void gather(const Maps& m, const std::vector<float>& shift, float* statistics, i
         const float* from = sums.data() + b * m.lines * 5 * C;
         for (int64_t y = 0; y < m.lines; ++y, from += 5 * C)
             for (int64_t j = 0; j < 5 * C; ++j) total[j] += from[j];
-        for (double& value : total) value /= count;
-        const float* k = shift.data() + b * 2 * C;
-        float* to = statistics + b * C;
-        for (int64_t c = 0; c < C; ++c, ++to) {
-            const int64_t plane = m.batch * C;
-            const double r = total[c], i = total[C + c];
-            to[0] = static_cast<float>(k[c] + r);
-            to[plane] = static_cast<float>(k[C + c] + i);
-            to[2 * plane] = static_cast<float>(total[2 * C + c] - r * r);
-            to[3 * plane] = static_cast<float>(total[3 * C + c] - r * i);
-            to[4 * plane] = static_cast<float>(total[4 * C + c] - i * i);
-        }
+        about_mean(total, count, shift.data() + b * 2 * C, C, statistics + b * C, m.batch * C);
     }
 }
 

@@ -63,20 +63,9 @@ void statistics(const T* rows, float* out, const Shape& s, Few few, int threads)
             for (int n = 0; n < 5; ++n) lanes.write_sum(to + n * C, sums[0][n] + sums[1][n]);
         });
     });
-    for (int64_t n = 0; n < few.count; ++n) {
-        auto mean = total<5>(s, partial, n);
-        for (double& value : mean) value /= s.positions;
-        const float* k = shift.data() + n * s.row();
-        float* to = out + (few.begin + n) * C;
-        for (int64_t c = 0; c < C; ++c, ++to) {
-            const double r = mean[c], i = mean[C + c];
-            to[0] = static_cast<float>(k[c] + r);
-            to[plane] = static_cast<float>(k[C + c] + i);
-            to[2 * plane] = static_cast<float>(mean[2 * C + c] - r * r);
-            to[3 * plane] = static_cast<float>(mean[3 * C + c] - r * i);
-            to[4 * plane] = static_cast<float>(mean[4 * C + c] - i * i);
-        }
-    }
+    for (int64_t n = 0; n < few.count; ++n)
+        about_mean(total<5>(s, partial, n), static_cast<double>(s.positions),
+                   shift.data() + n * s.row(), C, out + (few.begin + n) * C, plane);
 }
 
 struct Options {
