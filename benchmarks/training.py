@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from cplxsep.config import Config
 from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.registry import build
-from cplxsep.nn import passes
+from cplxsep.nn import fast
 from cplxsep.nn.norm import EPS, ComplexNorm
 from cplxsep.report import table
 from cplxsep.training.examples import load_examples
@@ -210,7 +210,7 @@ def main() -> None:
         data={"seconds": options.seconds or (4.0 if on_gpu else 3.0)},
         train={"batch": options.batch or (24 if on_gpu else 8)},
     )
-    if why := passes.enable_fast(device.type):
+    if why := fast.enable(device.type):
         raise SystemExit(f"the compiled sweeps cannot be measured here: {why}")
     makers = {name: partial(stepper, config, device, *FORMS[name]) for name in options.forms}
     peaks = {name: peak_memory(make, device) for name, make in makers.items()} if on_gpu else {}

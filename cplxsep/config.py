@@ -226,10 +226,19 @@ def user_path(text: str) -> Path:
 def to_toml(config: Config) -> str:
     """The configuration as TOML, every value written out."""
     lines = []
-    for section, values in config.model_dump().items():
-        lines.append(f"[{section}]")
-        lines += [f"{key} = {_literal(value)}" for key, value in values.items()]
+
+    def write(name: str, values: dict[str, Any]) -> None:
+        inner = {key: value for key, value in values.items() if isinstance(value, dict)}
+        lines.append(f"[{name}]")
+        lines.extend(
+            f"{key} = {_literal(value)}" for key, value in values.items() if key not in inner
+        )
         lines.append("")
+        for key, value in inner.items():
+            write(f"{name}.{key}", value)
+
+    for section, values in config.model_dump().items():
+        write(section, values)
     return "\n".join(lines)
 
 

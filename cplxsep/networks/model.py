@@ -1,6 +1,8 @@
 """The whole model, from waveform to waveforms: STFT, level, network, inverse STFT."""
 
+import copy
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from cplxsep.config import ModelConfig
 from cplxsep.networks.blocks import Algebra, ComplexAlgebra, RealAlgebra
+from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.heads import Extractor, MaskHead
 from cplxsep.networks.tasnet import TasNet
 from cplxsep.networks.unet import UNet
@@ -139,6 +142,8 @@ def fit_levels(sources: Tensor, mixture: Tensor) -> Tensor:
 class SeparationModel(nn.Module):
     """Separates (B, S) mixtures into (B, N, S) sources at `sample_rate` Hz.
 
+    `rates` are all sample rates that it can be brought to, with `at`.
+
     The network sees each mixture at unit RMS and its output is scaled back, so that
     model(g * x) = g * model(x) for any gain g, and silence gives silence (DESIGN section 3).
     """
@@ -147,13 +152,30 @@ class SeparationModel(nn.Module):
         super().__init__()
         self.config = config
         self.sample_rate = config.sample_rate
+        self.rates = config.rates or (config.sample_rate,)
         self.sources = config.sources
         self.stft = STFT(config.window, config.hop)
         self.network: nn.Module
         if config.network == "conv-tasnet":
             self.network = TasNet(config)
+        elif config.network == "dual-path":
+            self.stft = STFT(config.window, config.hop, "zeros")
+            self.network = DualPathNetwork(config)
         else:
             self.network = SpectralNetwork(config)
+
+    def at(self, rate: int) -> Self:
+        """This model at another of its `rates`, in Hz, on the same weights."""
+        if rate not in self.rates:
+            raise ValueError(f"the model runs at {self.rates} Hz, not at {rate}")
+        other = copy.copy(self)
+        other._modules = dict(self._modules)
+        other.sample_rate = rate
+        stft = self.stft
+        if rate != self.sample_rate:
+            window, hop = (length * rate // self.sample_rate for length in (stft.window, stft.hop))
+            other.stft = STFT(window, hop, stft.edges).to(stft.hann.device)
+        return other
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Sources (B, N, S) of mixtures (B, S)."""

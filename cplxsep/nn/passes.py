@@ -113,11 +113,10 @@ _fast: dict[str, Passes] = {}
 _whole: dict[str, WholeNorm] = {}
 
 
-def enable_fast(device: str) -> str | None:
+def enable(device: str) -> str | None:
     """Use compiled code on "cpu" or "cuda" from now on.
 
-    Returns why that is not possible here, in one line, or None. Costs seconds the first time, so
-    it is for long work: training asks for it, separating one file does not.
+    Returns why that is not possible here, in one line, or None (see `cplxsep.nn.fast`).
     """
     from cplxsep.nn.native.build import NoCompilerError
     from cplxsep.nn.native.norm import NativeNorm
@@ -148,7 +147,7 @@ def _try_out(passes: Passes, device: torch.device) -> None:
     passes.grad_input(rows, rows, matrix, offset, back, True)
 
 
-def disable_fast() -> None:
+def disable() -> None:
     """Run everything eagerly again."""
     _fast.clear()
     _whole.clear()

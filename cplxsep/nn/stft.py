@@ -1,32 +1,40 @@
 """Short-time Fourier transform of (B, S) audio to complex maps (B, 2, F, T) and back."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.nn.pairs import from_complex, to_complex
 
+Edges = Literal["reflect", "zeros"]
+
 
 class STFT(nn.Module):
     """Centred STFT with a periodic Hann window, unnormalised, and its exact inverse.
 
-    Padding follows SPEC section 2: one hop of zeros is appended, then half a window is reflected
-    at each end, so T = 1 + (S + hop) // hop and every sample is covered by two windows. The
-    inverse divides by the summed squared windows: a true inverse to float precision.
+    Every sample is covered by two windows. The inverse divides by the summed squared windows: a
+    true inverse to float precision.
 
     Args:
         window: window and FFT length in samples; F = window // 2 + 1 bins.
         hop: samples between frames; at most half the window.
+        edges: what is beyond the audio. "reflect" follows SPEC section 2: one hop of zeros is
+            appended, then half a window is mirrored at each end, so T = 1 + (S + hop) // hop.
+            "zeros" (TEMPORAL.md section 2): zeros up to a multiple of the hop and half a window
+            at each end, so T = 1 + ceil(S / hop).
     """
 
     hann: Tensor
 
-    def __init__(self, window: int = 256, hop: int = 128) -> None:
+    def __init__(self, window: int = 256, hop: int = 128, edges: Edges = "reflect") -> None:
         super().__init__()
         if not 0 < hop <= window // 2:
             raise ValueError(f"hop {hop} must be positive and at most half the window {window}")
         self.window = window
         self.hop = hop
+        self.edges = edges
         self.register_buffer("hann", torch.hann_window(window), persistent=False)
 
     @property
@@ -36,16 +44,22 @@ class STFT(nn.Module):
 
     def frames(self, samples: int) -> int:
         """Number of frames T of a signal of ``samples``."""
+        if self.edges == "zeros":
+            return 1 - (-samples // self.hop)
         return 1 + (samples + self.hop) // self.hop
 
     def forward(self, audio: Tensor) -> Tensor:
         """Maps (B, 2, F, T) of audio (B, S)."""
         edge = self.window // 2
-        padded = F.pad(audio, (0, self.hop))
-        # Reflection needs more samples than it mirrors; very short signals get zeros for the rest.
-        mirrored = min(edge, padded.shape[-1] - 1)
-        padded = F.pad(padded.unsqueeze(1), (mirrored, mirrored), mode="reflect").squeeze(1)
-        padded = F.pad(padded, (edge - mirrored, edge - mirrored))
+        if self.edges == "zeros":
+            padded = F.pad(audio, (edge, edge - audio.shape[-1] % -self.hop))
+        else:
+            padded = F.pad(audio, (0, self.hop))
+            # Reflection needs more samples than it mirrors; very short signals get zeros for the
+            # rest.
+            mirrored = min(edge, padded.shape[-1] - 1)
+            padded = F.pad(padded.unsqueeze(1), (mirrored, mirrored), mode="reflect").squeeze(1)
+            padded = F.pad(padded, (edge - mirrored, edge - mirrored))
         spectrum = torch.stft(
             padded, self.window, self.hop, window=self.hann, center=False, return_complex=True
         )

@@ -14,7 +14,7 @@ from rich.console import Console
 from cplxsep.config import Config
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.networks.registry import build
-from cplxsep.nn import passes
+from cplxsep.nn import fast
 from cplxsep.nn.device import out_of_memory, pick_precision
 from cplxsep.training import optim, publish, resume
 from cplxsep.training.distributed import Ranks, join
@@ -107,7 +107,7 @@ def _prepare(
     autocast = pick_precision(config.train.precision, ranks.device)
     state, published = ranks.from_first(find)
     if config.train.compile:
-        why = ranks.one_after_first(lambda: passes.enable_fast(ranks.device.type))
+        why = ranks.one_after_first(lambda: fast.enable(ranks.device.type))
         if why:
             say(f"no compiled kernels, training is slower: {why}")
     train_set, valid_set = ranks.one_after_first(lambda: load_examples(config, options.folder, say))

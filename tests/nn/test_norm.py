@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cplxsep.nn import passes
+from cplxsep.nn import fast
 from cplxsep.nn.native.build import NoCompilerError, library
 from cplxsep.nn.norm import EPS, ComplexNorm, covariance
 
@@ -43,9 +43,9 @@ def native_norm():
         library("norm")
     except NoCompilerError as error:
         pytest.skip(str(error))
-    assert passes.enable_fast("cpu") is None
+    assert fast.enable("cpu") is None
     yield
-    passes.disable_fast()
+    fast.disable()
 
 
 @pytest.mark.parametrize("scope", ["channel", "layer"])
@@ -101,9 +101,9 @@ def test_compiled_norm_equals_the_eager_one(scope, relu, maps, dtype, tolerance)
         out = norm(values)
         return out, *torch.autograd.grad(out, (values, norm.gain, norm.bias), weight)
 
-    fast = outputs()
-    passes.disable_fast()
-    for a, b in zip(fast, outputs(), strict=True):
+    compiled = outputs()
+    fast.disable()
+    for a, b in zip(compiled, outputs(), strict=True):
         assert (a.double() - b.double()).norm() <= tolerance * b.double().norm()
 
 

@@ -16,8 +16,13 @@ from pathlib import Path
 from threading import Thread
 
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp"]
-# What each library is made of, beside the headers.
-SOURCES = {"norm": ["norm.cpp"], "kernels": ["kernels.cpp", "heads.cpp"]}
+# What each library is made of, beside the headers: files below cplxsep/nn.
+SOURCES = {
+    "norm": ["native/norm.cpp"],
+    "kernels": ["native/kernels.cpp", "native/heads.cpp"],
+    "recurrence": ["recurrence/recurrence.cpp"],
+    "position_norm": ["position_norm/position_norm.cpp"],
+}
 _compiling: set[subprocess.Popen] = set()
 
 
@@ -93,9 +98,11 @@ def find_compiler() -> str:
 
 def _texts(name: str) -> dict[str, bytes]:
     """Sources of a library and all headers, by file name."""
-    folder = resources.files(__package__)
-    headers = sorted(item.name for item in folder.iterdir() if item.name.endswith(".hpp"))
-    return {file: folder.joinpath(file).read_bytes() for file in [*SOURCES[name], *headers]}
+    folder = resources.files("cplxsep.nn")
+    native = folder.joinpath("native")
+    files = [folder.joinpath(*source.split("/")) for source in SOURCES[name]]
+    files += sorted((f for f in native.iterdir() if f.name.endswith(".hpp")), key=lambda f: f.name)
+    return {file.name: file.read_bytes() for file in files}
 
 
 def _path(name: str, compiler: str, texts: dict[str, bytes]) -> Path:

@@ -1,0 +1,151 @@
+"""The complex network that remembers: a mask on the STFT, found along bands and along frames.
+
+Source: TEMPORAL.md section 2. A complex U-Net in its smallest form, one level inside another: a
+stem and a head of few channels, and between them levels of more, each but the first at half the
+bands and half the frames of the one around it. Every block is x + f(norm(x)) with a norm over one
+position, so that nothing depends on the length of the chunk, attention excepted.
+
+Inside, maps are (B, F, T, C): F bands of `group` neighbouring bins, channels side by side.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplxsep.model_config import ModelConfig
+from cplxsep.networks.dual_path_blocks import DualPathBlock, Local
+from cplxsep.nn import pairs
+from cplxsep.nn.linear import LinearMap
+from cplxsep.nn.position_norm import ResidualNorm
+
+# Of the STFT's window length in samples: brings a mixture at unit RMS to bins of about unit size.
+SCALE = 64.0
+COMPRESSED = 1e-8  # power under which the root of a bin's magnitude is bounded
+
+
+class DualPathNetwork(nn.Module):
+    """Sources' spectrograms (B, 2N, F, T) from a mixture's (B, 2, F, T), at any sample rate.
+
+    A window lasts equally long at every rate, so that a band means the same and only their number
+    grows. The bin at the Nyquist frequency is left out.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        shape = config.dual_path
+        self.group, self.sources = shape.group, config.sources
+        parts = 4 * shape.group  # a bin and its compressed form, real and imaginary
+        self.stem = LinearMap(parts, shape.outer, 3)
+        self.encode = Local(shape.outer, shape.linearity)
+        self.widen = LinearMap(shape.outer, shape.channels[0])
+        self.level = Level(config, 0)
+        self.norm = ResidualNorm(shape.channels[0])
+        self.narrow = LinearMap(shape.channels[0], shape.outer)
+        self.decode = Local(shape.outer, shape.linearity)
+        self.head_norm = ResidualNorm(shape.outer)
+        self.head = LinearMap(shape.outer, 2 * config.sources * shape.group, 3, gain=0.3)
+        # Every mask begins near its share of the mixture.
+        bias = torch.zeros(shape.group, config.sources, 2)
+        bias[..., 0] = 1 / config.sources
+        self.head_bias = nn.Parameter(bias.flatten())
+        self.factor = 2 ** (len(shape.channels) - 1)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        dtype = _working_type(mixture)
+        with torch.autocast(mixture.device.type, enabled=False):
+            bins, frames = mixture.shape[2:]
+            maps = self.features(mixture, dtype)
+            skip = self.encode(self.stem(maps).contiguous())
+            inner = self.norm(self.level(self.widen(skip)))[1]
+            maps = self.decode(self.narrow.added_to(skip, inner))
+            masks = self.head(self.head_norm(maps)[1])[:, :, :frames].to(mixture.dtype)
+            sources = pairs.product(
+                self.spectral(masks + self.head_bias), mixture[:, :, : bins - 1]
+            )
+            return F.pad(sources, (0, 0, 0, 1))
+
+    def features(self, mixture: Tensor, dtype: torch.dtype) -> Tensor:
+        """What the stem sees of a mixture (B, 2, F, T): maps (B, bands, T, 4 * group).
+
+        Each bin, and each bin divided by the root of its magnitude; frames are filled up with
+        zeros to a multiple of `factor`.
+        """
+        batch, _, bins, frames = mixture.shape
+        bands = mixture[:, :, : bins - 1] * (SCALE / (2 * (bins - 1)))
+        power = bands.square().sum(1, keepdim=True)
+        parts = torch.cat([bands, bands * (power + COMPRESSED).pow(-0.25)], dim=1)
+        rows = parts.permute(0, 2, 3, 1).unflatten(1, (-1, self.group)).transpose(2, 3)
+        maps = rows.reshape(batch, -1, frames, 4 * self.group)
+        return F.pad(maps, (0, 0, 0, -frames % self.factor)).to(dtype)
+
+    def spectral(self, masks: Tensor) -> Tensor:
+        """Masks (B, 2N, F, T) of what the head gives, (B, bands, T, group * N * 2)."""
+        found = masks.unflatten(-1, (self.group, self.sources, 2))
+        return found.permute(0, 5, 4, 1, 3, 2).flatten(3, 4).flatten(1, 2)
+
+    def grown(self) -> dict[str, LinearMap]:
+        """Parts that a trained network of fewer options lacks, by name, with the last map of each.
+
+        With that map at zero the network gives what it gave without the part.
+        """
+        found = {
+            f"{name}.attention.": module.attention.out
+            for name, module in self.named_modules()
+            if isinstance(module, DualPathBlock) and module.attention is not None
+        }
+        for name, module in self.named_modules():
+            if isinstance(module, Level) and module.inner is not None:
+                found |= {f"{name}.{part}.": module.up for part in ("down", "inner", "up")}
+        return found
+
+
+class Level(nn.Module):
+    """Blocks at one resolution; in their middle the next level, if there is one, added to them."""
+
+    def __init__(self, config: ModelConfig, depth: int) -> None:
+        super().__init__()
+        shape = config.dual_path
+        own = shape.channels[depth]
+        self.blocks = nn.ModuleList(
+            DualPathBlock(own, shape.states, shape.heads, shape.linearity)
+            for _ in range(shape.blocks[depth])
+        )
+        self.inner = None
+        if depth + 1 < len(shape.channels):
+            below = shape.channels[depth + 1]
+            self.down = LinearMap(4 * own, below)
+            self.inner = Level(config, depth + 1)
+            self.up = LinearMap(below, 4 * own, gain=0.5)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, F, T, C) of such maps."""
+        middle = len(self.blocks) // 2 if self.inner is not None else 0
+        for block in self.blocks[:middle]:
+            maps = block(maps)
+        if self.inner is not None:
+            maps = maps + apart(self.up(self.inner(self.down(together(maps)))))
+        for block in self.blocks[middle:]:
+            maps = block(maps)
+        return maps
+
+
+def together(maps: Tensor) -> Tensor:
+    """Two bands and two frames side by side: (B, F/2, T/2, 4C) of (B, F, T, C)."""
+    batch, bands, frames, channels = maps.shape
+    fours = maps.view(batch, bands // 2, 2, frames // 2, 2, channels).transpose(2, 3)
+    return fours.reshape(batch, bands // 2, frames // 2, 4 * channels)
+
+
+def apart(maps: Tensor) -> Tensor:
+    """The inverse of `together`."""
+    batch, bands, frames, channels = maps.shape
+    fours = maps.view(batch, bands, frames, 2, 2, channels // 4).transpose(2, 3)
+    return fours.reshape(batch, 2 * bands, 2 * frames, channels // 4)
+
+
+def _working_type(mixture: Tensor) -> torch.dtype:
+    """The type of maps under autocast, whose casts the network makes itself."""
+    device = mixture.device.type
+    if mixture.dtype == torch.float64 or not torch.is_autocast_enabled(device):
+        return mixture.dtype
+    return torch.get_autocast_dtype(device)

@@ -1,0 +1,100 @@
+"""Residual blocks of the dual-path network, on maps (B, F, T, C) whose channels lie side by side.
+
+Source: TEMPORAL.md section 2.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplxsep.nn.linear import Linearity, LinearMap
+from cplxsep.nn.position_norm import ResidualNorm
+from cplxsep.nn.recurrence import Along, recurrence
+
+HEAD_WIDTH = 4  # channels of a band by which an attention head compares frames
+
+
+class DualPathBlock(nn.Module):
+    """What is near in time and frequency, then along bands, then along frames, then attention.
+
+    Args:
+        channels: of the maps. states: complex states of each direction of a recurrence.
+        heads: of attention; 0 is none. linearity: of the local block.
+    """
+
+    def __init__(self, channels: int, states: int, heads: int, linearity: Linearity) -> None:
+        super().__init__()
+        self.local = Local(channels, linearity)
+        self.bands = Recurrent(channels, states, "bands")
+        self.frames = Recurrent(channels, states, "frames")
+        self.attention = Attention(channels, heads) if heads else None
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = self.frames(self.bands(self.local(maps)))
+        return maps if self.attention is None else self.attention(maps)
+
+
+class Local(nn.Module):
+    """x + W SiLU(conv3x3(norm(x)))."""
+
+    def __init__(self, channels: int, linearity: Linearity) -> None:
+        super().__init__()
+        self.norm = ResidualNorm(channels)
+        self.conv = LinearMap(channels, channels, 3, linearity=linearity)
+        self.out = LinearMap(channels, channels, gain=0.5, linearity=linearity)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps, normed = self.norm(maps)
+        return self.out.added_to(maps, F.silu(self.conv(normed)))
+
+
+class Recurrent(nn.Module):
+    """x + W [states of both directions of the recurrence of a linear map of norm(x)]."""
+
+    def __init__(self, channels: int, states: int, along: Along) -> None:
+        super().__init__()
+        self.along: Along = along
+        self.norm = ResidualNorm(channels)
+        self.into = LinearMap(channels, 6 * states)
+        bias = torch.zeros(2, 3, states)
+        # Gates from a memory of one position to one of thirty, in any order.
+        for direction in bias:
+            direction[0] = torch.linspace(-1, 3.5, states)[torch.randperm(states)]
+        self.bias = nn.Parameter(bias.flatten())
+        self.theta = nn.Parameter(torch.empty(2, states).uniform_(-1, 1))
+        self.out = LinearMap(4 * states, channels, gain=0.3)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps, normed = self.norm(maps)
+        states = recurrence(self.into(normed), self.bias, self.theta, self.along)
+        return self.out.added_to(maps, states)
+
+
+class Attention(nn.Module):
+    """x + W [frames attend to frames over all bands together] (as TF-GridNet, Wang et al. 2023).
+
+    It ties results to the length of the chunk, and has weights for one number of bands or another
+    alike: a frame is compared by the channels of all its bands.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = ResidualNorm(channels)
+        self.query = LinearMap(channels, heads * HEAD_WIDTH)
+        self.key = LinearMap(channels, heads * HEAD_WIDTH)
+        self.value = LinearMap(channels, channels)
+        self.out = LinearMap(channels, channels, gain=0.3)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps, normed = self.norm(maps)
+        batch, bands, frames, channels = normed.shape
+
+        def by_frame(part: Tensor) -> Tensor:  # (B, heads, T, F * E)
+            split = part.unflatten(-1, (self.heads, -1)).permute(0, 3, 2, 1, 4)
+            return split.reshape(batch, self.heads, frames, -1)
+
+        query, key, value = (by_frame(part(normed)) for part in (self.query, self.key, self.value))
+        found = F.scaled_dot_product_attention(query, key, value).unflatten(-1, (bands, -1))
+        joined = found.permute(0, 3, 2, 1, 4).reshape(batch, bands, frames, channels)
+        return self.out.added_to(maps, joined)

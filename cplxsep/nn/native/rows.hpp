@@ -1,0 +1,67 @@
+// Layer norm of one row of channels, which training and the inference form share.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "lanes.hpp"
+
+namespace {
+
+constexpr float ROW_EPS = 1e-5f;  // on the variance, as in cplxsep/nn/position_norm/statement.py
+
+// Calls body<W>() with the widest vectors that divide the channels.
+template <class Body>
+void by_width(int64_t C, const Body& body) {
+    if (C % 16 == 0) return body.template operator()<16>();
+    if (C % 4 == 0) return body.template operator()<4>();
+    body.template operator()<1>();
+}
+
+template <int W>
+inline float total(typename Vector<W>::f value) {
+    float sum = 0;
+    for (int j = 0; j < W; ++j) sum += value[j];
+    return sum;
+}
+
+#ifdef __AVX512F__
+template <>
+inline float total<16>(Vector<16>::f value) {
+    return _mm512_reduce_add_ps((__m512)value);
+}
+#endif
+
+// Mean of a row, and the factor that brings it to unit variance.
+template <int W>
+struct Moments {
+    float mean, scale;
+
+    template <class T>
+    Moments(const T* row, int64_t C) {
+        using F = typename Vector<W>::f;
+        F sum = {}, square = {};
+        for (int64_t c = 0; c < C; c += W) sum += load<W>(row + c);
+        mean = total<W>(sum) / C;
+        for (int64_t c = 0; c < C; c += W) {
+            const F x = load<W>(row + c) - mean;
+            square += x * x;
+        }
+        scale = 1 / std::sqrt(total<W>(square) / C + ROW_EPS);
+    }
+
+    template <class T>
+    typename Vector<W>::f whitened(const T* from) const {
+        return (load<W>(from) - mean) * scale;
+    }
+};
+
+template <int W, class T, class U>
+inline void normed(const T* row, const float* gain, const float* bias, U* out, int64_t C) {
+    const Moments<W> m(row, C);
+    for (int64_t c = 0; c < C; c += W)
+        store<W>(out + c, m.whitened(row + c) * load<W>(gain + c) + load<W>(bias + c));
+}
+
+}  // namespace

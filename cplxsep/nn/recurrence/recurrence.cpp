@@ -1,0 +1,183 @@
+// The gated recurrence with turning states, there and back, and its gradient.
+//
+// What is computed is stated in cplxsep/nn/recurrence/statement.py, its oracle in the tests. Maps
+// are [batch][bands][frames][parts], float or bfloat16; states and gates are float. A sequence runs
+// along frames, one position after the other, or along bands, a stride apart; its states are the
+// lanes of vectors. Sums over sequences are taken in groups of a fixed size, so that no result
+// depends on the number of threads.
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "functions.hpp"
+#include "lines.hpp"
+
+namespace {
+
+constexpr int64_t GROUP = 16;  // sequences that share a partial sum
+
+struct Runs {
+    int64_t outer, inner, outer_stride, step, length, states;
+    int64_t count() const { return outer * inner; }
+    int64_t groups() const { return (count() + GROUP - 1) / GROUP; }
+    // Position of the first element of a sequence, inner ones side by side.
+    int64_t begin(int64_t n) const { return n / inner * outer_stride + n % inner; }
+};
+
+// Of maps [B][F][T]: along frames a row is a sequence, along bands a column.
+Runs runs(int64_t B, int64_t F, int64_t T, int64_t K, bool bands) {
+    return bands ? Runs{B, T, F * T, T, F, K} : Runs{B * F, 1, T, 1, T, K};
+}
+
+// Gate times turn, and what is left of the input, of W states at one position.
+template <int W>
+struct Gate {
+    typename Vector<W>::f a, z_bias, r_bias, i_bias, c, s, x_r, x_i;
+
+    Gate(const float* bias, const float* cosine, const float* sine, int64_t K)
+        : z_bias(load<W>(bias)), r_bias(load<W>(bias + K)), i_bias(load<W>(bias + 2 * K)),
+          c(load<W>(cosine)), s(load<W>(sine)) {}
+
+    template <class T>
+    void at(const T* from, int64_t K) {
+        a = logistic<W>(load<W>(from) + z_bias);
+        x_r = load<W>(from + K) + r_bias;
+        x_i = load<W>(from + 2 * K) + i_bias;
+    }
+};
+
+template <int W, class T>
+void forward_lanes(const T* from, const float* bias, const float* cosine, const float* sine, T* to,
+                   int64_t length, int64_t step, int64_t K) {
+    using F = typename Vector<W>::f;
+    Gate<W> gate(bias, cosine, sine, K);
+    F r = {}, i = {};
+    for (int64_t t = 0; t < length; ++t, from += step * 6 * K, to += step * 4 * K) {
+        gate.at(from, K);
+        const F rest = 1.0f - gate.a, ac = gate.a * gate.c, as = gate.a * gate.s;
+        const F b_r = rest * gate.x_r, b_i = rest * gate.x_i;
+        const F next = ac * r + (b_r - as * i);
+        i = ac * i + (b_i + as * r);
+        r = next;
+        store<W>(to, r);
+        store<W>(to + K, i);
+    }
+}
+
+template <class T>
+void forward(const T* given, const float* bias, const float* cosine, const float* sine, T* states,
+             const Runs& s, int threads) {
+    const int64_t K = s.states;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t n = 0; n < s.count(); ++n)
+        for (int64_t d = 0; d < 2; ++d) {
+            const int64_t at = s.begin(n) + d * (s.length - 1) * s.step;
+            over_channels(K, [&]<int W>(int64_t k) {
+                forward_lanes<W>(given + at * 6 * K + d * 3 * K + k, bias + d * 3 * K + k,
+                                 cosine + d * K + k, sine + d * K + k,
+                                 states + at * 4 * K + d * 2 * K + k, s.length,
+                                 d ? -s.step : s.step, K);
+            });
+        }
+}
+
+// One sequence and direction, from its end to its beginning; adds to sums [4][K] of the gradients
+// of z, Re x, Im x and theta.
+template <int W, class T>
+void backward_lanes(const T* from, const float* bias, const float* cosine, const float* sine,
+                    const T* states, const T* grad, T* into, float* sums, int64_t length,
+                    int64_t step, int64_t K) {
+    using F = typename Vector<W>::f;
+    Gate<W> gate(bias, cosine, sine, K);
+    F q_r = {}, q_i = {}, sum_z = {}, sum_r = {}, sum_i = {}, sum_t = {};
+    for (int64_t t = 0; t < length; ++t) {
+        gate.at(from, K);
+        q_r += load<W>(grad);
+        q_i += load<W>(grad + K);
+        states -= step * 4 * K;  // of the position before
+        F h_r = {}, h_i = {};
+        if (t + 1 < length) {
+            h_r = load<W>(states);
+            h_i = load<W>(states + K);
+        }
+        const F p_r = gate.c * h_r - gate.s * h_i, p_i = gate.s * h_r + gate.c * h_i;
+        const F rest = 1.0f - gate.a;
+        const F d_z =
+            gate.a * rest * (q_r * (p_r - gate.x_r) + q_i * (p_i - gate.x_i));
+        const F d_r = rest * q_r, d_i = rest * q_i;
+        sum_z += d_z;
+        sum_r += d_r;
+        sum_i += d_i;
+        sum_t += gate.a * (p_r * q_i - p_i * q_r);
+        store<W>(into, d_z);
+        store<W>(into + K, d_r);
+        store<W>(into + 2 * K, d_i);
+        const F ac = gate.a * gate.c, as = gate.a * gate.s, next = ac * q_r + as * q_i;
+        q_i = ac * q_i - as * q_r;
+        q_r = next;
+        from -= step * 6 * K;
+        into -= step * 6 * K;
+        grad -= step * 4 * K;
+    }
+    store<W>(sums, load<W>(sums) + sum_z);
+    store<W>(sums + K, load<W>(sums + K) + sum_r);
+    store<W>(sums + 2 * K, load<W>(sums + 2 * K) + sum_i);
+    store<W>(sums + 3 * K, load<W>(sums + 3 * K) + sum_t);
+}
+
+template <class T>
+void backward(const T* given, const float* bias, const float* cosine, const float* sine,
+              const T* states, const T* grad, T* into, float* into_bias, float* into_theta,
+              const Runs& s, int threads) {
+    const int64_t K = s.states;
+    std::vector<float> sums(s.groups() * 8 * K);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t g = 0; g < s.groups(); ++g)
+        for (int64_t n = g * GROUP; n < std::min(s.count(), (g + 1) * GROUP); ++n)
+            for (int64_t d = 0; d < 2; ++d) {
+                const int64_t at = s.begin(n) + (d ? 0 : (s.length - 1) * s.step);
+                const auto lanes = [&]<int W>(int64_t k) {
+                    backward_lanes<W>(given + at * 6 * K + d * 3 * K + k, bias + d * 3 * K + k,
+                                      cosine + d * K + k, sine + d * K + k,
+                                      states + at * 4 * K + d * 2 * K + k,
+                                      grad + at * 4 * K + d * 2 * K + k,
+                                      into + at * 6 * K + d * 3 * K + k,
+                                      sums.data() + (g * 2 + d) * 4 * K + k, s.length,
+                                      d ? -s.step : s.step, K);
+                };
+                // Sums must meet no state twice, so that steps may not overlap.
+                int64_t k = 0;
+                for (; k + 16 <= K; k += 16) lanes.template operator()<16>(k);
+                for (; k + 4 <= K; k += 4) lanes.template operator()<4>(k);
+                for (; k < K; ++k) lanes.template operator()<1>(k);
+            }
+    for (int64_t d = 0; d < 2; ++d)
+        for (int64_t j = 0; j < 4 * K; ++j) {
+            double total = 0;
+            for (int64_t g = 0; g < s.groups(); ++g) total += sums[(g * 2 + d) * 4 * K + j];
+            if (j < 3 * K)
+                into_bias[d * 3 * K + j] = static_cast<float>(total);
+            else
+                into_theta[d * K + j - 3 * K] = static_cast<float>(total);
+        }
+}
+
+}  // namespace
+
+#define CPLXSEP_EXPORT(T, NAME)                                                                    \
+    extern "C" void forward_##NAME(const T* given, const float* bias, const float* cosine,         \
+                                   const float* sine, T* states, int64_t B, int64_t F, int64_t L,  \
+                                   int64_t K, int64_t bands, int threads) {                        \
+        forward(given, bias, cosine, sine, states, runs(B, F, L, K, bands != 0), threads);         \
+    }                                                                                              \
+    extern "C" void backward_##NAME(const T* given, const float* bias, const float* cosine,        \
+                                    const float* sine, const T* states, const T* grad, T* into,    \
+                                    float* into_bias, float* into_theta, int64_t B, int64_t F,     \
+                                    int64_t L, int64_t K, int64_t bands, int threads) {            \
+        backward(given, bias, cosine, sine, states, grad, into, into_bias, into_theta,             \
+                 runs(B, F, L, K, bands != 0), threads);                                           \
+    }
+
+CPLXSEP_EXPORT(float, float)
+CPLXSEP_EXPORT(bf16, bf16)

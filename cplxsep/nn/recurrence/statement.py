@@ -1,0 +1,57 @@
+"""The gated recurrence with turning complex states, stated plainly; the oracle of its other forms.
+
+Source: TEMPORAL.md sections 2 and 3. With a gate a_t = sigmoid(z_t) and a turn theta of each state,
+
+    h_t = a_t e^{i theta} h_{t-1} + (1 - a_t) x_t,
+
+once from the first position to the last and once back, each direction with states of its own.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+# Which axis of maps (B, F, T, C) it runs along: from band to band, or from frame to frame.
+Along = Literal["bands", "frames"]
+AXIS: dict[Along, int] = {"bands": 1, "frames": 2}
+
+
+def loop(projection: Tensor, bias: Tensor, theta: Tensor, along: Along) -> Tensor:
+    """States (B, F, T, 4K): for each direction Re h, Im h.
+
+    Args:
+        projection: (B, F, T, 6K), for each direction z, Re x, Im x without their bias.
+        bias: (6K,) that is added to it.
+        theta: (2, K) in radians a step, of each direction.
+        along: the axis that it runs along.
+    """
+    axis = AXIS[along]
+    wide = projection.to(theta.dtype) + bias.to(theta.dtype)
+    forward, backward = wide.chunk(2, dim=-1)
+    there = _one_way(forward, theta[0], axis)
+    back = _one_way(backward.flip(axis), theta[1], axis).flip(axis)
+    return torch.cat([there, back], dim=-1).to(projection.dtype)
+
+
+def step(given: Tensor, theta: Tensor, state: Tensor) -> Tensor:
+    """The state (..., 2K) after one more position, for one direction: what streaming carries on.
+
+    Args:
+        given: (..., 3K), z, Re x, Im x with their bias.
+        theta: (K,). state: (..., 2K), Re h, Im h of the position before; zeros at the first.
+    """
+    z, x_r, x_i = given.chunk(3, dim=-1)
+    h_r, h_i = state.chunk(2, dim=-1)
+    a, c, s = torch.sigmoid(z), torch.cos(theta), torch.sin(theta)
+    turned_r, turned_i = c * h_r - s * h_i, s * h_r + c * h_i
+    return torch.cat([a * turned_r + (1 - a) * x_r, a * turned_i + (1 - a) * x_i], dim=-1)
+
+
+def _one_way(given: Tensor, theta: Tensor, axis: int) -> Tensor:
+    """States (B, F, T, 2K) of z, Re x, Im x (B, F, T, 3K)."""
+    states, state = [], given.new_zeros(*given.select(axis, 0).shape[:-1], 2 * len(theta))
+    for position in given.unbind(axis):
+        state = step(position, theta, state)
+        states.append(state)
+    return torch.stack(states, dim=axis)
