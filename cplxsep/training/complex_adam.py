@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cplxsep.training.matrices import matrices
+
 _PARTS = (".weight_real", ".weight_imag")
 
 
@@ -32,8 +34,7 @@ class ComplexAdamW(Optimizer):
     ) -> None:
         named = [(f".{name}", parameter) for name, parameter in model.named_parameters()]
         real, imag = ([p for name, p in named if name.endswith(part)] for part in _PARTS)
-        rest = [p for name, p in named if not name.endswith(_PARTS)]
-        kernels, others = [p for p in rest if p.dim() > 2], [p for p in rest if p.dim() <= 2]
+        kernels, others = matrices((name, p) for name, p in named if not name.endswith(_PARTS))
         paired = [part for pair in zip(real, imag, strict=True) for part in pair]
         groups: list[dict[str, Any]] = [
             {"params": paired, "paired": True},

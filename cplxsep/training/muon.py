@@ -1,4 +1,4 @@
-"""Muon for kernels, AdamW for the rest, as one optimiser."""
+"""Muon for matrices, AdamW for the rest, as one optimiser."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _SCALE = 5.0
 
 
 class Muon:
-    """Muon for kernels (Jordan et al. 2024), AdamW for norms and biases, as one optimiser.
+    """Muon for matrices (Jordan et al. 2024), AdamW for norms and biases, as one optimiser.
 
     Muon replaces the momentum of a matrix by its nearest orthogonal matrix. Each part of a
     complex kernel (out, in, k, k) is one matrix (out, in*k*k).

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from cplxsep.config import OptimConfig
 from cplxsep.errors import UsageError
 from cplxsep.training.complex_adam import ComplexAdamW
+from cplxsep.training.matrices import matrices
 from cplxsep.training.muon import Muon
 
 # Optimisers of packages that are not always there.
@@ -20,13 +21,12 @@ _OPTIONS = ("weight_decay", "betas", "momentum", "nesterov")
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
-    """The optimiser of a configuration; weight decay only where there is a kernel to decay.
+    """The optimiser of a configuration; weight decay only of matrices.
 
     Raises:
         UsageError: its package is not installed, or the network has nothing for it.
     """
-    kernels = [p for p in model.parameters() if p.dim() > 2]
-    others = [p for p in model.parameters() if p.dim() <= 2]
+    kernels, others = matrices(model.named_parameters())
     # Decay is given by group: Prodigy prints a line where it is among the defaults.
     groups: list[dict[str, Any]] = [
         {"params": kernels, "weight_decay": config.weight_decay},
