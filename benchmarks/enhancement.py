@@ -49,7 +49,7 @@ Scores = dict[str, dict[str, float | None]]
 def methods(model: str) -> dict[str, Method]:
     """From (S,) at 16 kHz to (S,)."""
     separator = Separator.load(model)
-    if separator.sources != 1 or separator.sample_rate != RATE:
+    if separator.sources != 1 or RATE not in separator.rates:
         raise SystemExit(f"{model} does not enhance at {RATE} Hz")
     found: dict[str, Method] = {Path(model).name: lambda audio: separator(audio, RATE)[0]}
     if importlib.util.find_spec("noisereduce"):

@@ -191,12 +191,13 @@ def count(seams: list[Seam]) -> dict[str, int]:
 def measure(options: argparse.Namespace) -> dict:
     """Both figures over all conversations."""
     separator = Separator.load(options.model, device=options.device)
-    if (separator.sample_rate, separator.sources) != (RATE, 2):
+    if RATE not in separator.rates or separator.sources != 2:
         raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
+    plan = separator.at(RATE).plan
     rng, rows = np.random.default_rng(options.seed), []
     for talk in conversations(options.speech, options.split, options.minutes, options.seed):
-        leaky = oracle(talk, separator.plan, rng)
-        found = checkpoint(talk, separator.plan, lambda chunk: separator(chunk, RATE))
+        leaky = oracle(talk, plan, rng)
+        found = checkpoint(talk, plan, lambda chunk: separator(chunk, RATE))
         rows.append({"talkers": talk.talkers, "oracle": leaky, "checkpoint": found})
         print(f"{len(rows)}: {', '.join(talk.talkers)}", file=sys.stderr)
     chunks = sum(row["oracle"]["chunks"] for row in rows)

@@ -8,12 +8,13 @@ import typer
 
 from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, plan, told_in_json
+from cplxsep.engine.shipped import DEFAULT_ENHANCER
 from cplxsep.errors import UsageError
 
 
 def enhance(
     inputs: options.Inputs,
-    model: options.Model = "dce-denoise-16k",
+    model: options.Model = DEFAULT_ENHANCER,
     out: options.Out = Path("enhanced"),
     name: options.Name = "{stem}_{source}.{ext}",
     keep_noise: Annotated[

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cplxsep.cli import common
+from cplxsep.cli.rate_notes import rate_notes
 from cplxsep.errors import CplxsepError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Run:
     outcomes: list["Outcome"] = field(default_factory=list)
     unread: bool = False  # standard output was closed before all was printed
     _separator: "Separator | None" = None
+    _chunks: int = 1  # computed at once
     _chunks_at_once: int = 1  # of one file
 
     @property
@@ -160,37 +162,24 @@ class Run:
         from cplxsep.engine.separator import Separator
 
         self._separator = Separator.load(self.model, **self.options)
+        rates = {job.info.sample_rate: None for job in jobs if not self._skips(job)}
+        # All that they need is made before the first file, one rate after the other.
+        self._chunks = max((self._separator.at(rate).batch for rate in rates), default=1)
         used = f"on {self._separator.device} in {self._separator.precision}"
         common.note(f"model {self.model.name} {used}", at=1)
-        rate = self._separator.sample_rate
-        rates = {job.info.sample_rate: None for job in jobs if not self._skips(job)}
-        for wider in (each for each in rates if each > rate):
-            common.note(
-                f"note: files at {wider} Hz are {self._done} up to {rate // 2} Hz, "
-                f"all that this model hears{self._of_the_band_above()}"
-            )
+        for told in rate_notes(rates, self._separator, self.settings, self._done):
+            common.note(f"note: {told}")
 
     @property
     def _done(self) -> str:
         return "separated" if self.settings.enhancement is None else "enhanced"
-
-    def _of_the_band_above(self) -> str:
-        """What becomes of it, where the user has a choice."""
-        if self.settings.enhancement is None or self.settings.at_model_rate:
-            return ""
-        fates = {
-            "follow": "attenuated as the band below it",
-            "keep": "kept as it is",
-            "drop": "dropped",
-        }
-        return f"; the band above is {fates[self.settings.enhancement.above]} (--above)"
 
     def _outcomes(self, items: Sequence["Item"], bar: common.Bar) -> Iterator["Outcome"]:
         """What becomes of each item, in order; on a GPU several files are under way at once."""
         from cplxsep.engine.batch import failure
         from cplxsep.engine.inputs import Job
 
-        batch = self._separator.batch if self._separator else 1
+        batch = self._chunks
         files = 1 if batch == 1 else min(2 * batch, MOST_FILES, max(len(items), 1))
         self._chunks_at_once = -(-2 * batch // files) if files > 1 else batch
         cancelled = threading.Event()
@@ -226,13 +215,13 @@ class Run:
                 raise InputError(f"{item.label}: {there[0]} exists already")
             if self._separator is None:
                 return Outcome(item.label, "planned", written)
-            chunk = self._separator.block_seconds / self._separator.batch
+            runs = self._separator.at(item.info.sample_rate)
             return separate_file(
                 self._separator,
                 item,
                 self.settings,
                 lambda blocks, total: bar(blocks, escape(item.label), total),
-                block=chunk * self._chunks_at_once,
+                block=runs.seconds(self._chunks_at_once),
                 cancelled=cancelled,
             )
         except InputError as error:

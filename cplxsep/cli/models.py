@@ -1,5 +1,6 @@
 """`cplxsep models`: what is on the shelf, and whether it is intact."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,15 +21,28 @@ def list_models(json_output: Json = False) -> None:
     from cplxsep import report
     from cplxsep.engine import shelf
 
-    entries = [asdict(shelf.describe(shelf.resolve(name))) for name in shelf.names()]
+    entries = [shelf.describe(shelf.resolve(name)) for name in shelf.names()]
     if json_output:
-        common.stdout(report.to_json({"folder": str(shelf.root()), "models": entries}))
+        models = [asdict(entry) for entry in entries]
+        common.stdout(report.to_json({"folder": str(shelf.root()), "models": models}))
         return
     if not entries:
         common.note(f"no models in {shelf.root()}")
         return
-    columns = ["name", "task", "sources", "rate Hz", "parameters", "SI-SDRi dB", "licence"]
-    common.stdout(report.table(columns, [list(entry.values()) for entry in entries]))
+    rows = [
+        [
+            entry.name,
+            entry.task,
+            entry.sources,
+            _listed(entry.rates),
+            entry.parameters,
+            entry.si_sdr_i,
+            entry.licence,
+        ]
+        for entry in entries
+    ]
+    columns = ["name", "task", "sources", "rates Hz", "parameters", "SI-SDRi dB", "licence"]
+    common.stdout(report.table(columns, rows))
 
 
 @app.command("info")
@@ -36,17 +50,17 @@ def info(
     name: Annotated[str, typer.Argument(help="Shipped name or checkpoint folder.")],
     json_output: Json = False,
 ) -> None:
-    """Print a model's card and its configuration."""
+    """Print a model's card, the rates it runs at, and its configuration."""
     from cplxsep import report
     from cplxsep.config import to_toml
     from cplxsep.engine import shelf
     from cplxsep.networks import folder as model_folder
 
     folder = shelf.resolve(name)
-    config = model_folder.configuration(folder)
+    config, entry = model_folder.configuration(folder), shelf.describe(folder)
     card = _card(folder / model_folder.CARD)
     if json_output:
-        facts = asdict(shelf.describe(folder)) | {
+        facts = asdict(entry) | {
             "folder": str(folder),
             "card": card,
             "config": config.model_dump(),
@@ -55,6 +69,10 @@ def info(
         common.stdout(report.to_json(facts))
         return
     common.stdout(card or f"{folder} has no model card ({model_folder.CARD})\n")
+    common.stdout(
+        f"# Runs at {_listed(entry.rates)} Hz; "
+        f"window {entry.window * 1000:g} ms, hop {entry.hop * 1000:g} ms"
+    )
     common.stdout(to_toml(config))
 
 
@@ -65,7 +83,7 @@ def verify(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Load models strictly, compare checksums, and separate a second of noise with each."""
+    """Load models strictly, compare checksums, and separate a second of noise at each rate."""
     from cplxsep import report
     from cplxsep.engine import shelf
     from cplxsep.engine.verify import verify as verify_model
@@ -88,6 +106,10 @@ def verify(
         common.stdout(report.to_json({"models": results}))
     if not all(result["ok"] for result in results):
         raise typer.Exit(ModelError.exit_code)
+
+
+def _listed(rates: Sequence[int]) -> str:
+    return ", ".join(map(str, rates))
 
 
 def _card(path: Path) -> str | None:

@@ -8,12 +8,13 @@ import typer
 
 from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, plan, told_in_json
+from cplxsep.engine.shipped import DEFAULT_MODEL
 from cplxsep.errors import UsageError
 
 
 def separate(
     inputs: options.Inputs,
-    model: options.Model = "dce-2spk-8k",
+    model: options.Model = DEFAULT_MODEL,
     out: options.Out = Path("separated"),
     name: options.Name = "{stem}_{source}.{ext}",
     chunk: options.Chunk = 8.0,

@@ -25,6 +25,9 @@ def train(
         Path | None, typer.Option(help="Checkpoints, log and model go here [runs/CONFIG].")
     ] = None,
     resume: Annotated[str, typer.Option(help="auto, never, or a checkpoint file.")] = "auto",
+    init: Annotated[
+        str, typer.Option(help="Start from the weights of a shipped model, folder or file.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step.")] = None,
@@ -66,6 +69,7 @@ def train(
         device=device,
         max_steps=max_steps,
         max_minutes=max_minutes,
+        init=init,
     )
     common.stderr.quiet = False
     live = common.stderr.is_terminal and common.verbosity.level >= 0
@@ -95,8 +99,8 @@ def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
     if not config.exists() and (name.startswith(configs.FAMILIES) or name in configs.names()):
         settings = configs.load(name, changes)
         return settings, name.replace("/", "-"), configs.text(name, settings)
-    shipped = not config.exists() and name in shelf.names()
-    settings = read_config(shelf.root() / config / CONFIG if shipped else config, changes)
+    shipped = None if config.exists() else shelf.shipped(name)
+    settings = read_config(shipped / CONFIG if shipped else config, changes)
     return settings, config.name, to_toml(settings)
 
 

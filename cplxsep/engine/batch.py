@@ -101,8 +101,9 @@ def separate_file(
         # Found out when all is done, it would be after other files were replaced.
         if path.is_dir():
             raise InputError(f"cannot write {path}: it is a folder")
-    rate = separator.sample_rate if settings.at_model_rate else info.sample_rate
-    size = max(round((block or separator.block_seconds) * info.sample_rate), 1)
+    runs = separator.at(info.sample_rate)
+    rate = runs.rate if settings.at_model_rate else info.sample_rate
+    size = max(round((block or runs.seconds(runs.batch)) * info.sample_rate), 1)
     seams: list[Seam] = []
 
     def draw(sources: Sequence[Path]) -> None:

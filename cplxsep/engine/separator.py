@@ -1,7 +1,7 @@
 """The public way to separate: whole signals or streams, any rate, any length."""
 
-import itertools
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, overload
 
@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cplxsep.engine.at_rate import AtRate
 from cplxsep.engine.bands import Above
-from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
+from cplxsep.engine.chunks import ChunkPlan
 from cplxsep.engine.finish import Finish
 from cplxsep.engine.flow import Blocks, Tap, Waiting, checked, fitted, resampled
-from cplxsep.engine.runtime import Runner
-from cplxsep.engine.seams import Seam, TalkerOrder
+from cplxsep.engine.seams import Seam
 from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
-from cplxsep.engine.together import Together
 from cplxsep.errors import UsageError
 from cplxsep.networks import registry
 from cplxsep.nn.device import pick_device, pick_precision
@@ -25,15 +24,22 @@ from cplxsep.nn.device import pick_device, pick_precision
 class Separator:
     """Separates single-channel recordings of any length and sample rate.
 
-    Safe to call from several threads at once; on a GPU their chunks share batches.
+    Each recording is run at the highest of the model's rates that it reaches. Safe to call from
+    several threads at once; on a GPU their chunks share batches.
 
     Args:
-        model: network (B, S) -> (B, N, S) with attributes `sample_rate` (Hz) and `sources`.
+        model: network (B, S) -> (B, N, S) with attributes `sample_rate` (Hz) and `sources`; one
+            for several sample rates has `rates`, `sample_rate` among them, and `at(rate)`.
         device: auto, cpu, cuda or cuda:N.
         precision: auto, fp32, bf16 or fp16; auto is bf16 on devices that are faster with it.
         chunk: length in seconds of the pieces that the network sees.
         overlap: of neighbouring chunks, as a fraction of a chunk, at most 0.5.
         batch: chunks computed at once, "auto" or a number.
+
+    Attributes:
+        sample_rate: in Hz, that the model was trained at.
+        rates: in Hz, ascending, all that it can be run at; see `rate_for`.
+        sources: number of outputs N.
 
     Raises:
         UsageError, DeviceError: an argument or the device cannot be used.
@@ -50,15 +56,16 @@ class Separator:
         batch: int | str = "auto",
     ) -> None:
         description: Any = model
+        self._model = description
         self.sample_rate: int = description.sample_rate
+        self.rates: tuple[int, ...] = tuple(sorted(getattr(model, "rates", [self.sample_rate])))
         self.sources: int = description.sources
-        self.plan = ChunkPlan.of(chunk, overlap, self.sample_rate)
-        where = pick_device(device)
-        dtype = pick_precision(precision, where)
-        self._runner = Runner(model, where, dtype, _batch_size(batch), self.plan.length)
-        self._together = Together(
-            lambda chunks: self._runner(chunks, self.sources), lambda: self._runner.batch
-        )
+        self._plans = {rate: ChunkPlan.of(chunk, overlap, rate) for rate in self.rates}
+        self._device = pick_device(device)
+        self._dtype = pick_precision(precision, self._device)
+        self._batch = _batch_size(batch)
+        self._made: dict[int, AtRate] = {}
+        self._making = threading.Lock()
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT_MODEL, **options: Any) -> "Separator":
@@ -72,23 +79,42 @@ class Separator:
     @property
     def device(self) -> str:
         """Name of the device in use."""
-        return str(self._runner.device)
+        return str(self._device)
 
     @property
     def precision(self) -> str:
         """Precision in use: fp32, bf16 or fp16."""
         names = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-        return names[self._runner.dtype]
+        return names[self._dtype]
 
-    @property
-    def batch(self) -> int:
-        """Chunks computed at once; chunks of concurrent calls share a batch."""
-        return self._runner.batch
+    def rate_for(self, sample_rate: int) -> int:
+        """The rate in Hz at which a recording of `sample_rate` Hz is run.
 
-    @property
-    def block_seconds(self) -> float:
-        """Length of blocks with which `stream` fills its batches."""
-        return self._runner.batch * self.plan.hop / self.sample_rate
+        The highest of the model's that the recording reaches; if it reaches none, the lowest.
+        """
+        return max((rate for rate in self.rates if rate <= sample_rate), default=self.rates[0])
+
+    def at(self, sample_rate: int) -> AtRate:
+        """What runs recordings of `sample_rate` Hz: made when first asked for, shared by all.
+
+        Raises:
+            DeviceError: the device cannot be used, or its memory does not hold one chunk.
+        """
+        rate = self.rate_for(sample_rate)
+        with self._making:
+            if rate not in self._made:
+                # Weights are shared; a model of one rate need not have the method.
+                model = self._model if rate == self.sample_rate else self._model.at(rate)
+                self._made[rate] = AtRate(
+                    model,
+                    rate,
+                    self.sources,
+                    self._plans[rate],
+                    self._device,
+                    self._dtype,
+                    self._batch,
+                )
+            return self._made[rate]
 
     @overload
     def __call__(self, waveform: np.ndarray, sample_rate: int, **options: Any) -> np.ndarray: ...
@@ -131,11 +157,11 @@ class Separator:
 
         Args:
             sample_rate: of the blocks, in Hz.
-            at_model_rate: give the sources at the model's rate instead of the input's.
+            at_model_rate: give the sources at `rate_for(sample_rate)` instead.
             sum_to_mix: spread what is missing to the mixture equally over the sources.
             rest: give what is missing to the mixture as one more row.
-            above: what becomes of the band above the model's: "drop", or with a model of one
-                source "keep" or "follow", attenuated as the highest band that the model hears.
+            above: what becomes of the band above that of `rate_for(sample_rate)`: "drop", or with
+                a model of one source "keep" or "follow", attenuated as the highest band heard.
             seams: a list to which is added how each chunk was joined to the one before.
 
         Raises:
@@ -148,53 +174,28 @@ class Separator:
             raise UsageError(
                 f"above '{above}' needs a model of one source, this one has {self.sources}"
             )
-        if at_model_rate or sample_rate <= self.sample_rate:
+        runs = self.at(sample_rate)
+        if at_model_rate or sample_rate <= runs.rate:
             above = "drop"
         finish = Finish(sum_to_mix, rest, above)
         mixture = Waiting()
         given = Tap(checked(blocks))
         at_rate = Tap(
             fitted(
-                resampled(given, sample_rate, self.sample_rate),
+                resampled(given, sample_rate, runs.rate),
                 given,
-                lambda: max(round(given.samples * self.sample_rate / sample_rate), 1),
+                lambda: max(round(given.samples * runs.rate / sample_rate), 1),
             )
         )
         (at_rate if at_model_rate else given).copy_to = mixture if finish.needs_input else None
-        rows = self._separate(at_rate, finish, seams)
+        rows = runs.separate(at_rate, finish, seams)
         if not at_model_rate:
-            back = resampled(rows, self.sample_rate, sample_rate)
+            back = resampled(rows, runs.rate, sample_rate)
             rows = fitted(back, given, lambda: given.samples)
         for part in rows:
             if finish.needs_input:
                 part = finish.apply(part, self.sources, mixture.take(part.shape[1]))
             yield part
-
-    def _separate(
-        self, blocks: Blocks, finish: Finish, seams: list[Seam] | None
-    ) -> Iterator[np.ndarray]:
-        """Sources and guides (N + K, S) of blocks (S,), all at the model's rate."""
-        cutter, joiner = Cutter(self.plan), Joiner(self.plan)
-        order = TalkerOrder(self.sample_rate)
-        pushed = (cutter.push(block) for block in blocks)
-        for chunks in itertools.chain(pushed, [cutter.finish()]):
-            for chunk, sources in self._run(chunks):
-                ordered = order.arrange(chunk.start, sources)
-                if seams is not None and order.latest is not None:
-                    seams.append(order.latest)
-                guides = finish.guides(chunk.samples, ordered, self.sample_rate)
-                yield joiner.add(chunk.start, np.concatenate([ordered, guides]))
-        rest = joiner.finish()
-        if rest is not None:
-            yield rest
-
-    def _run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, np.ndarray]]:
-        """Each chunk and its sources (N, S), computed in batches."""
-        waiting = iter(chunks)
-        # All that is ready, but not more than a batch, and never waiting for more to come.
-        while group := list(itertools.islice(waiting, self._runner.batch)):
-            outputs = self._together(np.stack([chunk.samples for chunk in group]))
-            yield from zip(group, outputs, strict=True)
 
 
 def _batch_size(batch: int | str) -> int | None:

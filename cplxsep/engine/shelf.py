@@ -9,23 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import cplxsep
+from cplxsep.engine.shipped import ALIASES, DEFAULT_MODEL
 from cplxsep.errors import ModelError
 from cplxsep.networks.folder import CONFIG, configuration, metrics
 
-DEFAULT_MODEL = "dce-2spk-8k"
+__all__ = ["DEFAULT_MODEL", "Entry", "describe", "names", "resolve", "root", "shipped"]
 
 
 @dataclass(frozen=True)
 class Entry:
     """What is known of a model without loading it; None where its folder does not say.
 
-    sample_rate in Hz, si_sdr_i (mean SI-SDR improvement) in dB.
+    sample_rate (of training) and rates (all that it runs at) in Hz, window and hop of its STFT in
+    seconds, si_sdr_i (mean SI-SDR improvement) in dB.
     """
 
     name: str
     task: str
     sources: int
     sample_rate: int
+    rates: list[int]
+    window: float
+    hop: float
     parameters: int | None
     si_sdr_i: float | None
     licence: str | None
@@ -39,20 +44,30 @@ def root() -> Path:
 
 
 def names() -> list[str]:
-    """Names of the shipped models."""
-    return sorted(path.parent.name for path in root().glob(f"*/{CONFIG}"))
+    """Names of the shipped models, without aliases."""
+    found = {path.parent.name for path in root().glob(f"*/{CONFIG}")}
+    return sorted(name for name in found if ALIASES.get(name) not in found)
+
+
+def shipped(name: str) -> Path | None:
+    """Folder of the shipped model of that name, or of the one that it is an alias of."""
+    known = names()
+    meant = ALIASES.get(name)
+    name = meant if meant in known else name
+    return root() / name if name in known else None
 
 
 def resolve(model: str | Path) -> Path:
     """Folder of a shipped name or of a path. Raises ModelError naming what there is."""
-    known = names()
-    if str(model) in known:
-        return root() / str(model)
+    found = shipped(str(model))
+    if found is not None:
+        return found
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder
     if folder.exists():
         raise ModelError(f"model {model} is a file: give the folder that holds {CONFIG}")
+    known = names()
     near = difflib.get_close_matches(str(model), known, n=1)
     meant = f"did you mean '{near[0]}'? " if near else ""
     there = f"shipped: {', '.join(known)}" if known else f"none are shipped in {root()}"
@@ -68,6 +83,9 @@ def describe(folder: Path) -> Entry:
         str(known.get("task", "separation")),
         config.sources,
         config.sample_rate,
+        sorted({*config.rates, config.sample_rate}),
+        config.window / config.sample_rate,
+        config.hop / config.sample_rate,
         known.get("parameters"),
         _improvement(known),
         known.get("licence"),

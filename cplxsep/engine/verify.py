@@ -10,7 +10,9 @@ from cplxsep.networks.folder import METRICS, WEIGHTS, checksum, metrics
 
 
 def verify(folder: Path) -> str | None:
-    """Load the model strictly, compare its checksum, separate a second of noise on the CPU.
+    """Load the model strictly, compare its checksum, separate a second of noise at each rate.
+
+    On the CPU, as every machine has one.
 
     Returns what could not be checked, or None.
 
@@ -21,11 +23,12 @@ def verify(folder: Path) -> str | None:
     recorded = metrics(folder).get("sha256")
     if recorded is not None and recorded != checksum(folder / WEIGHTS):
         raise ModelError(f"model {folder.name}: {WEIGHTS} is not the file {METRICS} was made with")
-    noise = np.random.default_rng(0).standard_normal(separator.sample_rate).astype(np.float32)
-    try:
-        sources = separator(noise, separator.sample_rate)
-    except CplxsepError as error:
-        raise ModelError(f"model {folder.name}: {error}") from None
-    if not sources.any():
-        raise ModelError(f"model {folder.name}: its output is silent")
+    for rate in separator.rates:
+        noise = np.random.default_rng(0).standard_normal(rate).astype(np.float32)
+        try:
+            sources = separator(noise, rate)
+        except CplxsepError as error:
+            raise ModelError(f"model {folder.name} at {rate} Hz: {error}") from None
+        if not sources.any():
+            raise ModelError(f"model {folder.name}: its output is silent at {rate} Hz")
     return None if recorded else f"no sha256 in {METRICS}"
