@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from cplxsep.nn import fast
 from cplxsep.nn.position_norm.native import NativeNorm
 from cplxsep.nn.position_norm.statement import statement
+from cplxsep.nn.triton_ready import triton_ready
 
 
 def residual_norm(maps: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -16,6 +17,10 @@ def residual_norm(maps: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Ten
     library = fast.native("position_norm", maps)
     if library is not None:
         return NativeNorm.apply(library, maps, gain, bias)
+    if triton_ready(maps):
+        from cplxsep.nn.position_norm.triton_form import TritonNorm
+
+        return TritonNorm.apply(maps, gain, bias)
     return statement(maps, gain, bias)
 
 

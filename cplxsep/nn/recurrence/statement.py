@@ -7,6 +7,7 @@ Source: TEMPORAL.md sections 2 and 3. With a gate a_t = sigmoid(z_t) and a turn 
 once from the first position to the last and once back, each direction with states of its own.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -15,6 +16,9 @@ from torch import Tensor
 # Which axis of maps (B, F, T, C) it runs along: from band to band, or from frame to frame.
 Along = Literal["bands", "frames"]
 AXIS: dict[Along, int] = {"bands": 1, "frames": 2}
+
+# States (B, F, T, 2K) of z, Re x, Im x (B, F, T, 3K) and of turns (K,), forward along an axis.
+OneWay = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def loop(projection: Tensor, bias: Tensor, theta: Tensor, along: Along) -> Tensor:
@@ -26,11 +30,21 @@ def loop(projection: Tensor, bias: Tensor, theta: Tensor, along: Along) -> Tenso
         theta: (2, K) in radians a step, of each direction.
         along: the axis that it runs along.
     """
-    axis = AXIS[along]
-    wide = projection.to(theta.dtype) + bias.to(theta.dtype)
-    forward, backward = wide.chunk(2, dim=-1)
-    there = _one_way(forward, theta[0], axis)
-    back = _one_way(backward.flip(axis), theta[1], axis).flip(axis)
+    return both_ways(_one_way, projection, bias, theta, along)
+
+
+def both_ways(
+    one_way: OneWay, projection: Tensor, bias: Tensor, theta: Tensor, along: Along
+) -> Tensor:
+    """States of both directions, of which `one_way` finds those of the first; args as for `loop`.
+
+    States and gates are float32 at least, whatever the type of the maps.
+    """
+    axis, wide = AXIS[along], torch.promote_types(theta.dtype, torch.float32)
+    forward, backward = (projection.to(wide) + bias.to(wide)).chunk(2, dim=-1)
+    theta = theta.to(wide)
+    there = one_way(forward, theta[0], axis)
+    back = one_way(backward.flip(axis), theta[1], axis).flip(axis)
     return torch.cat([there, back], dim=-1).to(projection.dtype)
 
 
@@ -49,7 +63,7 @@ def step(given: Tensor, theta: Tensor, state: Tensor) -> Tensor:
 
 
 def _one_way(given: Tensor, theta: Tensor, axis: int) -> Tensor:
-    """States (B, F, T, 2K) of z, Re x, Im x (B, F, T, 3K)."""
+    """As `OneWay`, one position after the other."""
     states, state = [], given.new_zeros(*given.select(axis, 0).shape[:-1], 2 * len(theta))
     for position in given.unbind(axis):
         state = step(position, theta, state)

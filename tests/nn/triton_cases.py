@@ -1,0 +1,85 @@
+"""Triton kernels beside what they are forms of: on a GPU, or in Triton's interpreter.
+
+The interpreter must be chosen before Triton is imported: `python triton_cases.py CASE` with
+TRITON_INTERPRET=1 runs a case on the CPU.
+"""
+
+import os
+import subprocess
+import sys
+
+import torch
+
+# Of the largest value, by what the kernels and the statement may differ.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+def in_the_interpreter(case: str) -> None:
+    """Run a case in a process of its own."""
+    command = [sys.executable, __file__, case]
+    env = {**os.environ, "TRITON_INTERPRET": "1"}
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def recurrence(device: str, sizes: list[tuple[int, int, int, int]]) -> None:
+    """Values and all gradients, for (B, F, T, K), along both axes."""
+    from cplxsep.nn.recurrence.statement import loop
+    from cplxsep.nn.recurrence.triton_form import TritonRecurrence
+
+    torch.manual_seed(0)
+    for *positions, states in sizes:
+        for along in ("bands", "frames"):
+            for dtype in TOLERANCE:
+                maps = torch.randn(*positions, 6 * states, device=device).to(dtype)
+                given = (
+                    maps.requires_grad_(),
+                    torch.randn(6 * states, device=device, requires_grad=True),
+                    torch.randn(2, states, device=device, requires_grad=True),
+                )
+                found, expected = (form(*given, along) for form in (TritonRecurrence.apply, loop))
+                compare((found,), (expected,), given, dtype)
+
+
+def norm(device: str, sizes: list[tuple[int, int, int, int]]) -> None:
+    """Values and all gradients, for (B, F, T, C), with a gradient by either result or both."""
+    from cplxsep.nn.position_norm.statement import statement
+    from cplxsep.nn.position_norm.triton_form import TritonNorm
+
+    torch.manual_seed(0)
+    for shape in sizes:
+        for dtype in TOLERANCE:
+            given = (
+                (3 * torch.randn(shape, device=device) + 1).to(dtype).requires_grad_(),
+                torch.randn(shape[-1], device=device, requires_grad=True),
+                torch.randn(shape[-1], device=device, requires_grad=True),
+            )
+            for used in (slice(0, 2), slice(1, 2), slice(0, 1)):
+                found, expected = (form(*given)[used] for form in (TritonNorm.apply, statement))
+                compare(found, expected, given, dtype)
+
+
+def compare(found, expected, given, dtype) -> None:
+    """Results, and the gradients of one random weighting of them, agree."""
+    weights = [torch.randn_like(result) for result in found]
+    results = []
+    for outputs in (found, expected):
+        gradients = torch.autograd.grad(outputs, given, weights, allow_unused=True)
+        results.append([*outputs, *gradients])
+    for ours, theirs in zip(*results, strict=True):
+        if theirs is None:
+            assert ours is None
+            continue
+        assert ours.dtype == theirs.dtype
+        largest = theirs.detach().abs().max().item()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE[dtype] * largest)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "recurrence":
+        recurrence("cpu", [(1, 2, 7, 3), (1, 3, 2, 20), (1, 3, 1, 66)])
+    else:
+        from cplxsep.nn.position_norm import triton_form
+
+        triton_form._PROGRAMS = 2  # so that a program has several tiles of few positions
+        norm("cpu", [(1, 3, 5, 20), (2, 5, 11, 96), (1, 1, 2, 3)])
