@@ -40,7 +40,7 @@ def readings(config: Config) -> list[str]:
     Of the schedule only where it is one of the paper's; none for networks that are not its.
     """
     model, loss = config.model, config.train.loss.removesuffix("-code")
-    if model.network == "conv-tasnet":
+    if model.network in ("conv-tasnet", "dual-path"):
         return []
     choices = list(_PROTOCOL) if config.optim.schedule.startswith("paper") else []
     choices += [_PIT, *_SPECTRAL]

@@ -14,6 +14,7 @@ NAME = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 CORRUPT = "checkpoint.corrupt.pt"
 KEYS = {"step", "model", "optimizer", "average", "progress", "config"}
+LATER = {"parent"}  # of newer checkpoints only
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -53,7 +54,7 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # damaged bytes make the unpickler raise anything
         reason = str(error).partition("\n")[0][:120]
         raise UsageError(f"checkpoint {path} is corrupt: {reason}") from None
-    if not isinstance(state, dict) or set(state) != KEYS:
+    if not isinstance(state, dict) or set(state) - LATER != KEYS:
         raise UsageError(f"checkpoint {path} is corrupt: it is not of a training run")
     return state
 

@@ -39,6 +39,7 @@ class Trainer:
         autocast: type for mixed precision, or None.
         publish: called with the model in use and the progress at each new best validation.
         ranks: the processes that train together; all must make the same calls.
+        parent: what is known of the model whose weights the run started from.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Trainer:
         publish: Callable[[SeparationModel, Progress], None],
         log: Log,
         ranks: Ranks | None = None,
+        parent: dict[str, Any] | None = None,
     ) -> None:
         self.model = model
         self.config = config
@@ -63,6 +65,7 @@ class Trainer:
         self.publish = publish
         self.log = log
         self.ranks = ranks or Ranks(device=next(model.parameters()).device)
+        self.parent = parent
         self.stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
         self.deadline = math.inf
         self.optimizer = build_optimizer(model, config.optim)
@@ -97,6 +100,7 @@ class Trainer:
                 "average": self.average.state,
                 "progress": vars(self.progress),
                 "config": self.config.model_dump(),
+                "parent": self.parent,
             },
         )
 
@@ -146,8 +150,11 @@ class Trainer:
         if progress.step == 0:
             # From here on the folder is recognised as a run, whenever it is stopped.
             self.save()
-        elif progress.step % settings.valid_every == 0 and not progress.validated():
-            self.validate()  # where the last stop was
+            due = self.parent is not None  # to see what it starts from
+        else:
+            due = progress.step % settings.valid_every == 0  # where the last stop was
+        if due and not progress.validated():
+            self.validate()
         late = bool(self.ranks.sum(time.monotonic() > self.deadline))
         while progress.step < until_step and not late and not self._no_better():
             started = time.monotonic()

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,8 +18,16 @@ from cplxsep.networks.registry import weights_bytes
 from cplxsep.training.progress import Progress
 
 
-def write(folder: Path, model: SeparationModel, config: Config, progress: Progress) -> None:
+def write(
+    folder: Path,
+    model: SeparationModel,
+    config: Config,
+    progress: Progress,
+    parent: dict[str, Any] | None = None,
+) -> None:
     """Write weights, configuration, metrics and a short card; the folder is complete or absent.
+
+    `parent`: name, sha256 and licence of the model whose weights the run started from.
 
     Raises:
         InputError: the folder cannot be written.
@@ -40,7 +49,7 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         }
     )
     weights = weights_bytes(model, getattr(torch, config.train.weights))
-    metrics = {
+    metrics: dict[str, Any] = {
         "task": "enhancement" if config.model.sources == 1 else "separation",
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "sha256": hashlib.sha256(weights).hexdigest(),
@@ -51,6 +60,8 @@ def write(folder: Path, model: SeparationModel, config: Config, progress: Progre
         },
         "valid": {"si_sdr_i": round(progress.best, 3)},
     }
+    if parent:
+        metrics["parent"] = parent
     temporary, aside = _beside(folder)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -85,17 +96,29 @@ def _beside(folder: Path) -> tuple[Path, Path]:
     return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
 
 
-def _card(folder: Path, config: Config, metrics: dict) -> str:
+def _card(folder: Path, config: Config, metrics: dict[str, Any]) -> str:
     model = config.model
     task = "Enhances speech" if model.sources == 1 else f"Separates {model.sources} talkers"
+    rates = " or ".join(map(str, model.rates or (model.sample_rate,)))
     return (
         f"# {folder.absolute().parent.name}\n\n"
-        f"{task} at {model.sample_rate} Hz; "
+        f"{task} at {rates} Hz; "
         f"{metrics['parameters']:,} parameters.\n\n"
         f"Trained for {metrics['training']['audio_hours']} h of mixtures "
         f"({metrics['training']['step']} steps) on `{config.data.speech or config.data.mixtures}`. "
         f"Validation SI-SDR improvement {metrics['valid']['si_sdr_i']} dB.\n"
-        f"{_readings(config)}"
+        f"{_origin(metrics.get('parent'))}{_readings(config)}"
+    )
+
+
+def _origin(parent: dict[str, Any] | None) -> str:
+    """The model that this one was trained from, as its licence may ask for."""
+    if not parent:
+        return ""
+    licence = parent["licence"] or "not stated"
+    return (
+        f"\nStarted from the weights of `{parent['name']}` (SHA-256 `{parent['sha256']}`, "
+        f"licence: {licence}).\n"
     )
 
 

@@ -16,7 +16,7 @@ from cplxsep.errors import DeviceError, InputError
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.nn.device import out_of_memory, pick_precision
-from cplxsep.training import optim, publish, resume
+from cplxsep.training import init, optim, publish, resume
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
 from cplxsep.training.lock import alone
@@ -39,6 +39,7 @@ class Options:
     max_steps: int | None = None
     max_minutes: float | None = None
     trial: bool = False  # nothing of it is kept
+    init: str = ""  # model to start from: a shipped name, a folder, or a .safetensors file
 
 
 def check(config: Config, options: Options, console: Console | None, say: Say) -> None:
@@ -102,18 +103,24 @@ def _prepare(
             say(f"no effect in this {config.model.network} network: {keys}")
         optim.package(config.optim)
         state = resume.find_state(options.folder, target, options.resume, config, say)
+        if state and options.init:
+            say(f"--init {options.init} has no effect: the run goes on from its checkpoint")
         return state, target.exists()
 
     autocast = pick_precision(config.train.precision, ranks.device)
     state, published = ranks.from_first(find)
+    torch.manual_seed(config.train.seed)
+    model = build(config.model)
+    parent = state.get("parent") if state else None
+    if options.init and not state:
+        parent = ranks.from_first(lambda: init.start(options.init, model, say))
+    model = model.to(ranks.device)
+    ranks.spread(model)
     if config.train.compile:
         why = ranks.one_after_first(lambda: fast.enable(ranks.device.type))
         if why:
             say(f"no compiled kernels, training is slower: {why}")
     train_set, valid_set = ranks.one_after_first(lambda: load_examples(config, options.folder, say))
-    torch.manual_seed(config.train.seed)
-    model = build(config.model).to(ranks.device)
-    ranks.spread(model)
     trainer = Trainer(
         model,
         config,
@@ -121,9 +128,10 @@ def _prepare(
         valid_set,
         options.folder,
         autocast=autocast,
-        publish=lambda model, progress: publish.write(target, model, config, progress),
+        publish=lambda model, progress: publish.write(target, model, config, progress, parent),
         log=Log(options.folder if ranks.first else None, console, config.train.steps, say),
         ranks=ranks,
+        parent=parent,
     )
     if state:
         trainer.resume(state)
