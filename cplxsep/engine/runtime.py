@@ -49,6 +49,11 @@ class Runner:
         if batch is None and device.type == "cuda":
             self.batch = self._fitting_batch(samples)
 
+    @property
+    def form(self) -> str:
+        """What the network runs as, in words."""
+        return self._form.kind
+
     def __call__(self, chunks: np.ndarray, sources: int) -> np.ndarray:
         """Sources (B, N, S) of chunks (B, S). A silent chunk gives silence.
 

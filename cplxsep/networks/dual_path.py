@@ -119,7 +119,7 @@ class Level(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, F, T, C) of such maps."""
-        middle = len(self.blocks) // 2 if self.inner is not None else 0
+        middle = len(self.blocks) // 2
         for block in self.blocks[:middle]:
             maps = block(maps)
         if self.inner is not None:

@@ -7,6 +7,7 @@ from functools import cache
 import torch
 
 from cplxsep.errors import DeviceError, UsageError
+from cplxsep.nn.native import build
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -64,8 +65,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def fast_bf16_cpu() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; others emulate it slowly."""
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    """Whether this CPU multiplies bfloat16 faster than float32.
+
+    AMD's AVX512-BF16 doubles the rate. Intel's halves it (measured on Sapphire Rapids: 89 against
+    172 GFLOP/s a core), and is there for the same work as AMX, which is eight times as fast.
+    """
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    return bool(torch.cpu._is_avx512_bf16_supported()) and build.vendor() != "GenuineIntel"
 
 
 def _fast_bf16_gpu() -> bool:

@@ -155,32 +155,6 @@ class EagerKernels:
         return torch.cat(means, dim=3).permute(0, 3, 1, 2).contiguous()
 
 
-class CompiledKernels(EagerKernels):
-    """The eager kernels through torch.compile: for a GPU, where it fuses each into one or two.
-
-    Sizes are left open, so that one compilation of seconds serves all layers.
-    """
-
-    def __init__(self) -> None:
-        for name in (
-            "statistics",
-            "add",
-            "from_products",
-            "normalise",
-            "upsampled_statistics",
-            "normalise_joined",
-            "candidates",
-            "average",
-        ):
-            setattr(self, name, torch.compile(getattr(super(), name), dynamic=True))
-
-    def try_out(self, device: torch.device) -> None:
-        """Run what every network needs once on small maps; raises what the compiler raises."""
-        maps = torch.randn(2, 4, 6, 8, device=device)
-        norm = NormWeights(torch.ones(3, 4, device=device), torch.zeros(2, 4, device=device), False)
-        self.normalise(maps, self.add(maps, maps.clone()), norm, 1, False)
-
-
 def coefficients(stats: Tensor, norm: NormWeights) -> tuple[Tensor, Tensor]:
     """Matrix (4, B, C) and offset (2, B, C) that statistics and a norm's weights amount to."""
     mean, covariance = stats[:2], stats[2:]

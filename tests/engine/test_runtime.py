@@ -1,17 +1,17 @@
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from standins import Stand, copies
+from native_code import needs_compiler
+from standins import TWO_RATES, Stand, copies
 
 from cplxsep.config import ModelConfig
-from cplxsep.engine import shelf
-from cplxsep.engine.fused import supply
+from cplxsep.engine.fused.choice import NATIVE, PLAIN
 from cplxsep.engine.runtime import Runner
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.networks import registry
+from cplxsep.nn.native import build
 
 CPU = torch.device("cpu")
 
@@ -113,53 +113,26 @@ def test_threads_may_share_a_runner():
     assert all(map(np.array_equal, found, expected))
 
 
-def test_native_kernels_come_when_work_has_earned_them(monkeypatch):
-    """Not before: the build would make a short file wait. Then aside, without a pause."""
-    built, done = [], threading.Event()
-    thread = threading.Thread(target=done.wait)
-
-    def build_aside(name):
-        if not built:
-            thread.start()
-            built.append(name)
-        return thread
-
-    monkeypatch.setattr(supply, "build_aside", build_aside)
-    monkeypatch.setattr(supply, "is_built", lambda _: done.is_set())
-    monkeypatch.setattr(supply, "NativeKernels", lambda: "native")
-    kernels = supply.KernelSupply(CPU)
-    assert not kernels.improved(supply.EARNED["cpu"] / 2)
-    assert not built
-    assert not kernels.improved(supply.EARNED["cpu"])
-    assert not kernels.improved(1.0)
-    assert built == ["kernels"]
-    assert kernels.kernels != "native"
-    done.set()
-    thread.join()
-    assert kernels.improved(1.0)
-    assert kernels.kernels == "native"
-    assert not kernels.improved(100.0)
-
-
-def test_without_a_compiler_all_goes_on_as_it_was(monkeypatch, tmp_path):
+def test_the_form_is_the_same_whether_or_not_code_was_compiled_before(monkeypatch, tmp_path):
+    """Regression: a first run used other code than a second one, or changed it within a file."""
+    needs_compiler()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "library", build.library.__wrapped__)
+    chunks = np.random.default_rng(0).standard_normal((3, 2000)).astype(np.float32)
+    first, second = (Runner(small_model(), CPU, None, 1, 2000) for _ in range(2))
+    assert first.form == second.form == NATIVE
+    assert np.array_equal(first(chunks, 2), second(chunks, 2))
+
+
+def test_without_a_compiler_all_goes_on_and_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(build, "library", build.library.__wrapped__)
     monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setitem(supply.EARNED, "cpu", 0.0)
-    run = Runner(small_model(), CPU, None, 1, 2000)
-    chunks = np.random.default_rng(0).standard_normal((6, 2000)).astype(np.float32)
-    assert np.isfinite(run(chunks, 2)).all()
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize(("dtype", "decibels"), [(None, 80), (torch.bfloat16, 30)])
-def test_graphs_on_cuda_give_what_the_cpu_gives(dtype, decibels):
-    model, cuda = registry.load(shelf.resolve("dce-2spk-8k")), torch.device("cuda")
-    chunks = np.random.default_rng(0).standard_normal((2, 16000)).astype(np.float32)
-    expected = Runner(model, CPU, None, 1, 16000)(chunks, 2)
-    run = Runner(model, cuda, dtype, None, 16000)
-    assert run.batch >= 2
-    for _ in range(4):  # the first runs are eager, then a graph is captured and used again
-        error = np.square(run(chunks, 2) - expected).sum()
-        assert 10 * np.log10(np.square(expected).sum() / error) > decibels
+    chunks = np.random.default_rng(0).standard_normal((2, 2000)).astype(np.float32)
+    for model in (small_model(), registry.build(TWO_RATES).eval()):
+        run = Runner(model, CPU, None, 1, 2000)
+        assert run.form.startswith(PLAIN)
+        assert "no-such-compiler" in run.form
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(chunks)).numpy()
+        np.testing.assert_allclose(run(chunks, 2), expected, atol=1e-5)

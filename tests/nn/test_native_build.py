@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from native_code import needs_compiler
 
 from cplxsep.nn.native import build
 
@@ -36,25 +37,16 @@ def compiler(tmp_path, monkeypatch):
     return make
 
 
-def needs_compiler():
-    try:
-        build.find_compiler()
-    except build.NoCompilerError as error:
-        pytest.skip(str(error))
-
-
 def test_two_processes_may_build_at_once(cache):
     needs_compiler()
-    assert not build.is_built("kernels")
     users = [subprocess.Popen([sys.executable, "-c", USE]) for _ in range(2)]
     assert [user.wait(60) for user in users] == [0, 0]
-    assert build.is_built("kernels")
     assert [path.suffix for path in cache.iterdir()] == [".so"]
 
 
 def test_no_compiler_is_said_in_one_line(cache, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    for use in (build.library, build.is_built):
+    for use in (build.library, build.built):
         with pytest.raises(build.NoCompilerError, match="no-such-compiler"):
             use("kernels")
     assert not cache.exists()
@@ -86,8 +78,7 @@ def test_a_cache_folder_that_is_a_file(cache, compiler):
 def test_a_process_that_ends_takes_its_build_along(cache, compiler):
     compiler("sleep 60")
     script = (
-        "import time; from cplxsep.nn.native.build import build_aside\n"
-        "build_aside('kernels'); time.sleep(0.5)"
+        "import time; from cplxsep.nn.native.build import begin\nbegin('kernels'); time.sleep(0.5)"
     )
     begun = time.monotonic()
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
@@ -104,4 +95,14 @@ def test_no_home_folder_is_said_in_one_line(monkeypatch):
 
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(build.NoCompilerError, match="home directory"):
-        build.is_built("kernels")
+        build.built("kernels")
+
+
+def test_what_was_begun_is_waited_for_and_built_once(cache, compiler):
+    log = cache.parent / "log"
+    compiler(f'echo begun >> {log}; sleep 1; exec g++ "$@"')
+    needs_compiler()
+    build.begin.__wrapped__("residual_blocks")
+    time.sleep(0.3)
+    assert build.library("residual_blocks").lanes() in (4, 8, 16)
+    assert log.read_text().count("begun") == 1

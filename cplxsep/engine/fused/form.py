@@ -1,7 +1,6 @@
 """A model as it runs on a device."""
 
 import contextlib
-import time
 from contextlib import AbstractContextManager
 from typing import cast
 
@@ -9,14 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from cplxsep.engine.fused.choice import choose
 from cplxsep.engine.fused.graphs import GraphedNetwork
-from cplxsep.engine.fused.model import FusedNetwork, fusable, fuse
-from cplxsep.engine.fused.supply import KernelSupply
 from cplxsep.nn.device import keep_freed_memory
 
 
 class Form:
-    """A model (B, S) -> (B, N, S) in its fastest form; a faster one once the work proves long.
+    """A model (B, S) -> (B, N, S) in its fastest form, chosen once: equal audio, equal results.
 
     Args:
         model: on the device, in evaluation mode and float32.
@@ -27,7 +25,6 @@ class Form:
         self._model = model
         self._device = device
         self._dtype = dtype
-        self._supply = KernelSupply(device) if fusable(model) else None
         if device.type == "cpu":
             keep_freed_memory()
         self._make()
@@ -35,12 +32,8 @@ class Form:
     @torch.inference_mode()
     def __call__(self, chunks: np.ndarray) -> np.ndarray:
         """Sources (B, N, S) of chunks (B, S)."""
-        begun = time.monotonic()
         with self._autocast():
-            sources = self._run(self._fast, chunks)
-        if self._supply is not None and self._supply.improved(time.monotonic() - begun):
-            self._make()
-        return sources
+            return self._run(self._fast, chunks)
 
     @torch.inference_mode()
     def exact(self, chunks: np.ndarray) -> np.ndarray:
@@ -54,15 +47,12 @@ class Form:
             torch.cuda.empty_cache()
 
     def _make(self) -> None:
-        self._fast = self._model
-        if self._supply is not None:
-            self._fast = fuse(self._model, self._dtype or torch.float32, self._supply.kernels)
-            if self._device.type == "cuda":
-                network = cast(FusedNetwork, self._fast.network)
-                self._fast.network = GraphedNetwork(network)
+        self._fast, self.kind = choose(self._model, self._device, self._dtype)
+        if self._device.type == "cuda" and self._fast is not self._model:
+            self._fast.network = GraphedNetwork(cast(nn.Module, self._fast.network))
 
     def _autocast(self) -> AbstractContextManager[object]:
-        if self._supply is None and self._dtype is not None:
+        if self._fast is self._model and self._dtype is not None:
             return torch.autocast(self._device.type, self._dtype)
         return contextlib.nullcontext()
 

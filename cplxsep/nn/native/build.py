@@ -9,21 +9,25 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import defaultdict
 from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp"]
-# What each library is made of, beside the headers: files below cplxsep/nn.
+# What each library is made of, beside the headers of this folder: files below cplxsep/nn.
+_STATES = "recurrence/lanes_of_states.hpp"
 SOURCES = {
     "norm": ["native/norm.cpp"],
     "kernels": ["native/kernels.cpp", "native/heads.cpp"],
-    "recurrence": ["recurrence/recurrence.cpp"],
+    "recurrence": ["recurrence/recurrence.cpp", _STATES],
     "position_norm": ["position_norm/position_norm.cpp"],
+    "residual_blocks": ["residual_blocks/blocks.cpp", _STATES],
 }
 _compiling: set[subprocess.Popen] = set()
+_turns: defaultdict[str, Lock] = defaultdict(Lock)  # of building each library
 
 
 class NoCompilerError(Exception):
@@ -46,27 +50,36 @@ def cache_folder() -> Path:
 @cache
 def library(name: str) -> ctypes.CDLL:
     """A library of SOURCES, compiled if it has not been. Raises NoCompilerError."""
-    compiler = find_compiler()
-    texts = _texts(name)
-    path = _path(name, compiler, texts)
+    path = built(name)
     try:
-        if not path.is_file():
-            _compile(compiler, texts, path)
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise NoCompilerError(f"cannot build or load {path}: {error}") from None
+        raise NoCompilerError(f"cannot load {path}: {error}") from None
+
+
+def built(name: str) -> Path:
+    """The file of a library, compiled if it has not been. Raises NoCompilerError."""
+    compiler, texts = find_compiler(), _texts(name)
+    path = _path(name, compiler, texts)
+    try:
+        with _turns[name]:  # whoever comes second finds the file
+            if not path.is_file():
+                _compile(compiler, texts, path)
+    except OSError as error:
+        raise NoCompilerError(f"cannot build {path}: {error}") from None
+    return path
 
 
 @cache
-def build_aside(name: str) -> Thread:
-    """The thread that builds a library, started by the first call; afterwards see `is_built`.
+def begin(name: str) -> Thread:
+    """The thread that begins to build a library while something else goes on, such as imports.
 
-    It ends with the process, and leaves nothing half-done.
+    `library` waits for it. It ends with the process, and leaves nothing half-done.
     """
 
     def build() -> None:
         with suppress(NoCompilerError):
-            library(name)
+            built(name)
 
     thread = Thread(target=build, daemon=True)
 
@@ -79,12 +92,6 @@ def build_aside(name: str) -> Thread:
     atexit.register(stop)
     thread.start()
     return thread
-
-
-def is_built(name: str) -> bool:
-    """Whether `library` takes no time. Raises NoCompilerError if there can be none."""
-    compiler = find_compiler()
-    return _path(name, compiler, _texts(name)).is_file()
 
 
 def find_compiler() -> str:
@@ -136,10 +143,20 @@ def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
         os.replace(Path(folder) / path.name, path)
 
 
+def vendor() -> str:
+    """The processor's maker as it names itself, such as GenuineIntel; empty where unknown."""
+    return "".join(line.partition(":")[2].strip() for line in _cpu_lines("vendor_id"))
+
+
 def _cpu() -> str:
     """What -march=native depends on: a home folder may be shared by unlike machines."""
+    return "".join(_cpu_lines("model", "flags")) or platform.machine() + platform.processor()
+
+
+def _cpu_lines(*names: str) -> list[str]:
+    """What Linux tells of the first core, as far as it begins with these names."""
     try:
         info = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0]
-        return "".join(line for line in info.splitlines() if line.startswith(("model", "flags")))
     except OSError:
-        return platform.machine() + platform.processor()
+        return []
+    return [line for line in info.splitlines() if line.startswith(names)]

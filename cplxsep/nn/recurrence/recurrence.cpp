@@ -10,7 +10,7 @@
 #include <cmath>
 #include <vector>
 
-#include "functions.hpp"
+#include "lanes_of_states.hpp"
 #include "lines.hpp"
 
 namespace {
@@ -30,41 +30,6 @@ Runs runs(int64_t B, int64_t F, int64_t T, int64_t K, bool bands) {
     return bands ? Runs{B, T, F * T, T, F, K} : Runs{B * F, 1, T, 1, T, K};
 }
 
-// Gate times turn, and what is left of the input, of W states at one position.
-template <int W>
-struct Gate {
-    typename Vector<W>::f a, z_bias, r_bias, i_bias, c, s, x_r, x_i;
-
-    Gate(const float* bias, const float* cosine, const float* sine, int64_t K)
-        : z_bias(load<W>(bias)), r_bias(load<W>(bias + K)), i_bias(load<W>(bias + 2 * K)),
-          c(load<W>(cosine)), s(load<W>(sine)) {}
-
-    template <class T>
-    void at(const T* from, int64_t K) {
-        a = logistic<W>(load<W>(from) + z_bias);
-        x_r = load<W>(from + K) + r_bias;
-        x_i = load<W>(from + 2 * K) + i_bias;
-    }
-};
-
-template <int W, class T>
-void forward_lanes(const T* from, const float* bias, const float* cosine, const float* sine, T* to,
-                   int64_t length, int64_t step, int64_t K) {
-    using F = typename Vector<W>::f;
-    Gate<W> gate(bias, cosine, sine, K);
-    F r = {}, i = {};
-    for (int64_t t = 0; t < length; ++t, from += step * 6 * K, to += step * 4 * K) {
-        gate.at(from, K);
-        const F rest = 1.0f - gate.a, ac = gate.a * gate.c, as = gate.a * gate.s;
-        const F b_r = rest * gate.x_r, b_i = rest * gate.x_i;
-        const F next = ac * r + (b_r - as * i);
-        i = ac * i + (b_i + as * r);
-        r = next;
-        store<W>(to, r);
-        store<W>(to + K, i);
-    }
-}
-
 template <class T>
 void forward(const T* given, const float* bias, const float* cosine, const float* sine, T* states,
              const Runs& s, int threads) {
@@ -74,10 +39,10 @@ void forward(const T* given, const float* bias, const float* cosine, const float
         for (int64_t d = 0; d < 2; ++d) {
             const int64_t at = s.begin(n) + d * (s.length - 1) * s.step;
             over_channels(K, [&]<int W>(int64_t k) {
-                forward_lanes<W>(given + at * 6 * K + d * 3 * K + k, bias + d * 3 * K + k,
-                                 cosine + d * K + k, sine + d * K + k,
-                                 states + at * 4 * K + d * 2 * K + k, s.length,
-                                 d ? -s.step : s.step, K);
+                const int64_t step = d ? -s.step : s.step;
+                run_states<W>(given + at * 6 * K + d * 3 * K + k, step * 6 * K,
+                              bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
+                              states + at * 4 * K + d * 2 * K + k, step * 4 * K, s.length, K);
             });
         }
 }

@@ -1,0 +1,65 @@
+"""Which form of a model runs on a device.
+
+The choice depends on the machine alone, never on what was compiled before or on how long the work
+is: the same recording gives the same output in every run. So native code is waited for where it
+has to be compiled first, once for a machine, in a few seconds.
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+from cplxsep.engine.fused.dual_path import FusedDualPath
+from cplxsep.engine.fused.model import fusable, fuse
+from cplxsep.model_config import ModelConfig
+from cplxsep.networks.dual_path import DualPathNetwork
+from cplxsep.networks.model import SeparationModel
+from cplxsep.nn import residual_blocks
+from cplxsep.nn.kernels import EagerKernels
+from cplxsep.nn.native import build
+from cplxsep.nn.native.kernels import NativeKernels
+from cplxsep.nn.residual_blocks import NativeBlocks
+
+NATIVE, PLAIN = "native code", "plain PyTorch"
+
+
+def choose(
+    model: nn.Module, device: torch.device, dtype: torch.dtype | None
+) -> tuple[nn.Module, str]:
+    """A model's fastest form, or the model itself, and in words what it runs as.
+
+    Args:
+        dtype: working precision, None for float32.
+    """
+    try:
+        if device.type == "cpu" and isinstance(model, SeparationModel):
+            if isinstance(model.network, DualPathNetwork):
+                return _dual_path(model, model.network, NativeBlocks(dtype or torch.float32))
+            if fusable(model):
+                return fuse(model, dtype or torch.float32, NativeKernels()), NATIVE
+    except build.NoCompilerError as error:
+        plain, _ = _without_native(model, dtype)
+        return plain, f"{PLAIN}: {error}"
+    return _without_native(model, dtype)
+
+
+def needed(config: ModelConfig) -> str | None:
+    """The native library that a model's form is made of, for `build.begin`; None: of none."""
+    if config.network == "dual-path":
+        return residual_blocks.NAME
+    return "kernels" if config.network == "complex" else None
+
+
+def _dual_path(
+    model: SeparationModel, network: DualPathNetwork, blocks: NativeBlocks
+) -> tuple[nn.Module, str]:
+    if not FusedDualPath.suits(network, blocks):
+        return model, PLAIN
+    form = copy.copy(model)
+    form._modules = dict(model._modules) | {"network": FusedDualPath(network, blocks)}
+    return form.eval(), NATIVE
+
+
+def _without_native(model: nn.Module, dtype: torch.dtype | None) -> tuple[nn.Module, str]:
+    return fuse(model, dtype or torch.float32, EagerKernels()), PLAIN

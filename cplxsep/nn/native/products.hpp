@@ -1,0 +1,90 @@
+// Products of short rows with a packed matrix, in tiles that stay in registers.
+//
+// A matrix [K][N] is packed by panels of PANEL columns: within a panel its rows lie one after the
+// other, for bfloat16 two and two, column by column. Rows of the left side are contiguous, `stride`
+// apart; a tile takes ROWS of them, and those past the last one must be readable memory.
+
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "lanes.hpp"
+
+namespace {
+
+// What fills the registers but for a panel's row and one broadcast value.
+#if defined(__AVX512F__)
+constexpr int LANES = 16, ROWS = 14, VECTORS = 2;
+#elif defined(__AVX__)
+constexpr int LANES = 8, ROWS = 6, VECTORS = 2;
+#else
+constexpr int LANES = 4, ROWS = 6, VECTORS = 4;
+#endif
+constexpr int PANEL = LANES * VECTORS;
+using Lane = Vector<LANES>::f;
+
+inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
+inline int64_t tiles(int64_t rows) { return (rows + ROWS - 1) / ROWS; }
+
+// ROWS x PANEL sums of products, in registers.
+struct Tile {
+    Lane sums[ROWS][VECTORS] = {};
+
+    // Add rows (`stride` apart) of K values times a panel's K rows.
+    inline __attribute__((always_inline)) void add(const float* rows, int64_t stride,
+                                                   const float* panel, int64_t K) {
+        for (int64_t k = 0; k < K; ++k, panel += PANEL) {
+            Lane b[VECTORS];
+#pragma GCC unroll 16
+            for (int v = 0; v < VECTORS; ++v) b[v] = load<LANES>(panel + v * LANES);
+#pragma GCC unroll 16
+            for (int m = 0; m < ROWS; ++m) {
+                const Lane a = rows[m * stride + k] - Lane{};  // to all lanes
+#pragma GCC unroll 16
+                for (int v = 0; v < VECTORS; ++v) sums[m][v] += a * b[v];
+            }
+        }
+    }
+
+#ifdef __AVX512BF16__
+    inline __attribute__((always_inline)) void add(const bf16* rows, int64_t stride,
+                                                   const bf16* panel, int64_t K) {
+        for (int64_t k = 0; k < K; k += 2, panel += 2 * PANEL) {
+            __m512bh b[VECTORS];
+#pragma GCC unroll 16
+            for (int v = 0; v < VECTORS; ++v)
+                b[v] = (__m512bh)_mm512_loadu_si512(panel + v * 2 * LANES);
+#pragma GCC unroll 16
+            for (int m = 0; m < ROWS; ++m) {
+                int32_t two;
+                std::memcpy(&two, rows + m * stride + k, sizeof two);
+                const __m512bh a = (__m512bh)_mm512_set1_epi32(two);
+#pragma GCC unroll 16
+                for (int v = 0; v < VECTORS; ++v)
+                    sums[m][v] = (Lane)_mm512_dpbf16_ps((__m512)sums[m][v], a, b[v]);
+            }
+        }
+    }
+#endif
+
+    // Call body(row, column within the panel, sums) for the first `count` rows.
+    template <class Body>
+    inline __attribute__((always_inline)) void each(int64_t count, const Body& body) const {
+        for (int m = 0; m < ROWS; ++m) {
+            if (m >= count) return;
+#pragma GCC unroll 16
+            for (int v = 0; v < VECTORS; ++v) body(m, v * LANES, sums[m][v]);
+        }
+    }
+};
+
+// Memory of one thread for `count` values, kept for its next call.
+template <class T, int NUMBER>
+T* scratch(int64_t count) {
+    thread_local std::vector<T> memory;
+    if (static_cast<int64_t>(memory.size()) < count) memory.resize(count);
+    return memory.data();
+}
+
+}  // namespace

@@ -1,0 +1,104 @@
+"""Residual blocks of the dual-path network as native code on a CPU, for inference.
+
+Each is one call that reads and writes the maps once: norm, products, what lies between them and
+the residual sum happen in the cache. The blocks themselves are their statement
+(`cplxsep.networks.dual_path_blocks`); training takes them operator by operator.
+"""
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cplxsep.nn.native import build
+from cplxsep.nn.native.call import NAMES, call
+from cplxsep.nn.recurrence.statement import Along
+
+NAME = "residual_blocks"  # of the library
+
+
+@dataclass(frozen=True)
+class LocalWeights:
+    """Of x + W SiLU(conv3x3(norm(x))): gain and bias (C,), both kernels packed."""
+
+    gain: Tensor
+    bias: Tensor
+    conv: Tensor
+    out: Tensor
+
+
+@dataclass(frozen=True)
+class RecurrentWeights:
+    """Of x + W recurrence(V norm(x)): norm (C,), bias (6K,), turns (2, K), both maps packed."""
+
+    gain: Tensor
+    norm_bias: Tensor
+    bias: Tensor
+    cosine: Tensor
+    sine: Tensor
+    into: Tensor
+    out: Tensor
+
+
+class NativeBlocks:
+    """Blocks of maps (B, F, T, C) in float32, whose products are in `dtype`.
+
+    Raises NoCompilerError.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._library: ctypes.CDLL = build.library(NAME)
+        self._panel, self._lanes, self._spare = (
+            int(getattr(self._library, name)()) for name in ("panel_columns", "lanes", "spare_rows")
+        )
+
+    def takes(self, channels: int, states: int) -> bool:
+        """Whether blocks of so many channels and states can be worked on, in this type."""
+        known = self.dtype in NAMES and hasattr(self._library, f"local_{NAMES[self.dtype]}")
+        return known and channels % self._lanes == 0 and states % self._lanes == 0
+
+    def local_weights(self, norm: tuple[Tensor, Tensor], conv: Tensor, out: Tensor) -> LocalWeights:
+        """Packed weights; norm's gain and bias (C,), conv (C, C, 3, 3), out (C, C)."""
+        # Taps before channels: a product runs over the channels of one tap after the other.
+        kernel = conv.detach().permute(0, 2, 3, 1).flatten(1)
+        gain, bias = map(_plain, norm)
+        return LocalWeights(gain, bias, self._packed(kernel), self._packed(out))
+
+    def recurrent_weights(
+        self, norm: tuple[Tensor, Tensor], into: Tensor, states: tuple[Tensor, Tensor], out: Tensor
+    ) -> RecurrentWeights:
+        """Packed weights; norm's gain and bias (C,), into (6K, C), bias (6K,) and theta (2, K)
+        of the states, out (C, 4K)."""
+        both = torch.cat([self._packed(part) for part in into.detach().chunk(2)])
+        (gain, norm_bias), (bias, theta) = map(_plain, norm), map(_plain, states)
+        turns = (theta.cos(), theta.sin())
+        return RecurrentWeights(gain, norm_bias, bias, *turns, both, self._packed(out))
+
+    def local(self, maps: Tensor, weights: LocalWeights) -> None:
+        """Add a local block to maps (B, F, T, C), in place."""
+        batch, bands, frames, channels = maps.shape
+        plane = (bands + 2) * (frames + 2)
+        padded = maps.new_empty((batch * plane + self._spare) * channels, dtype=self.dtype)
+        given = (weights.conv, weights.out, weights.gain, weights.bias)
+        call(self._library, "local", (*given, padded, maps), maps.shape)
+
+    def recurrent(self, maps: Tensor, weights: RecurrentWeights, along: Along) -> None:
+        """Add a recurrent block to maps (B, F, T, C), in place."""
+        given = (weights.into, weights.out, weights.gain, weights.norm_bias)
+        turns = (weights.bias, weights.cosine, weights.sine)
+        sizes = (*maps.shape, weights.cosine.shape[1], along == "bands")
+        call(self._library, "recurrent", (*given, *turns, maps), sizes)
+
+    def _packed(self, matrix: Tensor) -> Tensor:
+        rows, columns = matrix.shape
+        whole = -(-rows // self._panel) * self._panel
+        matrix = matrix.detach().to(self.dtype).contiguous()
+        packed = matrix.new_empty(whole * columns)
+        call(self._library, "pack", (matrix, packed), (rows, columns))
+        return packed
+
+
+def _plain(parameter: Tensor) -> Tensor:
+    return parameter.detach().float().contiguous().clone()

@@ -1,0 +1,199 @@
+// Whole residual blocks of the dual-path network, for inference: x + f(norm(x)) in place.
+//
+// What is computed is stated in cplxsep/networks/dual_path_blocks.py, the oracle in the tests.
+// Maps are [batch][bands][frames][channels] floats; in bfloat16 only what goes into a product is
+// rounded. Work is divided into pieces that do not depend on the number of threads.
+
+#include "lanes_of_states.hpp"
+#include "products.hpp"
+#include "rows.hpp"
+
+namespace {
+
+struct Maps {
+    int64_t batch, bands, frames, channels;
+};
+
+constexpr int64_t AT_ONCE = 512;  // positions of a piece along bands: they stay in the cache
+
+// Positions [bands + 2][frames + 2], zeros around: what a 3x3 kernel sees; and rows that a last
+// tile may read past its end.
+struct Padded {
+    int64_t frames, channels, plane;
+
+    explicit Padded(const Maps& m)
+        : frames(m.frames + 2), channels(m.channels),
+          plane((m.bands + 2) * (m.frames + 2) * m.channels) {}
+
+    int64_t at(int64_t band, int64_t frame) const {
+        return ((band + 1) * frames + frame + 1) * channels;
+    }
+    int64_t values(int64_t batch) const { return batch * plane + (ROWS + 2) * channels; }
+};
+
+template <int W, class T>
+void norm_padded(const float* maps, const float* gain, const float* bias, T* to, const Maps& m,
+                 int threads) {
+    const Padded p(m);
+    const int64_t C = m.channels;
+    std::fill_n(to + m.batch * p.plane, (ROWS + 2) * C, T{});
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t n = 0; n < m.batch * (m.bands + 2); ++n) {
+        const int64_t b = n / (m.bands + 2), f = n % (m.bands + 2) - 1;
+        T* row = to + b * p.plane + p.at(f, -1);
+        if (f < 0 || f >= m.bands) {
+            std::fill_n(row, p.frames * C, T{});
+            continue;
+        }
+        std::fill_n(row, C, T{});
+        const float* from = maps + (b * m.bands + f) * m.frames * C;
+        for (int64_t t = 0; t < m.frames; ++t)
+            normed<W>(from + t * C, gain, bias, row + (t + 1) * C, C);
+        std::fill_n(row + (m.frames + 1) * C, C, T{});
+    }
+}
+
+// maps += out SiLU(conv(norm(maps))); `conv` packed over 9 taps, band by band, of C rows each.
+template <int W, class T>
+void local(float* maps, const float* gain, const float* bias, const T* conv, const T* out,
+           T* padded, const Maps& m, int threads) {
+    const Padded p(m);
+    const int64_t C = m.channels, per_row = tiles(m.frames), count = panels(C);
+    norm_padded<W>(maps, gain, bias, padded, m, threads);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
+    for (int64_t n = 0; n < m.batch * m.bands * per_row; ++n) {
+        const int64_t row = n / per_row, first = n % per_row * ROWS;
+        const T* seen = padded + row / m.bands * p.plane + p.at(row % m.bands - 1, first - 1);
+        T* hidden = scratch<T, 0>(ROWS * count * PANEL);
+        const int64_t width = count * PANEL;
+        for (int64_t j = 0; j < count; ++j) {
+            Tile tile;
+            const T* panel = conv + j * 9 * C * PANEL;
+            for (int64_t tap = 0; tap < 9; ++tap)
+                tile.add(seen + (tap / 3 * p.frames + tap % 3) * C, C, panel + tap * C * PANEL, C);
+            tile.each(ROWS, [&](int64_t r, int64_t c, Lane x) __attribute__((always_inline)) {
+                store<LANES>(hidden + r * width + j * PANEL + c, x * logistic<LANES>(x));
+            });
+        }
+        float* to = maps + (row * m.frames + first) * C;
+        for (int64_t j = 0; j < count; ++j) {
+            Tile tile;
+            tile.add(hidden, width, out + j * C * PANEL, C);
+            tile.each(std::min<int64_t>(ROWS, m.frames - first),
+                      [&](int64_t r, int64_t c, Lane x) __attribute__((always_inline)) {
+                          float* at = to + r * C + j * PANEL + c;
+                          if (j * PANEL + c < C) store<LANES>(at, load<LANES>(at) + x);
+                      });
+        }
+    }
+}
+
+// The weights of a recurrent block; matrices are packed, `into` for each direction by itself.
+template <class T>
+struct Recurrent {
+    const float *gain, *norm_bias, *bias, *cosine, *sine;
+    const T *into, *out;
+    int64_t states;
+};
+
+// `length` positions, `stride` apart in memory, of `side` sequences side by side.
+template <int W, class T>
+void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, int64_t C,
+                     const Recurrent<T>& w) {
+    const int64_t K = w.states, rows = length * side, room = tiles(rows) * ROWS;
+    const int64_t wide = panels(3 * K) * PANEL;
+    T* seen = scratch<T, 1>(room * C);
+    float* given = scratch<float, 2>(room * wide);
+    T* found = scratch<T, 3>(room * 4 * K);
+    const auto place = [&](int64_t r) { return maps + r / side * stride + r % side * C; };
+    for (int64_t r = 0; r < rows; ++r)
+        normed<W>(place(r), w.gain, w.norm_bias, seen + r * C, C);
+    for (int64_t d = 0; d < 2; ++d) {
+        const T* into = w.into + d * C * wide;
+        for (int64_t r = 0; r < rows; r += ROWS)
+            for (int64_t j = 0; j < wide; j += PANEL) {
+                Tile tile;
+                tile.add(seen + r * C, C, into + j * C, C);
+                tile.each(ROWS, [&](int64_t m, int64_t c, Lane x) __attribute__((always_inline)) {
+                    store<LANES>(given + (r + m) * wide + j + c, x);
+                });
+            }
+        const int64_t begin = d ? (length - 1) * side : 0, step = d ? -side : side;
+        for (int64_t s = 0; s < side; ++s)
+            for (int64_t k = 0; k < K; k += LANES)
+                run_states<LANES>(given + (begin + s) * wide + k, step * wide,
+                                  w.bias + d * 3 * K + k, w.cosine + d * K + k, w.sine + d * K + k,
+                                  found + (begin + s) * 4 * K + d * 2 * K + k, step * 4 * K, length,
+                                  K);
+    }
+    for (int64_t r = 0; r < rows; r += ROWS)
+        for (int64_t j = 0; j < C; j += PANEL) {
+            Tile tile;
+            tile.add(found + r * 4 * K, 4 * K, w.out + j * 4 * K, 4 * K);
+            tile.each(std::min<int64_t>(ROWS, rows - r),
+                      [&](int64_t m, int64_t c, Lane x) __attribute__((always_inline)) {
+                          float* at = place(r + m) + j + c;
+                          if (j + c < C) store<LANES>(at, load<LANES>(at) + x);
+                      });
+        }
+}
+
+template <int W, class T>
+void recurrent(float* maps, const Recurrent<T>& w, const Maps& m, bool bands, int threads) {
+    const int64_t C = m.channels, F = m.bands, T_ = m.frames;
+    const int64_t side = bands ? std::max<int64_t>(1, AT_ONCE / F) : 1;
+    const int64_t pieces = bands ? (T_ + side - 1) / side : F;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t n = 0; n < m.batch * pieces; ++n) {
+        float* plane = maps + n / pieces * F * T_ * C;
+        const int64_t piece = n % pieces;
+        if (bands) {
+            const int64_t first = piece * side;
+            recurrent_piece<W>(plane + first * C, F, std::min(side, T_ - first), T_ * C, C, w);
+        } else {
+            recurrent_piece<W>(plane + piece * T_ * C, T_, 1, C, C, w);
+        }
+    }
+}
+
+// A matrix [N][K], its K contiguous, by panels.
+template <class T>
+void pack(const T* matrix, T* to, int64_t N, int64_t K) {
+    const int64_t pair = sizeof(T) == 2 ? 2 : 1;
+    for (int64_t j = 0; j < panels(N); ++j)
+        for (int64_t k = 0; k < K; k += pair)
+            for (int64_t c = 0; c < PANEL; ++c)
+                for (int64_t p = 0; p < pair; ++p) {
+                    const int64_t n = j * PANEL + c;
+                    *to++ = n < N ? matrix[n * K + k + p] : T{};
+                }
+}
+
+}  // namespace
+
+extern "C" int64_t panel_columns() { return PANEL; }
+extern "C" int64_t lanes() { return LANES; }
+extern "C" int64_t spare_rows() { return ROWS + 2; }
+
+#define CPLXSEP_EXPORT(T, NAME)                                                                    \
+    extern "C" void pack_##NAME(const T* matrix, T* to, int64_t N, int64_t K, int) {               \
+        pack(matrix, to, N, K);                                                                    \
+    }                                                                                              \
+    extern "C" void local_##NAME(const T* conv, const T* out, const float* gain,                   \
+                                 const float* bias, T* padded, float* maps, int64_t B, int64_t F,  \
+                                 int64_t L, int64_t C, int threads) {                              \
+        local<LANES>(maps, gain, bias, conv, out, padded, Maps{B, F, L, C}, threads);              \
+    }                                                                                              \
+    extern "C" void recurrent_##NAME(const T* into, const T* out, const float* gain,               \
+                                     const float* norm_bias, const float* bias,                    \
+                                     const float* cosine, const float* sine, float* maps,          \
+                                     int64_t B, int64_t F, int64_t L, int64_t C, int64_t K,        \
+                                     int64_t bands, int threads) {                                 \
+        const Recurrent<T> weights{gain, norm_bias, bias, cosine, sine, into, out, K};             \
+        recurrent<LANES>(maps, weights, Maps{B, F, L, C}, bands != 0, threads);                    \
+    }
+
+CPLXSEP_EXPORT(float, float)
+#ifdef __AVX512BF16__
+CPLXSEP_EXPORT(bf16, bf16)
+#endif

@@ -1,0 +1,104 @@
+"""The inference form of the dual-path network: equal to the network, whatever its shape."""
+
+import pytest
+import torch
+from native_code import needs_compiler
+
+from cplxsep.config import ModelConfig
+from cplxsep.engine.fused.choice import NATIVE, PLAIN, choose
+from cplxsep.networks import registry
+from cplxsep.nn.native.build import library
+from cplxsep.nn.residual_blocks import NAME, NativeBlocks
+
+CPU = torch.device("cpu")
+SHAPES = [
+    {"outer": 16, "channels": (48,), "blocks": (2,), "states": 16},
+    {"outer": 32, "channels": (32, 16), "blocks": (3, 1), "states": 32, "group": 2},
+    {"outer": 16, "channels": (32,), "blocks": (1,), "states": 16, "heads": 2},
+    {"outer": 16, "channels": (32,), "blocks": (1,), "states": 16, "linearity": "complex"},
+]
+
+
+def trained_like(**shape):
+    """A network none of whose parameters has its initial, special value."""
+    torch.manual_seed(0)
+    config = ModelConfig(network="dual-path", level="network", rates=(8000, 16000), dual_path=shape)
+    model = registry.build(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(("gain", "bias")):
+                parameter += 0.3 * torch.randn_like(parameter)
+    return model
+
+
+def snr(expected, found):
+    return 10 * torch.log10(expected.square().sum() / (expected - found).square().sum())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("samples", [1, 1000, 5003])
+@torch.inference_mode()
+def test_it_is_the_network(shape, samples):
+    needs_compiler()
+    model = trained_like(**shape)
+    form, kind = choose(model, CPU, None)
+    assert kind == NATIVE
+    assert form is not model
+    mixture = torch.randn(2, samples)
+    assert snr(model(mixture), form(mixture)) > 100
+    assert snr(model.at(16000)(mixture), choose(model.at(16000), CPU, None)[0](mixture)) > 100
+
+
+@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
+@torch.inference_mode()
+def test_in_bfloat16_it_is_near(shape):
+    needs_compiler()
+    model = trained_like(**shape)
+    form, kind = choose(model, CPU, torch.bfloat16)
+    if kind == PLAIN:
+        pytest.skip("the CPU has no bfloat16 products")
+    mixture = torch.randn(1, 5003)
+    assert snr(model(mixture), form(mixture)) > 30
+
+
+@torch.inference_mode()
+def test_every_number_of_threads_gives_the_same():
+    needs_compiler()
+    form, _ = choose(trained_like(**SHAPES[1]), CPU, None)
+    mixture, before, found = torch.randn(2, 5003), torch.get_num_threads(), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(form(mixture))
+    torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@torch.inference_mode()
+def test_an_example_does_not_depend_on_its_batch():
+    needs_compiler()
+    form, _ = choose(trained_like(**SHAPES[0]), CPU, None)
+    mixture = torch.randn(3, 4000)
+    assert torch.equal(form(mixture)[1:2], form(mixture[1:2]))
+
+
+@torch.inference_mode()
+def test_the_model_stays_as_it_is():
+    needs_compiler()
+    model = trained_like(**SHAPES[0])
+    before, mixture = [p.clone() for p in model.parameters()], torch.randn(1, 4000)
+    expected = model(mixture)
+    choose(model, CPU, None)[0](mixture)
+    assert torch.equal(model(mixture), expected)
+    assert all(map(torch.equal, model.parameters(), before))
+
+
+@torch.inference_mode()
+def test_odd_sizes_run_as_the_model_itself():
+    """Channels that fill no vector have no native form; the result is the model's."""
+    needs_compiler()
+    model = trained_like(outer=16, channels=(18,), blocks=(1,), states=16)
+    form, kind = choose(model, CPU, None)
+    assert (form is model, kind) == (True, PLAIN)
+    assert not NativeBlocks(torch.float64).takes(32, 16)
+    assert NativeBlocks(torch.float32).takes(library(NAME).lanes(), 0)
