@@ -1,0 +1,31 @@
+"""Triton is optional: nothing but the kernels needs it, and nothing imports it before a GPU does."""
+
+import subprocess
+import sys
+
+import torch
+
+from cplxsep.nn.triton_ready import triton_ready
+
+WITHOUT_TRITON = """
+import sys
+sys.modules["triton"] = None  # as where it is not installed
+import torch
+from cplxsep.config import ModelConfig
+from cplxsep.networks.registry import build
+from cplxsep.nn import triton_ready
+assert not triton_ready._works(0)
+shape = {"outer": 8, "channels": [8], "blocks": [1], "states": 4}
+model = build(ModelConfig(network="dual-path", dual_path=shape))
+assert model(torch.randn(1, 1000)).isfinite().all()
+"""
+
+
+def test_maps_of_a_cpu_have_no_kernels():
+    assert not triton_ready(torch.zeros(1, 1, 1, 6))
+
+
+def test_the_network_runs_where_triton_is_missing():
+    command = [sys.executable, "-c", WITHOUT_TRITON]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
