@@ -1,4 +1,4 @@
-"""Triton is optional: nothing but the kernels needs it, and nothing imports it before a GPU does."""
+"""Triton is optional: only the kernels need it, and nothing imports it on a CPU."""
 
 import subprocess
 import sys
