@@ -121,6 +121,8 @@ class TrainConfig(Section):
     loss: Literal[
         "si-sdr",
         "snr",
+        "floored-snr",
+        "sa-sdr",
         "wsdr",
         "csim",
         "csim-code",
@@ -150,7 +152,9 @@ class TrainConfig(Section):
     max_bad_steps: int = Field(50, ge=1)  # in a row
 
     @model_validator(mode="after")
-    def _can_be_in_parts(self) -> "TrainConfig":
+    def _consistent(self) -> "TrainConfig":
+        if self.loss == "sa-sdr" and self.over_sources == "sum":
+            raise ValueError("loss sa-sdr is one of all sources: set over_sources to 'mean'")
         if self.batch % self.accumulate:
             raise ValueError("batch must be a multiple of accumulate")
         whole = "loss" if self.loss in ("csim-code", "cos-time-code") else ""

@@ -69,6 +69,33 @@ def snr_pairs(estimates: Tensor, references: Tensor, mixtures: Tensor) -> Tensor
     return 10 * torch.log10(error / target + SATURATED)
 
 
+def floored_snr_pairs(estimates: Tensor, references: Tensor, mixtures: Tensor) -> Tensor:
+    """Negative SNR in dB (B, N, N) with a floor 30 dB under the mixture (B, S) in error and source.
+
+    10 log10((|s - e|^2 + m) / (|s|^2 + m)), m a thousandth of |mixture|^2 (TEMPORAL.md section 5).
+    A silent reference is no special case, and a nearly silent one asks for no more: `snr_pairs`
+    has its floor 30 dB under each source, however faint, and goes by the mixture only where a
+    reference is zero throughout.
+    """
+    error = (estimates.unsqueeze(2) - references.unsqueeze(1)).square().sum(-1)
+    energy = references.square().sum(-1).unsqueeze(1)
+    floor = SATURATED * mixtures.square().sum(-1)[:, None, None] + EPS
+    return 10 * torch.log10((error + floor) / (energy + floor))
+
+
+def sa_sdr(errors: Tensor, references: Tensor) -> Tensor:
+    """Negative source-aggregated SDR in dB (B,): one logarithm for all sources together.
+
+    -10 log10(sum |s_n|^2 / sum |s_n - e_n|^2) (von Neumann et al. 2022, "SA-SDR: a novel loss
+    function for separation of meeting style data"), so that a silent source needs no care.
+
+    Args:
+        errors: squared errors (B,) of the best assignment, means over sources and samples.
+        references: (B, N, S).
+    """
+    return 10 * torch.log10((errors + EPS) / (references.square().flatten(1).mean(1) + EPS))
+
+
 def wsdr_pairs(estimates: Tensor, references: Tensor, mixtures: Tensor) -> Tensor:
     """Weighted SDR loss (B, N, N), between -1 and 1 (Choi et al. 2019, DCUNet, section 3.3).
 
@@ -213,11 +240,17 @@ WAVEFORM: dict[str, Callable[..., Tensor]] = {
     "si-sdr": si_sdr_pairs,
     "l2-time": l2_pairs,
     "cos-time": cosine_pairs,
+    "sa-sdr": l2_pairs,
 }
 # These take a `Total`: they are of the batch as a whole.
 BATCH_WIDE = {"csim-code", "cos-time-code"}
 # These see the mixture too.
 MIXTURE_AWARE: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "snr": snr_pairs,
+    "floored-snr": floored_snr_pairs,
     "wsdr": wsdr_pairs,
 }
+# What makes the loss of a mixture of the mean of its sources' after their assignment.
+TOGETHER: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"sa-sdr": sa_sdr}
+# These leave the level of an estimate open.
+LEVEL_FREE = {"si-sdr", "csim", "csim-code", "cos-time", "cos-time-code"}

@@ -77,6 +77,7 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path):
         ("lr = 3", [], "unknown key 'lr'; did you mean 'optim.lr'"),
         ("[train]\nbatch = 0\nsteps = 0", [], "is 0.; 1 more after it"),
         ("[train]\nbatch = 8\naccumulate = 3", [], "'train': batch must be a multiple of accu"),
+        ("[train]\nloss = 'sa-sdr'\nover_sources = 'sum'", [], "set over_sources to 'mean'"),
         ("[optim]\noptimizer = 'prodigy'", [], "'optim': optimizer prodigy .* set lr to 1.0"),
         ("[optim]\noptimizer = 'schedulefree'", [], "goes with schedule = 'constant'"),
         (

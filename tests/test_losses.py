@@ -261,3 +261,80 @@ def test_gradients_of_losses_that_see_the_mixture(name):
     references = torch.randn(2, 2, 20).double()
     pairs = losses.MIXTURE_AWARE[name]
     assert torch.autograd.gradcheck(lambda e: pairs(e, references, references.sum(1)), (estimates,))
+
+
+def test_floored_snr_is_its_formula():
+    """TEMPORAL.md section 5, for sources of any level, silent ones too."""
+    estimates, references = random_audio()
+    references[1, 1] *= 1e-3
+    references[2, 0] = 0
+    mixtures = references.sum(1)
+    ours = losses.floored_snr_pairs(estimates, references, mixtures)
+    for b in range(3):
+        floor = 1e-3 * float(mixtures[b].square().sum())
+        for i in range(2):
+            for j in range(2):
+                error = float((estimates[b, i] - references[b, j]).square().sum()) + floor
+                energy = float(references[b, j].square().sum()) + floor
+                assert float(ours[b, i, j]) == pytest.approx(10 * np.log10(error / energy))
+
+
+def test_floored_snr_of_a_faint_source_asks_for_no_more_than_that_of_a_silent_one():
+    """Where the saturating SNR has its floor 30 dB under the source itself."""
+    _, references = random_audio()
+    references[:, 1] = 1e-4 * references[:, 1]
+    mixtures, silent = references.sum(1), references * torch.tensor([[[1.0], [0.0]]])
+    leak = 0.05 * mixtures.unsqueeze(1).expand_as(references)
+
+    def difference(pairs):
+        return (pairs(leak, references, mixtures) - pairs(leak, silent, mixtures))[:, 0, 1].abs()
+
+    assert difference(losses.floored_snr_pairs).max() < 0.01
+    assert difference(losses.snr_pairs).min() > 10
+
+
+@pytest.mark.parametrize("name", sorted(losses.MIXTURE_AWARE))
+def test_silence_gives_finite_losses_that_see_the_mixture(name):
+    estimates = torch.randn(2, 2, 50, requires_grad=True)
+    references = torch.randn(2, 2, 50)
+    references[0, 0] = 0
+    references[1] = 0
+    loss = losses.MIXTURE_AWARE[name](estimates, references, references.sum(1))
+    loss.mean().backward()
+    assert loss.isfinite().all()
+    assert estimates.grad.isfinite().all()
+
+
+def brute_sa_sdr(estimates, references):
+    """The lowest over all orders, each by the definition."""
+    return min(
+        -10
+        * np.log10(
+            float(references.square().sum())
+            / float((estimates[list(order)] - references).square().sum())
+        )
+        for order in permutations(range(len(references)))
+    )
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_sa_sdr_is_the_definition_in_the_order_of_least_error(n):
+    estimates, references = random_audio(n=n)
+    references[0, 0] = 0  # a talker who says nothing
+    errors, _ = losses.pit(losses.WAVEFORM["sa-sdr"](estimates, references))
+    ours = losses.sa_sdr(errors, references)
+    for item in range(3):
+        expected = brute_sa_sdr(estimates[item], references[item])
+        assert float(ours[item]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_sa_sdr_of_silence_alone_is_finite():
+    references = torch.zeros(2, 2, 50)
+    for gain in (0.0, 1.0):
+        estimates = (gain * torch.ones_like(references)).requires_grad_()
+        errors, _ = losses.pit(losses.WAVEFORM["sa-sdr"](estimates, references))
+        loss = losses.sa_sdr(errors, references)
+        loss.sum().backward()
+        assert loss.isfinite().all()
+        assert estimates.grad.isfinite().all()
+    assert not losses.sa_sdr(torch.zeros(2), references).any()

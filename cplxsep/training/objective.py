@@ -10,6 +10,7 @@ from cplxsep.losses import (
     BATCH_WIDE,
     MIXTURE_AWARE,
     SPECTRAL,
+    TOGETHER,
     WAVEFORM,
     Total,
     alone,
@@ -64,6 +65,8 @@ class Objective:
         else:
             scores = WAVEFORM[self.kind](estimates.as_audio(), sources)
         losses, order = pit(scores, self.per, self.total)
+        if self.kind in TOGETHER:
+            losses = TOGETHER[self.kind](losses, sources)
         if self.magnitude:
             audio = estimates.as_audio()
             matched = audio.gather(1, order[:, :, None].expand_as(audio))

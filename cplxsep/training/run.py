@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cplxsep.config import Config
 from cplxsep.errors import DeviceError, InputError
+from cplxsep.losses import LEVEL_FREE
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.nn.device import out_of_memory, pick_precision
@@ -101,6 +102,13 @@ def _prepare(
         if unused := config.model.unused():
             keys = ", ".join(f"model.{key}" for key in unused)
             say(f"no effect in this {config.model.network} network: {keys}")
+        settings = config.train
+        level_free = settings.loss in LEVEL_FREE and not settings.magnitude
+        if config.model.level == "network" and level_free:
+            say(
+                f"train.loss {settings.loss} leaves the level of the outputs open: set model.level "
+                f"to 'mixture', which fits it, or take a loss that knows level"
+            )
         optim.package(config.optim)
         state = resume.find_state(options.folder, target, options.resume, config, say)
         if state and options.init:

@@ -164,3 +164,21 @@ def test_what_a_network_makes_of_fillings_does_not_count(loss, form):
         return objective(model, mixture, sources, None)
 
     torch.testing.assert_close(value(noisy), value(quiet))
+
+
+def test_sa_sdr_and_the_floored_snr_are_of_the_best_order_and_know_level():
+    """Through the objective, which brings every mixture to unit level first."""
+    mixture, sources = mixtures()
+    for loss in ("sa-sdr", "floored-snr"):
+        objective = Objective(Config(train={"loss": loss}).train)
+
+        def value(estimate, level=1.0, objective=objective):
+            model = build(ModelConfig(**SMALL))
+            model.estimate = lambda _: Estimates(STFT(), 1500, audio=estimate)
+            return objective(model, level * mixture, level * sources, None)
+
+        unit = sources / mixture.square().mean(-1).sqrt()[:, None, None]
+        near = unit + 0.1 * torch.randn_like(unit)
+        torch.testing.assert_close(value(near), value(near.flip(1)))
+        torch.testing.assert_close(value(near), value(near, 0.01), rtol=0, atol=1e-3)
+        assert value(near) < value(0.5 * near) - 5
