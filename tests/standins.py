@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cplxsep.config import Config, ModelConfig, to_toml
+from cplxsep.model_config import DualPathConfig
 from cplxsep.networks import registry
 
 RATE = 8000
@@ -54,9 +55,23 @@ def swapping(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
     return swapped
 
 
+# A small network for two rates.
+TWO_RATES = ModelConfig(
+    network="dual-path",
+    level="network",
+    rates=(8000, 16000),
+    dual_path=DualPathConfig(outer=8, channels=(16,), blocks=(1,), states=8),
+)
+
+
 def tiny_model(folder: Path, sources: int = 2, **facts: object) -> Path:
     """A checkpoint folder with a small untrained network and a metrics.json with `facts`."""
     network = ModelConfig(start_maps=4, residual_blocks=0, levels=1, sources=sources)
+    return checkpoint(folder, network, **facts)
+
+
+def checkpoint(folder: Path, network: ModelConfig, **facts: object) -> Path:
+    """A checkpoint folder with an untrained network and a metrics.json with `facts`."""
     config = Config(model=network)
     torch.manual_seed(0)
     weights = registry.weights_bytes(registry.build(config.model))

@@ -22,7 +22,10 @@ Precision = Annotated[
     typer.Option(help="auto: bf16 where the device is fast with it."),
 ]
 Batch = Annotated[str, typer.Option(help="Chunks at once: auto or a number.")]
-Rate = Annotated[Literal["input", "model"], typer.Option(help="Sample rate of the outputs.")]
+Rate = Annotated[
+    Literal["input", "model"],
+    typer.Option(help="Sample rate of the outputs: the input's, or the one the model ran at."),
+]
 Kind = Annotated[
     Literal["wav", "flac", "ogg"], typer.Option("--format", help="Container of the outputs.")
 ]

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from standins import tiny_model
+from standins import TWO_RATES, checkpoint, tiny_model
 
-from cplxsep.engine import shelf
+from cplxsep.engine import shelf, shipped
 
 
 @pytest.fixture
@@ -28,6 +28,19 @@ def test_list(command):
     found = json.loads(command("models", "list", "--json").out)
     assert [entry["name"] for entry in found["models"]] == ["one", "two"]
     assert found["models"][0]["si_sdr_i"] == 7.5
+
+
+def test_the_rates_and_the_window_are_told(models, command):
+    checkpoint(models / "rates", TWO_RATES)
+    header, _, rates, _ = command("models", "list").out.splitlines()
+    assert "rates Hz" in header
+    assert "  8000, 16000  " in rates
+    shown = command("models", "info", "rates").out
+    assert "# Runs at 8000, 16000 Hz; window 32 ms, hop 16 ms\n" in shown
+    found = json.loads(command("models", "info", "rates", "--json").out)
+    assert (found["sample_rate"], found["rates"]) == (8000, [8000, 16000])
+    assert (found["window"], found["hop"]) == (0.032, 0.016)
+    assert json.loads(command("models", "info", "one", "--json").out)["rates"] == [8000]
 
 
 def test_info(models, command):
@@ -85,3 +98,32 @@ def test_a_shipped_name_comes_before_a_folder_of_that_name(models, tmp_path, mon
     monkeypatch.chdir(elsewhere)
     assert shelf.resolve("one") == models / "one"
     assert shelf.resolve("./one").resolve() == elsewhere / "one"
+
+
+@pytest.fixture
+def renamed(models, monkeypatch):
+    """The shelf, where `two` is what once was `former`."""
+    monkeypatch.setattr(shelf, "ALIASES", {"former": "two", "later": "not-there-yet"})
+    return models
+
+
+def test_an_alias_is_the_model_that_took_its_place(renamed, command):
+    assert shelf.resolve("former") == renamed / "two"
+    assert shelf.names() == ["one", "two"]
+    assert json.loads(command("models", "info", "former", "--json").out)["name"] == "two"
+    done = command("train", "--config", "former", "--show")
+    assert (done.code, done.out) == (0, command("train", "--config", "two", "--show").out)
+    tiny_model(renamed / "former")  # left behind by an earlier version
+    assert shelf.resolve("former") == renamed / "two"
+    assert shelf.names() == ["one", "two"]
+
+
+def test_an_alias_of_what_is_not_there_means_nothing(renamed, command):
+    assert command("models", "info", "later").code == 3
+    tiny_model(renamed / "later")
+    assert shelf.resolve("later") == renamed / "later"
+    assert shelf.names() == ["later", "one", "two"]
+
+
+def test_models_that_commands_take_by_default_are_shipped():
+    assert {shipped.DEFAULT_MODEL, shipped.DEFAULT_ENHANCER} <= set(shelf.names())
