@@ -19,6 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+_SHARES = 0.03, 0.35  # of a run, in which the rate goes up and down (TEMPORAL.md section 6)
 
 
 class DataConfig(Section):
@@ -26,8 +27,8 @@ class DataConfig(Section):
 
     speech: str = ""  # manifest CSV or folder with a sub-folder for each speaker
     # Folder of prepared mixtures, SPLIT/{mix,s1,s2,...}/NAME.wav, instead of mixing here; snr,
-    # speed and gain then mean nothing. Of a table without files, speech, noise.recordings and
-    # noise.rooms say what it was made from.
+    # speed, gain and pauses then mean nothing. Of a table without files, speech, noise.recordings
+    # and noise.rooms say what it was made from.
     mixtures: str = ""
     # Which mixtures where there are several kinds: LibriMix's mix_both, mix_clean, mix_single.
     mix: str = ""
@@ -37,6 +38,8 @@ class DataConfig(Section):
     snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others, or over the noise
     speed: tuple[Positive, Positive] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
     gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
+    # Share of training mixtures of talkers in which one of them pauses: for losses that take it.
+    pauses: Share = 0.0
     valid_mixtures: int = Field(100, ge=1)
     valid_seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
     cache: str = ""  # folder for decoded audio; the run folder when empty
@@ -89,9 +92,14 @@ class OptimConfig(Section):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     # paper, paper-code: fixed rates by epoch (SGD); lr, warmup_steps and final_lr are not used.
     # linear-decay: constant, then down over the last decay_steps, so `steps` can be set late.
-    schedule: Literal["cosine", "constant", "linear-decay", "paper", "paper-code"] = "cosine"
+    # trapezoid: the same by shares of the run, be it in steps or by the clock (train.minutes).
+    schedule: Literal["cosine", "constant", "linear-decay", "trapezoid", "paper", "paper-code"] = (
+        "cosine"
+    )
     warmup_steps: int = Field(200, ge=0)
     decay_steps: int = Field(2000, ge=1)
+    warmup_share: Share = _SHARES[0]  # trapezoid: instead of warmup_steps and decay_steps
+    decay_share: float = Field(_SHARES[1], gt=0, le=1)
     final_lr: float = Field(0.02, ge=0, le=1)  # fraction of lr that is left at the end
     clip: float = Field(1.0, gt=0)  # global gradient norm
     ema: float = Field(0.0, ge=0, lt=1)  # decay; 0 is off
@@ -100,6 +108,11 @@ class OptimConfig(Section):
     def _schedule_fits(self) -> "OptimConfig":
         if self.schedule.startswith("paper") and self.optimizer != "sgd":
             raise ValueError(f"schedule {self.schedule} sets learning rates for optimizer sgd only")
+        shares = (self.warmup_share, self.decay_share)
+        if self.schedule != "trapezoid" and shares != _SHARES:
+            raise ValueError("warmup_share and decay_share go with schedule = 'trapezoid'")
+        if sum(shares) > 1:
+            raise ValueError("warmup_share and decay_share together exceed 1")
         if self.optimizer == "schedulefree" and self.schedule != "constant":
             raise ValueError("optimizer schedulefree goes with schedule = 'constant'")
         if self.optimizer == "schedulefree" and self.ema:
@@ -113,6 +126,8 @@ class TrainConfig(Section):
     """Length, batch, loss and what is watched."""
 
     steps: int = Field(10000, ge=1)
+    # Of steps alone, without validation: the run ends after them if that is sooner; 0: it does not.
+    minutes: float = Field(0.0, ge=0, allow_inf_nan=False)
     batch: int = Field(8, ge=1)  # mixtures of one step, over all processes
     accumulate: int = Field(1, ge=1)  # parts in which each process computes its share, for memory
     workers: int = Field(2, ge=1)  # threads that make mixtures ahead
@@ -179,6 +194,15 @@ class Config(Section):
         # With prepared mixtures they only say where a table's recordings lie.
         if self.noise.recordings and self.model.sources != 1 and not self.data.mixtures:
             raise ValueError("with noise.recordings, model.sources must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_with_its_decay(self) -> "Config":
+        if self.train.minutes and self.optim.schedule not in ("trapezoid", "constant"):
+            raise ValueError(
+                f"optim.schedule {self.optim.schedule} goes by steps, train.minutes by the clock: "
+                f"set optim.schedule to 'trapezoid'"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,12 +13,16 @@ from cplxsep.data.mixing import Level, add, mix
 from cplxsep.data.plan import Planner, Range, generator
 from cplxsep.errors import InputError
 
+_PAUSE = 0.1, 0.7  # length, as a share of the mixture
+
 
 class DynamicMixtures:
     """Endless mixtures of `sources` different talkers, each of `seconds`.
 
     `snr` in dB is how much louder one talker is than the others, `speed` the range of the change
-    of speed (None: none), `gain_db` the range of the gain of the whole example.
+    of speed (None: none), `gain_db` the range of the gain of the whole example. In a share
+    `pauses` of the mixtures one talker is silent for a tenth to seven tenths of the length, or up
+    to the end (TEMPORAL.md section 5).
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class DynamicMixtures:
         snr: Range = (0.0, 5.0),
         speed: Range | None = (0.9, 1.1),
         gain_db: Range = (-25.0, 0.0),
+        pauses: float = 0.0,
         level: Level = "rms",
         seed: int = 0,
         cache: Path | None = None,
@@ -49,6 +54,7 @@ class DynamicMixtures:
         self.samples = round(seconds * sample_rate)
         self._speed = speed
         self._gain_db = gain_db
+        self._pauses = pauses
         self._level = level
         self._seed = seed
 
@@ -75,6 +81,16 @@ class DynamicMixtures:
             offsets=offsets,
             length=self.samples,
         )
+        if self._pauses:  # drawn last: without pauses, all else is as it is with them
+            self._pause(mixed.sources[-1], rng)
         # Any source may be the louder one; added again, for the order changes the last bit.
         sources = mixed.sources[order]
         return add(sources), sources
+
+    def _pause(self, source: np.ndarray, rng: np.random.Generator) -> None:
+        """Perhaps silence a part of a source (S,), which keeps its level elsewhere."""
+        chance, begin, length = rng.random(3)
+        if chance < self._pauses:
+            first = begin * self.samples
+            last = first + (_PAUSE[0] + (_PAUSE[1] - _PAUSE[0]) * length) * self.samples
+            source[int(first) : int(last)] = 0.0

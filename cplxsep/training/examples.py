@@ -63,6 +63,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
                 snr=data.snr,
                 speed=speed,
                 gain_db=data.gain,
+                pauses=data.pauses if training else 0.0,
                 seed=seed,
                 cache=cache,
                 report=report,

@@ -23,7 +23,7 @@ from cplxsep.training.log import Log
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizer, restore, set_lr, set_mode
 from cplxsep.training.progress import Progress
-from cplxsep.training.schedule import lr_at
+from cplxsep.training.schedule import lr_at, share_done
 from cplxsep.training.stop import Stopped
 from cplxsep.training.validate import si_sdr_improvement
 
@@ -156,7 +156,7 @@ class Trainer:
         if due and not progress.validated():
             self.validate()
         late = bool(self.ranks.sum(time.monotonic() > self.deadline))
-        while progress.step < until_step and not late and not self._no_better():
+        while progress.step < until_step and not (late or self.over() or self._no_better()):
             started = time.monotonic()
             mixtures, sources = next(stream)
             stop, late = self._one(mixtures, sources, started)
@@ -217,6 +217,10 @@ class Trainer:
                 self.progress.best = before
                 raise
 
+    def over(self) -> bool:
+        """Whether the run has had its steps, or its minutes."""
+        return share_done(self.progress.step, self.progress.busy, self.config.train) >= 1
+
     def _no_better(self) -> bool:
         """Whether validation has not improved for as long as the run has patience."""
         settings = self.config.train
@@ -255,7 +259,7 @@ class Trainer:
             missing = self.ranks.largest(mixtures.shape[1]) - mixtures.shape[1]
             mixtures, sources = F.pad(mixtures, (0, missing)), F.pad(sources, (0, missing))
         buffers = [buffer.clone() for buffer in self.model.buffers()]
-        lr = lr_at(progress.step, settings.optim, settings.train)
+        lr = lr_at(progress.step, settings.optim, settings.train, progress.busy)
         set_lr(self.optimizer, lr)
         value, stop, late = self._gradients(mixtures, sources)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip).item()
@@ -270,7 +274,8 @@ class Trainer:
                 buffer.copy_(before)  # batch norm has taken the bad values in already
         progress.step += 1
         progress.audio += settings.train.batch * mixtures.shape[1] / settings.model.sample_rate
-        progress.busy += time.monotonic() - started
+        # The mean, for what goes by it must be the same in every process.
+        progress.busy += self.ranks.sum(time.monotonic() - started) / self.ranks.count
         self.log.step(progress.step, value, norm, lr, progress.audio, progress.busy)
         if progress.bad_in_a_row > settings.train.max_bad_steps:
             raise InputError(

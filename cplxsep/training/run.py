@@ -144,7 +144,8 @@ def _prepare(
     if state:
         trainer.resume(state)
         done = trainer.progress.step
-        over = ", which is the last" if done >= _last_step(config, options) else ""
+        last = trainer.over() or done >= _last_step(config, options)
+        over = ", which is the last" if last else ""
         say(f"resumed at step {done}{over}")
     if not published:
         trainer.progress.best = float("-inf")  # what earned it is not here

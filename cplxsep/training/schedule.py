@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step."""
+"""Learning rate as a function of the step, or of the share of a run that is done."""
 
 import math
 
@@ -12,11 +12,22 @@ _EPOCHS = {
 }
 
 
-def lr_at(step: int, optim: OptimConfig, train: TrainConfig) -> float:
-    """Learning rate for the 0-based `step`."""
+def share_done(step: int, busy: float, train: TrainConfig) -> float:
+    """How much of a run is done after `step` steps in `busy` seconds: 1 is all of it."""
+    by_steps = step / train.steps
+    return max(by_steps, busy / (60 * train.minutes)) if train.minutes else by_steps
+
+
+def lr_at(step: int, optim: OptimConfig, train: TrainConfig, busy: float = 0.0) -> float:
+    """Learning rate for the 0-based `step`, before which training took `busy` seconds."""
     if optim.schedule in _EPOCHS:
         epoch = step // train.epoch_steps
         return next((lr for until, lr in _EPOCHS[optim.schedule] if epoch < until), 1e-4)
+    if optim.schedule == "trapezoid":
+        share = share_done(step + 1, busy, train)
+        warm = min(1.0, share / max(optim.warmup_share, 1e-9))
+        left = min(1.0, max(0.0, (1 - share) / optim.decay_share))
+        return optim.lr * warm * (optim.final_lr + (1 - optim.final_lr) * left)
     warm = min(1.0, (step + 1) / max(optim.warmup_steps, 1))
     if optim.schedule == "constant":
         return optim.lr * warm

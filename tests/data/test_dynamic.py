@@ -94,6 +94,30 @@ def test_resampled_to_the_rate_of_the_mixtures(tmp_path):
     assert mixture.shape == (8000,)
 
 
+def test_in_a_share_of_the_mixtures_one_talker_pauses(utterances):
+    """All else is as without pauses, to the bit."""
+    plain, paused = (dynamic(utterances, seconds=1.0, pauses=share) for share in (0.0, 0.3))
+    lengths, either = [], set()
+    for index in range(300):
+        before, after = plain.example(index)[1], paused.example(index)[1]
+        mixture = paused.example(index)[0]
+        np.testing.assert_array_equal(mixture, after[0] + after[1])
+        changed = np.flatnonzero((before != after).any(0))
+        if len(changed):
+            which = (before != after).any(1)
+            assert which.sum() == 1
+            either.add(int(which.argmax()))
+            span = slice(changed[0], changed[-1] + 1)
+            assert not after[which][:, span].any()
+            after[which, span] = before[which, span]
+            lengths.append((changed[-1] + 1 - changed[0]) / 8000)
+        np.testing.assert_array_equal(before, after)
+    assert 60 < len(lengths) < 120
+    assert either == {0, 1}
+    assert max(lengths) <= 0.7
+    assert 0.25 < np.mean(lengths) < 0.45
+
+
 def test_fast_enough(utterances):
     mixtures = dynamic(utterances, seconds=3.0)
     start = time.process_time()

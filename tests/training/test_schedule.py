@@ -1,14 +1,16 @@
-"""Learning-rate schedules."""
+"""Learning-rate schedules, and the end of a run by the clock."""
 
 import pytest
 
-from cplxsep.config import OptimConfig, TrainConfig
+from cplxsep.config import OptimConfig, TrainConfig, read_config
+from cplxsep.training import checkpoint, curves, run
+from cplxsep.training.loop import Trainer
 from cplxsep.training.schedule import lr_at
 
 
 def rates(steps, train=None, **optim):
     config = OptimConfig(**{"lr": 1.0, "warmup_steps": 10, "final_lr": 0.1, **optim})
-    train = TrainConfig(steps=1000, **(train or {}))
+    train = TrainConfig(**{"steps": 1000, **(train or {})})
     return [lr_at(step, config, train) for step in steps]
 
 
@@ -38,3 +40,51 @@ def test_the_papers_schedule_by_epochs():
     text = [0.01, 0.01, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3]
     for name, expected in (("paper", text), ("paper-code", code)):
         assert rates(steps, schedule=name, optimizer="sgd", train={"epoch_steps": 7}) == expected
+
+
+def test_a_trapezoid_is_by_shares_of_any_number_of_steps():
+    """TEMPORAL.md section 6: up in 3 % of the run, flat to 65 %, then down to the floor."""
+    for steps in (100, 1000, 18304):
+        at = [round(share * steps) - 1 for share in (0.01, 0.03, 0.65, 0.825, 1)]
+        first, warm, flat, middle, end = rates(at, {"steps": steps}, schedule="trapezoid")
+        assert first == pytest.approx(1 / 3, rel=0.01)
+        assert (warm, flat) == (pytest.approx(1, rel=0.02), pytest.approx(1, abs=1e-3))
+        assert middle == pytest.approx(0.55, abs=0.02)
+        assert end == pytest.approx(0.1)
+
+
+def test_a_trapezoid_by_the_clock_is_by_whichever_end_comes_first():
+    config = OptimConfig(lr=1.0, schedule="trapezoid", warmup_share=0.1, decay_share=0.5)
+    train = TrainConfig(steps=100, minutes=2)
+    times = {0.0: 0.1, 6.0: 0.5, 12.0: 1.0, 60.0: 1.0, 90.0: 0.51, 120.0: 0.02, 130.0: 0.02}
+    for busy, rate in times.items():
+        assert lr_at(0, config, train, busy) == pytest.approx(rate, abs=1e-6)
+    assert lr_at(74, config, train, 60.0) == pytest.approx(0.51)
+
+
+def test_a_run_by_the_clock_ends_with_its_decay_also_in_pieces(tiny_config, tmp_path, monkeypatch):
+    """Each step is made to last 3 s of the 20 s."""
+    monkeypatch.setattr(curves, "draw", lambda *_: None)
+    one = Trainer._one
+    rates = []
+
+    def timed(self, *args):
+        before = self.progress.busy
+        found = one(self, *args)
+        self.progress.busy = before + 3.0
+        rates.append(self.optimizer.param_groups[0]["lr"])
+        return found
+
+    monkeypatch.setattr(Trainer, "_one", timed)
+    changes = ["optim.schedule=trapezoid", f"train.minutes={20 / 60}", "train.steps=1000"]
+    config = read_config(tiny_config, [*changes, "train.compile=false", "data.valid_mixtures=2"])
+    for options in ({"max_steps": 4}, {}):
+        run.train(config, run.Options(tmp_path / "run", device="cpu", **options), None, print)
+    state = checkpoint.load(tmp_path / "run" / checkpoint.NAME)
+    assert state["step"] == 7  # the first after 20 s
+    assert state["progress"]["history"][-1][0] == 7
+    assert rates == [lr_at(n, config.optim, config.train, 3.0 * n) for n in range(7)]
+    assert rates[-1] < 0.4 * rates[3]
+    said = []
+    run.train(config, run.Options(tmp_path / "run", device="cpu"), None, said.append)
+    assert "resumed at step 7, which is the last" in said
