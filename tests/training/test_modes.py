@@ -134,3 +134,20 @@ def test_patience_ends_a_run(tiny_config, tmp_path):
     said = train(config, tmp_path / "run")
     assert "resumed at step 3" in said
     assert checkpoint.load(tmp_path / "run" / checkpoint.NAME)["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["model.level=network"], True),
+        (["model.level=network", "train.magnitude=0.1"], False),
+        (["model.level=network", "train.loss=sa-sdr"], False),
+        ([], False),
+    ],
+)
+def test_a_loss_that_leaves_the_level_open_is_told_where_nothing_else_sets_it(
+    tiny_config, tmp_path, changes, told
+):
+    said = train(read_config(tiny_config, [*QUICK, "train.steps=1", *changes]), tmp_path / "run")
+    warned = [line for line in said if "leaves the level of the outputs open" in line]
+    assert len(warned) == told

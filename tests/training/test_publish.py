@@ -41,3 +41,16 @@ def test_a_kill_while_publishing_loses_no_model(tmp_path):
     publish.recover(model)
     assert (model / "which").read_text() == ".model.old"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_dual_path_model_comes_back_at_its_rates_and_its_card_names_them(tmp_path):
+    shape = {"outer": 8, "channels": (16,), "blocks": (1,), "states": 8}
+    model = {"network": "dual-path", "rates": (8000, 16000), "dual_path": shape}
+    config = Config(model={**model, "level": "network"})
+    folder = tmp_path / "run" / "model"
+    publish.write(folder, build(config.model), config, Progress())
+    assert read_config(folder / "config.toml") == config
+    assert registry.load(folder).at(16000).sample_rate == 16000
+    card = (folder / "README.md").read_text()
+    assert "Separates 2 talkers at 8000 or 16000 Hz;" in card
+    assert "the paper's text" not in card
