@@ -19,13 +19,15 @@ def command(*args: object) -> list[str]:
     return [sys.executable, "-m", "cplxsep", *map(str, args)]
 
 
-def prepare_mixtures(speech: Path, folder: Path, count: int, seed: int) -> Path:
-    """Folder of mixtures of two unseen talkers: 8 kHz, 0 to 5 dB, min mode."""
+def prepare_mixtures(
+    speech: Path, folder: Path, count: int, seed: int, rate: int = 8000, split: str = "test"
+) -> Path:
+    """Folder of mixtures of two talkers of a split at `rate` Hz: 0 to 5 dB, min mode."""
     cplxsep(
-        *("prepare", "mix", "--speech", speech, "-o", folder, "--split", "test"),
-        *("--count", count, "--seed", seed, "--rate", 8000, "--snr", "0:5", "--mode", "min"),
+        *("prepare", "mix", "--speech", speech, "-o", folder, "--split", split),
+        *("--count", count, "--seed", seed, "--rate", rate, "--snr", "0:5", "--mode", "min"),
     )
-    return folder / "tt"
+    return folder / {"test": "tt", "valid": "cv"}[split]
 
 
 @dataclass(frozen=True)

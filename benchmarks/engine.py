@@ -4,10 +4,11 @@
         [--speech ../shared/data/speech.csv] [--device cuda] [--json FILE]
 
 Networks: the shipped separator, and the paper's largest (F=44, k=2, C=10, 14.04 M parameters) with
-random weights. Peers: the same network in PyTorch's native complex64 operators, and torchaudio's
-conv_tasnet_base with two sources, in float32 and under bfloat16 autocast. Works take turns, since
-a machine's speed drifts; figures are medians with the lowest and highest, ratios are of the same
-turn. Without --speech the audio is noise, and there is no part quality.
+random weights. Peers: of the first torchaudio's conv_tasnet_base with two sources, in float32 in
+this process, and in one of its own in float32 and under bfloat16 autocast; of the second the same
+network in PyTorch's native complex64 operators. Works take turns, since a machine's speed drifts;
+figures are medians with the lowest and highest, ratios are of the same turn. Without --speech the
+audio is noise, and there is no part quality.
 """
 
 import argparse
@@ -19,17 +20,7 @@ from typing import Any
 
 import engine_files
 import engine_memory
-from forms import (
-    CONV_TASNET,
-    CONV_TASNET_BF16,
-    NATIVE,
-    NETWORKS,
-    RATE,
-    build_kernels,
-    network,
-    precisions,
-    work,
-)
+from forms import NETWORKS, PEERS, RATE, network, precisions, work
 from limits import demand, measure_limits
 from machine import in_words, machine
 from settings import Settings
@@ -38,7 +29,7 @@ from workload import interleave, recording, spread
 from cplxsep.engine.chunks import ChunkPlan
 from cplxsep.report import table
 
-PEERS = [NATIVE, CONV_TASNET, CONV_TASNET_BF16]
+ALL_PEERS = [peer for peers in PEERS.values() for peer in peers]
 PLAN = ChunkPlan.of(8.0, 0.25, RATE)  # what Separator does unless told otherwise
 
 
@@ -52,7 +43,7 @@ def throughput(settings: Settings) -> dict[str, Any]:
     limits = measure_limits(settings.device, precisions(settings.device))
     found: dict[str, Any] = {"limits": {"flop/s": limits.matrix, "bytes/s": limits.memory}}
     for name in NETWORKS:
-        peers = PEERS if name == NETWORKS[0] else [NATIVE]
+        peers = PEERS[name]
         forms = [*precisions(settings.device), *peers]
         chunks = settings.chunks(name)
         seconds = seconds_of(chunks)
@@ -77,11 +68,11 @@ def throughput_table(found: dict[str, Any]) -> str:
     for name, part in found.items():
         for form, row in part.get("forms", {}).items():
             rate = row["rate"]
-            over = [row.get(f"over {peer}", {}).get("median") for peer in PEERS]
+            over = [row.get(f"over {peer}", {}).get("median") for peer in ALL_PEERS]
             of_limit = f"{row['of_limit']:.0%} ({row['limit']})" if "limit" in row else ""
             rows.append([name, form, *(rate[key] for key in ("median", "low", "high")), *over])
             rows[-1].append(of_limit)
-    columns = ["network", "form", "audio s/s", "low", "high", *(f"x {peer}" for peer in PEERS)]
+    columns = ["network", "form", "audio s/s", "low", "high", *(f"x {peer}" for peer in ALL_PEERS)]
     return table([*columns, "of the machine's limit"], rows)
 
 
@@ -141,8 +132,8 @@ def main() -> None:
             parser.error("quality needs --speech")
         wanted.remove("quality")
     facts = machine(options.device)
-    results: dict[str, Any] = {"machine": facts, "kernels": build_kernels() or "native"}
-    print(f"{in_words(facts)}; kernels: {results['kernels']}\n")
+    results: dict[str, Any] = {"machine": facts}
+    print(f"{in_words(facts)}\n")
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             options.device, options.quick, options.speech, Path(folder), options.repeats

@@ -6,7 +6,7 @@ from typing import Any
 
 from commands import command, measure
 from engine_files import write_recording
-from forms import CONV_TASNET, CONV_TASNET_BF16, NATIVE, NETWORKS, precisions
+from forms import NETWORKS, PEERS, precisions
 from settings import Settings
 
 from cplxsep.report import table
@@ -33,8 +33,7 @@ def memory(settings: Settings) -> dict[str, Any]:
     seconds = 8.0 if settings.quick else 32.0
     forms = {}
     for name in NETWORKS:
-        others = [CONV_TASNET, CONV_TASNET_BF16] if name == NETWORKS[0] else []
-        for form in [*precisions(settings.device), NATIVE, *others]:
+        for form in [*precisions(settings.device), *PEERS[name]]:
             forms[f"{name} {form}"] = of_form(settings, name, form, seconds)
     stereo = {}
     for minutes in settings.minutes[-2:]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from conv_tasnet import ConvTasNet
+from conv_tasnet import ConvTasNet, in_this_process
 from native_complex import native
 from torch import Tensor, nn
 from workload import recording
@@ -23,12 +23,18 @@ from cplxsep.config import ModelConfig
 from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
 from cplxsep.networks import registry
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn.native.build import NoCompilerError, library
 
 RATE = 8000
 LARGE = ModelConfig(start_maps=44, residual_blocks=2, transformations=10)  # 14.04 M
 NETWORKS = (DEFAULT_MODEL, "large")
-NATIVE, CONV_TASNET, CONV_TASNET_BF16 = "native complex64", "conv-tasnet", "conv-tasnet bf16"
+NATIVE = "native complex64"
+CONV_TASNET, CONV_TASNET_BF16 = "conv-tasnet", "conv-tasnet bf16"
+CONV_TASNET_HERE = "conv-tasnet here"  # in our process
+# What each network is held against.
+PEERS = {
+    DEFAULT_MODEL: (CONV_TASNET_HERE, CONV_TASNET, CONV_TASNET_BF16),
+    "large": (NATIVE,),
+}
 Work = Callable[[np.ndarray], object]
 
 
@@ -54,6 +60,8 @@ def work(name: str, form: str, device: str, batch: str = "auto") -> Work:
     """
     if form in (CONV_TASNET, CONV_TASNET_BF16):
         return ConvTasNet(device, "bf16" if form == CONV_TASNET_BF16 else "fp32")
+    if form == CONV_TASNET_HERE:
+        return in_this_process(device, "fp32")
     model: nn.Module = network(name)
     precision = form
     if form == NATIVE:
@@ -71,15 +79,6 @@ class Plain(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         return self.model(mixture)
-
-
-def build_kernels() -> str | None:
-    """Build the engine's kernels for the CPU, as its first long work does; why not, if it fails."""
-    try:
-        library("kernels")
-    except NoCompilerError as error:
-        return str(error)
-    return None
 
 
 def main() -> None:

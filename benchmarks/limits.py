@@ -1,4 +1,4 @@
-"""What a machine can do at most, measured, and how much of it a network's convolutions need."""
+"""What a machine can do at most, measured, and how much of it a network's products need."""
 
 import time
 from collections.abc import Callable
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn.conv import ComplexConv2d
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 REPEATS = 7
@@ -25,7 +26,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Demand:
-    """Work of a network on one chunk: flop, and elements that its convolutions read and write."""
+    """Work of a network on one chunk: flop, and elements that its products read and write."""
 
     flop: float
     elements: float
@@ -33,7 +34,7 @@ class Demand:
     def least_seconds(self, limits: Limits, precision: str) -> tuple[float, str]:
         """The time that the machine needs at least, and what binds: "matrix" or "memory".
 
-        Everything between two convolutions is taken to cost nothing, as if fused into them.
+        Everything between two products is taken to cost nothing, as if fused into them.
         """
         size = DTYPES[precision].itemsize
         matrix = self.flop / limits.matrix[precision]
@@ -95,22 +96,28 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-@torch.inference_mode()
+class _Products(TorchDispatchMode):
+    """Counts what passes through convolutions and matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop = self.elements = 0.0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.flop += count(*args, **(kwargs or {}), out_val=found)
+            # Maps before and after; the smaller factor, weights, stays in a cache.
+            maps = max(arg.numel() for arg in args if isinstance(arg, Tensor))
+            self.elements += maps + found.numel()
+        return found
+
+
+@torch.no_grad()
 def demand(model: SeparationModel, samples: int) -> Demand:
-    """What one chunk of `samples` asks of the convolutions: found by running it."""
-    flop = elements = 0.0
-
-    def count(conv: nn.Module, given: tuple[Tensor], found: Tensor) -> None:
-        nonlocal flop, elements
-        assert isinstance(conv, ComplexConv2d)
-        # A complex product is four real ones, each a multiplication and an addition.
-        flop += 8 * conv.weight_real[0].numel() * found.numel() / 2
-        elements += given[0].numel() / conv.stride**2 + found.numel()
-
-    convs = [module for module in model.modules() if isinstance(module, ComplexConv2d)]
-    hooks = [conv.register_forward_hook(count) for conv in convs]
+    """What one chunk of `samples` asks of the machine: found by running the model as it stands."""
     place = next(model.parameters()).device
-    model(torch.randn(1, samples, device=place))
-    for hook in hooks:
-        hook.remove()
-    return Demand(flop, elements)
+    with _Products() as products:
+        model(torch.randn(1, samples, device=place))
+    return Demand(products.flop, products.elements)

@@ -1,67 +1,82 @@
 """Quality of a shipped separator on the test split: the figures of its model card.
 
     python benchmarks/separation_quality.py --speech ../shared/data/speech.csv \
-        --model models/dce-2spk-8k [--count 300] [--seed 0] [--write]
+        --model models/dce-2spk [--count 300] [--seed 0] [--write]
 
-Prepares mixtures of unseen talkers (8 kHz, 0 to 5 dB, min mode) with a fixed seed, separates and
-scores them with the commands a user has, and prints the summary. `--write` stores it in the
-model's metrics.json beside the checksum of the weights that it belongs to.
+Prepares mixtures of unseen talkers (0 to 5 dB, min mode) with a fixed seed at each of the model's
+rates, the same at each, separates and scores them with the commands a user has, and prints the
+summary. `--write` stores it in the model's metrics.json beside the checksum of the weights that it
+belongs to.
 """
 
 import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from card import cell, parts, publish
 from commands import cplxsep, prepare_mixtures
 from machine import in_words, machine
 
+from cplxsep.engine import shelf
+
 METRICS = "sdr,sir,sar,si-sdr"
 COLUMNS = {"si_sdr_i": "SI-SDRi dB", "si_sdr": "SI-SDR dB", "sdr": "SDR dB", "sdr_i": "SDRi dB"}
 
 
-def score(speech: Path, model: Path, count: int, seed: int) -> dict:
+def score(speech: Path, model: Path, count: int, seed: int, rate: int) -> dict[str, Any]:
     """What `cplxsep eval --json` says of the model on freshly prepared mixtures."""
     with tempfile.TemporaryDirectory() as folder:
-        data = prepare_mixtures(speech, Path(folder), count, seed)
+        data = prepare_mixtures(speech, Path(folder), count, seed, rate)
         return json.loads(
             cplxsep("eval", "--model", model, "--data", data, "--metrics", METRICS, "--json")
         )
 
 
+def groups(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Scores of all mixtures, and by the corpora that their talkers are from."""
+    return {"all": result["summary"], **result["by"].get("condition", {})}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
-    parser.add_argument("--model", type=Path, default=Path("models/dce-2spk-8k"))
+    parser.add_argument("--model", type=Path, default=Path("models/dce-2spk"))
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="store in the model's metrics.json")
     options = parser.parse_args()
     if options.write:
         parts(options.model)  # better known now than after the work
-    result = score(options.speech, options.model, options.count, options.seed)
-    groups = {"all": result["summary"], **result["by"].get("condition", {})}
-    for group, scores in groups.items():
-        for key, value in scores.items():
-            print(f"{group:22s} {key:10s} {cell(value):28s} n={value['n']}")
+    results, rows = {}, []
+    for rate in shelf.describe(options.model).rates:
+        found = results[rate] = score(
+            options.speech, options.model, options.count, options.seed, rate
+        )
+        for group, scores in groups(found).items():
+            for key, value in scores.items():
+                print(f"{rate:6d} {group:22s} {key:10s} {cell(value):28s} n={value['n']}")
+            counted = str(scores["si_sdr_i"]["n"])
+            rows.append([str(rate), group, counted, *(cell(scores[key]) for key in COLUMNS)])
     if options.write:
-        figures = {
-            "test": result["summary"],
-            "test_groups": {name: scores for name, scores in groups.items() if name != "all"},
+        figures = {}
+        for rate, found in results.items():
+            own = groups(found)
+            figures[str(rate)] = {"test": own.pop("all"), "test_groups": own, "null": found["null"]}
+        first = next(iter(figures.values()))
+        known = {
+            "test": first["test"],
+            "test_groups": first["test_groups"],
+            "test_by_rate": figures,
             "test_setup": {
                 "script": "benchmarks/separation_quality.py",
-                "mixtures": result["examples"],
+                "mixtures": options.count,
                 "seed": options.seed,
-                "null": result["null"],
                 "machine": in_words(machine()),
             },
         }
-        rows = [
-            [group, str(scores["si_sdr_i"]["n"]), *(cell(scores[key]) for key in COLUMNS)]
-            for group, scores in groups.items()
-        ]
-        publish(options.model, figures, ["mixtures", "n", *COLUMNS.values()], rows)
+        publish(options.model, known, ["rate Hz", "mixtures", "n", *COLUMNS.values()], rows)
 
 
 if __name__ == "__main__":

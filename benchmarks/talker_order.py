@@ -1,6 +1,6 @@
 """Whether talkers keep their output over long recordings with pauses.
 
-    python benchmarks/talker_order.py --speech ../shared/data/speech.csv [--model dce-2spk-8k]
+    python benchmarks/talker_order.py --speech ../shared/data/speech.csv [--model dce-2spk]
         [--split test] [--minutes 30] [--seed 0] [--json FILE]
 
 Conversations of two talkers of the split, the same two throughout: passages in which one speaks or
@@ -223,7 +223,7 @@ def measure(options: argparse.Namespace) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
-    parser.add_argument("--model", default="dce-2spk-8k")
+    parser.add_argument("--model", default="dce-2spk")
     parser.add_argument("--split", default="test")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)

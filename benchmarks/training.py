@@ -1,18 +1,21 @@
 """Speed of a training step, beside the same network in plain PyTorch, in one run.
 
-    python benchmarks/training.py [--device cpu] [--steps 10] [--batch N] [--speech CSV]
-        [--json FILE]
+    python benchmarks/training.py [--network dual-path|u-net] [--device cpu] [--steps 10]
+        [--batch N] [--speech CSV] [--json FILE]
 
-On a CPU the network has F=16, k=1, C=0 (1.06 M parameters) and a step 8 mixtures of 3 s; on a GPU
-F=44, k=2, C=10 (14.04 M) and 24 of 4 s. SI-SDR loss, AdamW. The forms take turns, so that a machine
-whose speed drifts is fair to all; the figure is the median step.
+The dual-path network is the shipped separator's (1.77 M parameters), a step 2 mixtures of 4 s on a
+CPU, 24 on a GPU. The U-Net has F=16, k=1, C=0 (1.06 M parameters) and 8 mixtures of 3 s on a CPU;
+F=44, k=2, C=10 (14.04 M) and 24 of 4 s on a GPU. SI-SDR loss, AdamW. The forms take turns, so that
+a machine whose speed drifts is fair to all; the figure is the median step.
 
     ours               as `cplxsep train` makes it, in bfloat16 and float32
-    formula            our convolutions, the norm as written on paper and left to autograd
-    native complex64   PyTorch's complex operators one after another (native_complex.py)
+    formula            the U-Net with the norm as written on paper and left to autograd; the
+                       dual-path network with all operators in plain PyTorch
+    native complex64   PyTorch's complex operators one after another (native_complex.py); U-Net only
 
-Beside them stands a limit: the rate that this machine reaches on large dense convolutions and
-matrices in bfloat16, divided by what the network's convolutions need.
+Beside them stands a limit for each precision: the rate that this machine reaches on large dense
+convolutions and matrices, divided by what the network's products need, three times the forward
+ones.
 
 On a GPU each form's peak memory is taken too. With --speech, also how fast one thread makes
 mixtures of it: a step must not wait for its data.
@@ -47,6 +50,7 @@ from cplxsep.training.objective import Objective
 
 SMALL = {"start_maps": 16, "residual_blocks": 1}
 LARGE = {"start_maps": 44, "residual_blocks": 2, "transformations": 10}
+DUAL_PATH = {"network": "dual-path", "level": "network"}
 WARM_UP = 2
 NATIVE = "native complex64"
 Step = Callable[[], None]
@@ -88,7 +92,7 @@ def formula(model: SeparationModel) -> SeparationModel:
     return model
 
 
-# What each form computes in, and how it changes our network.
+# What each form computes in, and how it changes our network; where it does, operators are plain.
 FORMS: dict[str, tuple[torch.dtype | None, Change | None]] = {
     "ours, bfloat16": (torch.bfloat16, None),
     "ours, float32": (None, None),
@@ -116,6 +120,10 @@ def stepper(
     sources = torch.randn(config.train.batch, 2, length, device=device)
 
     def step() -> None:
+        if change is None:
+            fast.enable(device.type)
+        else:
+            fast.disable()
         loss = objective(model, sources.sum(dim=1), sources, dtype)
         optimizer.zero_grad()
         loss.backward()
@@ -162,35 +170,29 @@ def mixing_rate(speech: Path, count: int = 200) -> float:
         return count * config.data.seconds / (time.perf_counter() - begun)
 
 
-def limit(config: Config, device: torch.device) -> dict[str, float | None]:
-    """What dense convolutions allow, were everything else of a step free."""
+def limits(config: Config, device: torch.device) -> dict[str, float]:
+    """What dense products allow by precision, were everything else of a step free."""
     seconds = config.data.seconds
     model = build(config.model).to(device)
     forward = demand(model, round(seconds * config.model.sample_rate)).flop / seconds
-    # The gradient for its input costs a convolution as much as itself, and that for its kernel.
-    backward = 2 * forward
-    reached = measure_limits(device.type, ("bf16",)).matrix["bf16"]
+    reached = measure_limits(device.type, ("fp32", "bf16")).matrix
+    # The gradient for its input costs a product as much as itself, and that for its weights.
     return {
-        "forward_gflop_per_audio_second": forward / 1e9,
-        "backward_gflop_per_audio_second": backward / 1e9,
-        "reached_gflop_per_second": reached / 1e9,
-        "audio_seconds_per_second": reached / (forward + backward),
+        "gflop_per_audio_second": 3 * forward / 1e9,
+        **{
+            f"{name} {what}": value
+            for name, rate in zip(("float32", "bfloat16"), reached.values(), strict=True)
+            for what, value in (
+                ("gflop_per_second", rate / 1e9),
+                ("audio_seconds_per_second", rate / (3 * forward)),
+            )
+        },
     }
-
-
-def in_line(found: dict[str, float | None]) -> str:
-    """A limit for the reader."""
-    text = (
-        "convolutions need {forward_gflop_per_audio_second:.2f} GFLOP forward and "
-        "{backward_gflop_per_audio_second:.2f} backward for a second of audio; at the "
-        "{reached_gflop_per_second:.0f} GFLOP/s reached in bfloat16 they alone allow "
-        "{audio_seconds_per_second:.1f} s/s"
-    ).format(**found)
-    return f"{text}, {found['times_native']:.1f} x native" if found["times_native"] else text
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--network", choices=["dual-path", "u-net"], default="dual-path")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=10, help="counted steps of each form")
     parser.add_argument("--batch", type=int, help="mixtures of a step")
@@ -205,14 +207,17 @@ def main() -> None:
     options = arguments()
     device = torch.device(options.device)
     on_gpu = device.type == "cuda"
+    dual_path = options.network == "dual-path"
+    batch, seconds = (24, 4.0) if on_gpu else (2, 4.0) if dual_path else (8, 3.0)
     config = Config(
-        model=LARGE if on_gpu else SMALL,
-        data={"seconds": options.seconds or (4.0 if on_gpu else 3.0)},
-        train={"batch": options.batch or (24 if on_gpu else 8)},
+        model=DUAL_PATH if dual_path else LARGE if on_gpu else SMALL,
+        data={"seconds": options.seconds or seconds},
+        train={"batch": options.batch or batch},
     )
     if why := fast.enable(device.type):
-        raise SystemExit(f"the compiled sweeps cannot be measured here: {why}")
-    makers = {name: partial(stepper, config, device, *FORMS[name]) for name in options.forms}
+        raise SystemExit(f"the native code cannot be measured here: {why}")
+    forms = [name for name in options.forms if not (dual_path and name == NATIVE)]
+    makers = {name: partial(stepper, config, device, *FORMS[name]) for name in forms}
     peaks = {name: peak_memory(make, device) for name, make in makers.items()} if on_gpu else {}
     times = measure(makers, options.steps)
     audio = config.train.batch * config.data.seconds
@@ -228,18 +233,24 @@ def main() -> None:
         }
         for name, seconds in medians.items()
     }
-    bound = limit(config, device)
-    best = bound["audio_seconds_per_second"]
-    bound["times_native"] = best * medians[NATIVE] / audio if NATIVE in medians else None
+    bound = limits(config, device)
+    for name, figures in found.items():
+        precision = "bfloat16" if FORMS[name][0] else "float32"
+        best = bound[f"{precision} audio_seconds_per_second"]
+        figures["of_limit"] = figures["audio_seconds_per_second"] / best
+        plain = medians.get(f"formula, {precision}")
+        figures["times_formula"] = plain / medians[name] if plain else None
     facts = machine(options.device)
     setup = {"model": config.model.model_dump(), "batch": config.train.batch}
     setup |= {"seconds": config.data.seconds, "steps": options.steps}
-    report = {"machine": facts, "setup": setup, "forms": found, "limit": bound}
+    report = {"machine": facts, "setup": setup, "forms": found, "limits": bound}
     print(in_words(facts))
-    columns = ["audio_seconds_per_second", "seconds_a_step", "times_native", "peak_mib"]
+    columns = ["audio_seconds_per_second", "seconds_a_step", "times_formula", "times_native"]
+    columns += ["of_limit", "peak_mib"]
     rows = [[name, *(figures[key] for key in columns)] for name, figures in found.items()]
-    print(table(["form", "audio s/s", "s a step", "x native", "peak MiB"], rows))
-    print(in_line(bound))
+    heads = ["form", "audio s/s", "s a step", "x formula", "x native", "of limit", "peak MiB"]
+    print(table(heads, rows))
+    print(", ".join(f"{name} {value:.1f}" for name, value in bound.items()))
     if options.speech:
         report["mixing_audio_seconds_per_second"] = rate = mixing_rate(options.speech)
         print(f"one thread mixes {rate:.0f} s of audio a second")

@@ -159,14 +159,19 @@ class Run:
             self._conclude(stopped)
 
     def _load(self, jobs: Iterable["Job"]) -> None:
+        from cplxsep.engine.compile_ahead import compile_ahead
+
+        compile_ahead(self.model, self.options["device"])
         from cplxsep.engine.separator import Separator
 
         self._separator = Separator.load(self.model, **self.options)
         rates = {job.info.sample_rate: None for job in jobs if not self._skips(job)}
         # All that they need is made before the first file, one rate after the other.
-        self._chunks = max((self._separator.at(rate).batch for rate in rates), default=1)
+        made = [self._separator.at(rate) for rate in rates]
+        self._chunks = max((at_rate.batch for at_rate in made), default=1)
         used = f"on {self._separator.device} in {self._separator.precision}"
-        common.note(f"model {self.model.name} {used}", at=1)
+        forms = "".join(f", {form}" for form in dict.fromkeys(at_rate.form for at_rate in made))
+        common.note(f"model {self.model.name} {used}{forms}", at=1)
         for told in rate_notes(rates, self._separator, self.settings, self._done):
             common.note(f"note: {told}")
 

@@ -48,6 +48,11 @@ class AtRate:
         """Chunks computed at once; chunks of concurrent calls share a batch."""
         return self._runner.batch
 
+    @property
+    def form(self) -> str:
+        """What the network runs as, in words."""
+        return self._runner.form
+
     def seconds(self, chunks: int) -> float:
         """Length of signal that so many chunks advance by."""
         return chunks * self.plan.hop / self.rate

@@ -14,11 +14,12 @@ from cplxsep.engine.bands import Above
 from cplxsep.engine.chunks import ChunkPlan
 from cplxsep.engine.finish import Finish
 from cplxsep.engine.flow import Blocks, Tap, Waiting, checked, fitted, resampled
+from cplxsep.engine.fused import working_type
 from cplxsep.engine.seams import Seam
 from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
 from cplxsep.errors import UsageError
 from cplxsep.networks import registry
-from cplxsep.nn.device import pick_device, pick_precision
+from cplxsep.nn.device import pick_device
 
 
 class Separator:
@@ -62,7 +63,7 @@ class Separator:
         self.sources: int = description.sources
         self._plans = {rate: ChunkPlan.of(chunk, overlap, rate) for rate in self.rates}
         self._device = pick_device(device)
-        self._dtype = pick_precision(precision, self._device)
+        self._dtype = working_type(precision, self._device, model)
         self._batch = _batch_size(batch)
         self._made: dict[int, AtRate] = {}
         self._making = threading.Lock()

@@ -1,10 +1,11 @@
 """The inference form of a network: made once at load, equal in its results, several times faster.
 
-Kernels are stacked, constants folded, weights in the working precision; norm, CReLU, residual
+Kernels are stacked, constants folded, weights in the working precision; norm, activation, residual
 sums, interpolation and the extractor's products take as few passes over memory as they can.
 """
 
+from cplxsep.engine.fused.choice import working_type
 from cplxsep.engine.fused.form import Form
 from cplxsep.engine.fused.model import fuse
 
-__all__ = ["Form", "fuse"]
+__all__ = ["Form", "fuse", "working_type"]

@@ -12,10 +12,9 @@ from torch import nn
 
 from cplxsep.engine.fused.dual_path import FusedDualPath
 from cplxsep.engine.fused.model import fusable, fuse
-from cplxsep.model_config import ModelConfig
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import residual_blocks
+from cplxsep.nn.device import fast_bf16_vectors, pick_precision
 from cplxsep.nn.kernels import EagerKernels
 from cplxsep.nn.native import build
 from cplxsep.nn.native.kernels import NativeKernels
@@ -44,11 +43,18 @@ def choose(
     return _without_native(model, dtype)
 
 
-def needed(config: ModelConfig) -> str | None:
-    """The native library that a model's form is made of, for `build.begin`; None: of none."""
-    if config.network == "dual-path":
-        return residual_blocks.NAME
-    return "kernels" if config.network == "complex" else None
+def working_type(precision: str, device: torch.device, model: nn.Module) -> torch.dtype | None:
+    """Working type of a model for a precision, None for float32; "auto" is what is fastest for it.
+
+    Raises:
+        UsageError, DeviceError: as `pick_precision`.
+    """
+    on_vectors = device.type == "cpu" and isinstance(
+        getattr(model, "network", None), DualPathNetwork
+    )
+    if precision == "auto" and on_vectors:  # where PyTorch would use AMX
+        precision = "bf16" if fast_bf16_vectors() else "fp32"
+    return pick_precision(precision, device)
 
 
 def _dual_path(

@@ -24,13 +24,15 @@ struct Gate {
     }
 };
 
-// Positions lie `from_step` and `to_step` values apart.
+// Positions lie `from_step` and `to_step` values apart; state [2][K] is of the position before, and
+// afterwards of the last one.
 template <int W, class T, class U>
 inline void run_states(const T* from, int64_t from_step, const float* bias, const float* cosine,
-                       const float* sine, U* to, int64_t to_step, int64_t length, int64_t K) {
+                       const float* sine, U* to, int64_t to_step, float* state, int64_t length,
+                       int64_t K) {
     using F = typename Vector<W>::f;
     Gate<W> gate(bias, cosine, sine, K);
-    F r = {}, i = {};
+    F r = load<W>(state), i = load<W>(state + K);
     for (int64_t t = 0; t < length; ++t, from += from_step, to += to_step) {
         gate.at(from, K);
         const F rest = 1.0f - gate.a, ac = gate.a * gate.c, as = gate.a * gate.s;
@@ -41,6 +43,8 @@ inline void run_states(const T* from, int64_t from_step, const float* bias, cons
         store<W>(to, r);
         store<W>(to + K, i);
     }
+    store<W>(state, r);
+    store<W>(state + K, i);
 }
 
 }  // namespace

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "lanes_of_states.hpp"
-#include "lines.hpp"
 
 namespace {
 
 constexpr int64_t GROUP = 16;  // sequences that share a partial sum
+// Positions of which all states are met, before the next ones are: a position's states lie together
+// in memory, and would else be fetched once for every vector of them.
+constexpr int64_t BLOCK = 8;
 
 struct Runs {
     int64_t outer, inner, outer_stride, step, length, states;
@@ -30,6 +32,15 @@ Runs runs(int64_t B, int64_t F, int64_t T, int64_t K, bool bands) {
     return bands ? Runs{B, T, F * T, T, F, K} : Runs{B * F, 1, T, 1, T, K};
 }
 
+// Calls body<W>(first state) so that every state is met once.
+template <class Body>
+void over_states(int64_t K, const Body& body) {
+    int64_t k = 0;
+    for (; k + 16 <= K; k += 16) body.template operator()<16>(k);
+    for (; k + 4 <= K; k += 4) body.template operator()<4>(k);
+    for (; k < K; ++k) body.template operator()<1>(k);
+}
+
 template <class T>
 void forward(const T* given, const float* bias, const float* cosine, const float* sine, T* states,
              const Runs& s, int threads) {
@@ -37,58 +48,74 @@ void forward(const T* given, const float* bias, const float* cosine, const float
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t n = 0; n < s.count(); ++n)
         for (int64_t d = 0; d < 2; ++d) {
-            const int64_t at = s.begin(n) + d * (s.length - 1) * s.step;
-            over_channels(K, [&]<int W>(int64_t k) {
-                const int64_t step = d ? -s.step : s.step;
-                run_states<W>(given + at * 6 * K + d * 3 * K + k, step * 6 * K,
-                              bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
-                              states + at * 4 * K + d * 2 * K + k, step * 4 * K, s.length, K);
-            });
+            const int64_t step = d ? -s.step : s.step;
+            std::vector<float> state(2 * K);
+            for (int64_t t = 0; t < s.length; t += BLOCK) {
+                const int64_t at = s.begin(n) + (d ? s.length - 1 - t : t) * s.step;
+                over_states(K, [&]<int W>(int64_t k) {
+                    run_states<W>(given + at * 6 * K + d * 3 * K + k, step * 6 * K,
+                                  bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
+                                  states + at * 4 * K + d * 2 * K + k, step * 4 * K,
+                                  state.data() + k, std::min(BLOCK, s.length - t), K);
+                });
+            }
         }
 }
 
-// One sequence and direction, from its end to its beginning; adds to sums [4][K] of the gradients
-// of z, Re x, Im x and theta.
+// Where one direction of one sequence stands on its way back: at the last position and to the
+// front, `step` positions at a time. `sums` [4][K] are of the gradients of z, Re x, Im x and theta,
+// `state` [2][K] is the gradient that has come so far.
+template <class T>
+struct Back {
+    const T *from, *states, *grad;
+    T* into;
+    float *sums, *state;
+    int64_t step, K;
+
+    Back at(int64_t positions) const {
+        const int64_t moved = -positions * step;
+        return {from + moved * 6 * K, states + moved * 4 * K, grad + moved * 4 * K,
+                into + moved * 6 * K, sums, state, step, K};
+    }
+};
+
+// `length` positions of W states from k on; `last`: the front of the sequence is among them.
 template <int W, class T>
-void backward_lanes(const T* from, const float* bias, const float* cosine, const float* sine,
-                    const T* states, const T* grad, T* into, float* sums, int64_t length,
-                    int64_t step, int64_t K) {
+void backward_lanes(Back<T> b, Gate<W> gate, int64_t k, int64_t length, bool last) {
     using F = typename Vector<W>::f;
-    Gate<W> gate(bias, cosine, sine, K);
-    F q_r = {}, q_i = {}, sum_z = {}, sum_r = {}, sum_i = {}, sum_t = {};
+    const int64_t K = b.K;
+    F q_r = load<W>(b.state + k), q_i = load<W>(b.state + K + k);
+    F sum_z = {}, sum_r = {}, sum_i = {}, sum_t = {};
     for (int64_t t = 0; t < length; ++t) {
-        gate.at(from, K);
-        q_r += load<W>(grad);
-        q_i += load<W>(grad + K);
-        states -= step * 4 * K;  // of the position before
-        F h_r = {}, h_i = {};
-        if (t + 1 < length) {
-            h_r = load<W>(states);
-            h_i = load<W>(states + K);
-        }
+        gate.at(b.from + k, K);
+        q_r += load<W>(b.grad + k);
+        q_i += load<W>(b.grad + K + k);
+        const T* before = b.states - b.step * 4 * K + k;  // of the position before
+        const bool any = !last || t + 1 < length;
+        const F h_r = any ? load<W>(before) : F{}, h_i = any ? load<W>(before + K) : F{};
         const F p_r = gate.c * h_r - gate.s * h_i, p_i = gate.s * h_r + gate.c * h_i;
         const F rest = 1.0f - gate.a;
-        const F d_z =
-            gate.a * rest * (q_r * (p_r - gate.x_r) + q_i * (p_i - gate.x_i));
+        const F d_z = gate.a * rest * (q_r * (p_r - gate.x_r) + q_i * (p_i - gate.x_i));
         const F d_r = rest * q_r, d_i = rest * q_i;
         sum_z += d_z;
         sum_r += d_r;
         sum_i += d_i;
         sum_t += gate.a * (p_r * q_i - p_i * q_r);
-        store<W>(into, d_z);
-        store<W>(into + K, d_r);
-        store<W>(into + 2 * K, d_i);
+        store<W>(b.into + k, d_z);
+        store<W>(b.into + K + k, d_r);
+        store<W>(b.into + 2 * K + k, d_i);
         const F ac = gate.a * gate.c, as = gate.a * gate.s, next = ac * q_r + as * q_i;
         q_i = ac * q_i - as * q_r;
         q_r = next;
-        from -= step * 6 * K;
-        into -= step * 6 * K;
-        grad -= step * 4 * K;
+        b = b.at(1);
     }
-    store<W>(sums, load<W>(sums) + sum_z);
-    store<W>(sums + K, load<W>(sums + K) + sum_r);
-    store<W>(sums + 2 * K, load<W>(sums + 2 * K) + sum_i);
-    store<W>(sums + 3 * K, load<W>(sums + 3 * K) + sum_t);
+    store<W>(b.state + k, q_r);
+    store<W>(b.state + K + k, q_i);
+    float* sums = b.sums + k;
+    for (const F& sum : {sum_z, sum_r, sum_i, sum_t}) {
+        store<W>(sums, load<W>(sums) + sum);
+        sums += K;
+    }
 }
 
 template <class T>
@@ -102,20 +129,18 @@ void backward(const T* given, const float* bias, const float* cosine, const floa
         for (int64_t n = g * GROUP; n < std::min(s.count(), (g + 1) * GROUP); ++n)
             for (int64_t d = 0; d < 2; ++d) {
                 const int64_t at = s.begin(n) + (d ? 0 : (s.length - 1) * s.step);
-                const auto lanes = [&]<int W>(int64_t k) {
-                    backward_lanes<W>(given + at * 6 * K + d * 3 * K + k, bias + d * 3 * K + k,
-                                      cosine + d * K + k, sine + d * K + k,
-                                      states + at * 4 * K + d * 2 * K + k,
-                                      grad + at * 4 * K + d * 2 * K + k,
-                                      into + at * 6 * K + d * 3 * K + k,
-                                      sums.data() + (g * 2 + d) * 4 * K + k, s.length,
-                                      d ? -s.step : s.step, K);
-                };
-                // Sums must meet no state twice, so that steps may not overlap.
-                int64_t k = 0;
-                for (; k + 16 <= K; k += 16) lanes.template operator()<16>(k);
-                for (; k + 4 <= K; k += 4) lanes.template operator()<4>(k);
-                for (; k < K; ++k) lanes.template operator()<1>(k);
+                std::vector<float> state(2 * K);
+                const Back<T> all{given + at * 6 * K + d * 3 * K, states + at * 4 * K + d * 2 * K,
+                                  grad + at * 4 * K + d * 2 * K, into + at * 6 * K + d * 3 * K,
+                                  sums.data() + (g * 2 + d) * 4 * K, state.data(),
+                                  d ? -s.step : s.step, K};
+                for (int64_t t = 0; t < s.length; t += BLOCK)
+                    over_states(K, [&]<int W>(int64_t k) {
+                        const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k,
+                                           sine + d * K + k, K);
+                        backward_lanes<W>(all.at(t), gate, k, std::min(BLOCK, s.length - t),
+                                          t + BLOCK >= s.length);
+                    });
             }
     for (int64_t d = 0; d < 2; ++d)
         for (int64_t j = 0; j < 4 * K; ++j) {

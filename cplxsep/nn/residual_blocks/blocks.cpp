@@ -119,12 +119,15 @@ void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, 
                 });
             }
         const int64_t begin = d ? (length - 1) * side : 0, step = d ? -side : side;
-        for (int64_t s = 0; s < side; ++s)
+        float* state = scratch<float, 4>(2 * K);
+        for (int64_t s = 0; s < side; ++s) {
+            std::fill_n(state, 2 * K, 0.0f);
             for (int64_t k = 0; k < K; k += LANES)
                 run_states<LANES>(given + (begin + s) * wide + k, step * wide,
                                   w.bias + d * 3 * K + k, w.cosine + d * K + k, w.sine + d * K + k,
-                                  found + (begin + s) * 4 * K + d * 2 * K + k, step * 4 * K, length,
-                                  K);
+                                  found + (begin + s) * 4 * K + d * 2 * K + k, step * 4 * K,
+                                  state + k, length, K);
+        }
     }
     for (int64_t r = 0; r < rows; r += ROWS)
         for (int64_t j = 0; j < C; j += PANEL) {

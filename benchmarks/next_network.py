@@ -1,0 +1,189 @@
+"""What to train next: grown forms of the published separator, and complex-linear maps.
+
+    python benchmarks/next_network.py speed
+    python benchmarks/next_network.py train NAME --speech ../shared/data/speech.csv
+    python benchmarks/next_network.py score --speech ../shared/data/speech.csv
+
+Two questions, each at equal time on one core in float32, with 2 mixtures of 4 s a step. *Grown*:
+from the published weights, attention heads, a level of half the bands and frames, or both, beside
+plain continuation; what is new begins at zero. *Fresh*: from nothing, local blocks with
+complex-linear convolutions and maps (half of their parameters, the same products) beside
+real-linear ones, two seeds each.
+
+`speed` measures a step of each network, in turns, and so how many steps fill its hours; run it on
+a quiet machine. `train` trains one candidate in runs/next/NAME, and goes on where it was stopped.
+`score` separates 300 mixtures of the valid split with every finished candidate and writes paired
+differences with their intervals to benchmarks/results/next_network.md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
+
+import torch
+from commands import command, cplxsep, prepare_mixtures
+from machine import in_words, machine
+
+from cplxsep.audio.atomic import write_text
+from cplxsep.config import Config, read_config
+from cplxsep.engine import shelf
+from cplxsep.networks.folder import CONFIG
+from cplxsep.networks.registry import build
+from cplxsep.nn import fast
+from cplxsep.training.objective import Objective
+from cplxsep.training.optim import build_optimizer
+
+PARENT = "dce-2spk"
+RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
+SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
+GROWN_HOURS, FRESH_HOURS = 3.0, 1.5
+COMMON = ["train.batch=2", "train.workers=1", "train.precision=fp32", "train.save_every=100"]
+COMMON += ["train.valid_every=1000", "optim.ema=0.999"]
+HEADS = ["model.dual_path.heads=4"]
+HALF = ["model.dual_path.channels=[96, 192]", "model.dual_path.blocks=[8, 2]"]
+COMPLEX = ['model.dual_path.linearity="complex"']
+# Changes to the published model's configuration; what they are compared with comes first.
+GROWN = {"plain": [], "heads": HEADS, "half": HALF, "heads-half": HEADS + HALF}
+FRESH = {
+    f"{kind}-{seed}": changes
+    for seed in (0, 1)
+    for kind, changes in (("real", []), ("complex", COMPLEX))
+}
+
+
+def changes_of(name: str) -> list[str]:
+    """All of a candidate's changes, but for its number of steps."""
+    if name in GROWN:
+        return [*COMMON, *GROWN[name], "optim.lr=4e-4"]
+    return [*COMMON, *FRESH[name], "optim.lr=1.5e-3", f"train.seed={name[-1]}"]
+
+
+def configuration(name: str) -> Config:
+    """A candidate's configuration."""
+    return read_config(shelf.resolve(PARENT) / CONFIG, changes_of(name))
+
+
+def speed(steps: int = 6) -> None:
+    """Measure seconds of a step of each network on one thread, in turns; store the medians."""
+    torch.set_num_threads(1)
+    if why := fast.enable("cpu"):
+        raise SystemExit(why)
+    works = {name: _stepper(configuration(name)) for name in [*GROWN, "complex-0"]}
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(2 + steps):
+        for name, work in works.items():
+            begun = time.perf_counter()
+            work()
+            if turn >= 2:
+                times[name].append(time.perf_counter() - begun)
+    medians = {name: sorted(found)[len(found) // 2] for name, found in times.items()}
+    text = json.dumps({"machine": machine(), "seconds_a_step": medians}, indent=2)
+    write_text(SPEEDS, f"{text}\n")
+    print(text)
+
+
+def _stepper(config: Config) -> Any:
+    model = build(config.model).train()
+    optimizer = build_optimizer(model, config.optim)
+    objective = Objective(config.train)
+    sources = torch.randn(config.train.batch, 2, round(config.data.seconds * 8000))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        objective(model, sources.sum(dim=1), sources, None).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return step
+
+
+def steps_of(name: str) -> int:
+    """Steps that fill a candidate's hours on the machine on which `speed` was run."""
+    seconds = json.loads(SPEEDS.read_text(encoding="utf-8"))["seconds_a_step"]
+    hours = GROWN_HOURS if name in GROWN else FRESH_HOURS
+    network = name if name in GROWN else "complex-0" if name.startswith("complex") else "plain"
+    return int(hours * 3600 / seconds[network])
+
+
+def train(name: str, speech: Path) -> None:
+    """Train a candidate, on one thread."""
+    changes = [*changes_of(name), f"train.steps={steps_of(name)}"]
+    changes += [f"data.speech={speech.absolute()}", f"data.cache={RUNS.absolute() / 'cache'}"]
+    call = command("train", "--config", PARENT, "--run-dir", RUNS / name)
+    call += ["--init", PARENT] if name in GROWN else []
+    call += [part for change in changes for part in ("--set", change)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    raise SystemExit(subprocess.run(call, env=environment).returncode)
+
+
+def score(speech: Path, count: int = 300) -> None:
+    """Paired differences on mixtures of the valid split, and a table of them."""
+    data = RUNS / "valid"
+    if not (data / "cv").is_dir():
+        prepare_mixtures(speech, data, count, 0, split="valid")
+    found: dict[str, Any] = {"machine": machine(), "mixtures": count, "pairs": {}}
+    lines = ["| network | SI-SDRi dB | less the first of its kind | parameters | steps |"]
+    lines.append("|---|---|---|---|---|")
+    for kind in (GROWN, FRESH):
+        first = next(iter(kind))
+        for name in kind:
+            if not _finished(name):
+                lines.append(f"| {name} | not finished | | | |")
+                continue
+            found["pairs"][name] = row = _compare(data / "cv", first, name)
+            lines.append(
+                f"| {name} | {row['own']} | {row['difference']} | "
+                f"{row['parameters']:,} | {row['steps']} |"
+            )
+    write_text(REPORT.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
+    title = f"# What to train next\n\nMade by `benchmarks/next_network.py`, {in_words(machine())}."
+    write_text(REPORT.with_suffix(".md"), "\n".join([title, "", *lines]) + "\n")
+    print("\n".join(lines))
+
+
+def _finished(name: str) -> bool:
+    known = RUNS / name / "model" / "metrics.json"
+    state = RUNS / name / "log.jsonl"
+    return known.is_file() and state.is_file() and f'"step": {steps_of(name)}' in state.read_text()
+
+
+def _compare(data: Path, first: str, name: str) -> dict[str, Any]:
+    folders = [RUNS / each / "model" for each in (first, name)]
+    told = json.loads(
+        cplxsep("eval", "--data", data, "--compare", *folders, "--metrics", "si-sdr", "--json")
+    )
+    metrics = json.loads((folders[1] / "metrics.json").read_text(encoding="utf-8"))
+    return {
+        "told": told,
+        "parameters": metrics["parameters"],
+        "steps": steps_of(name),
+        "own": "",
+        "difference": "",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("speed")
+    training, scoring = commands.add_parser("train"), commands.add_parser("score")
+    training.add_argument("name", choices=[*GROWN, *FRESH])
+    for each in (training, scoring):
+        each.add_argument("--speech", type=Path, required=True, help="manifest CSV")
+    options = parser.parse_args()
+    if options.command == "speed":
+        speed()
+    elif options.command == "train":
+        train(options.name, options.speech)
+    else:
+        score(options.speech)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Compiles what a model's inference form is made of while torch is still being imported.
+
+Both take seconds, and neither needs the other. Importing this loads no torch.
+"""
+
+from pathlib import Path
+
+from cplxsep.networks.folder import configuration
+from cplxsep.nn.native import build
+
+# The library of each network's inference form (`cplxsep.engine.fused.choice`).
+LIBRARIES = {"complex": "kernels", "dual-path": "residual_blocks"}
+
+
+def compile_ahead(folder: Path, device: str) -> None:
+    """Begin to compile for the model in a folder, unless that was done on this machine before.
+
+    Args:
+        device: as a user names it; only a CPU runs native code.
+    """
+    library = LIBRARIES.get(configuration(folder).model.network)
+    if library is not None and not device.startswith("cuda"):
+        build.begin(library)
