@@ -11,9 +11,9 @@ scaling a recording changes none.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from cplxsep.engine.voices import Cepstra, Voice, likeness
+from cplxsep.metrics.assignment import best_permutation
 
 # A frame is speech when it is at most 25 dB below the recording's loud frames and 6 dB above its
 # quiet ones, the background; the second only down to 10 dB, for there are steady sounds too.
@@ -196,12 +196,11 @@ def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
         # Any other order differs in at least one place: forbid each in turn.
         other = scores.copy()
         other[row, order[row]] = -1e6
-        alternative = linear_sum_assignment(other, maximize=True)
-        lead = min(lead, own - other[alternative].sum())
+        lead = min(lead, own - other[rows, best_permutation(other)].sum())
     return float(lead)
 
 
 def _best_order(scores: np.ndarray) -> tuple[np.ndarray, float]:
     """Order (N,) with the highest summed score (N, N), and its lead over the next best."""
-    order = linear_sum_assignment(scores, maximize=True)[1]
+    order = best_permutation(scores)
     return order, _lead_of(order, scores)

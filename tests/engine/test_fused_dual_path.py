@@ -6,6 +6,8 @@ from native_code import needs_compiler
 
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused.choice import NATIVE, PLAIN, choose
+from cplxsep.engine.fused.dual_path import InWorkingType
+from cplxsep.engine.fused.form import Form
 from cplxsep.networks import registry
 from cplxsep.nn.native.build import library
 from cplxsep.nn.residual_blocks import NAME, NativeBlocks
@@ -102,3 +104,26 @@ def test_odd_sizes_run_as_the_model_itself():
     assert (form is model, kind) == (True, PLAIN)
     assert not NativeBlocks(torch.float64).takes(32, 16)
     assert NativeBlocks(torch.float32).takes(library(NAME).lanes(), 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("dtype", "least"), [(None, 60), (torch.bfloat16, 30)])
+def test_on_a_gpu_it_is_the_network_every_time(shape, dtype, least):
+    """The third call of one shape and those after it replay a graph."""
+    model, mixture = trained_like(**shape), torch.randn(2, 5003)
+    with torch.inference_mode():
+        expected = model(mixture)
+    run = Form(model.cuda(), torch.device("cuda"), dtype)
+    found = [torch.from_numpy(run(mixture.numpy())) for _ in range(4)]
+    assert all(snr(expected, one) > least for one in found)
+
+
+@torch.inference_mode()
+def test_a_working_type_reaches_the_maps():
+    model = trained_like(**SHAPES[0])
+    spectra = torch.randn(1, 2, 129, 20)
+    wide, low = (InWorkingType(model.network, d)(spectra) for d in (None, torch.bfloat16))
+    assert torch.equal(wide, model.network(spectra))
+    assert 30 < snr(wide, low) < 80

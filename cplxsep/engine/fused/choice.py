@@ -10,7 +10,7 @@ import copy
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.dual_path import FusedDualPath
+from cplxsep.engine.fused.dual_path import FusedDualPath, InWorkingType
 from cplxsep.engine.fused.model import fusable, fuse
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.model import SeparationModel
@@ -31,16 +31,17 @@ def choose(
     Args:
         dtype: working precision, None for float32.
     """
+    if not isinstance(model, SeparationModel):
+        return model, PLAIN
+    if isinstance(model.network, DualPathNetwork):
+        return _dual_path(model, model.network, device, dtype)
+    wide = dtype or torch.float32
     try:
-        if device.type == "cpu" and isinstance(model, SeparationModel):
-            if isinstance(model.network, DualPathNetwork):
-                return _dual_path(model, model.network, NativeBlocks(dtype or torch.float32))
-            if fusable(model):
-                return fuse(model, dtype or torch.float32, NativeKernels()), NATIVE
+        if device.type == "cpu" and fusable(model):
+            return fuse(model, wide, NativeKernels()), NATIVE
     except build.NoCompilerError as error:
-        plain, _ = _without_native(model, dtype)
-        return plain, f"{PLAIN}: {error}"
-    return _without_native(model, dtype)
+        return fuse(model, wide, EagerKernels()), f"{PLAIN}: {error}"
+    return fuse(model, wide, EagerKernels()), PLAIN
 
 
 def working_type(precision: str, device: torch.device, model: nn.Module) -> torch.dtype | None:
@@ -58,14 +59,25 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
 
 
 def _dual_path(
-    model: SeparationModel, network: DualPathNetwork, blocks: NativeBlocks
+    model: SeparationModel,
+    network: DualPathNetwork,
+    device: torch.device,
+    dtype: torch.dtype | None,
 ) -> tuple[nn.Module, str]:
+    """On a CPU with native blocks; on a GPU the network itself, whose operators are kernels."""
+    if device.type == "cuda":
+        return _with_network(model, InWorkingType(network, dtype)), "its kernels on the GPU"
+    try:
+        blocks = NativeBlocks(dtype or torch.float32)
+    except build.NoCompilerError as error:
+        return model, f"{PLAIN}: {error}"
     if not FusedDualPath.suits(network, blocks):
         return model, PLAIN
+    return _with_network(model, FusedDualPath(network, blocks)), NATIVE
+
+
+def _with_network(model: SeparationModel, network: nn.Module) -> SeparationModel:
+    """The model with another network in the place of its own; that one is left as it is."""
     form = copy.copy(model)
-    form._modules = dict(model._modules) | {"network": FusedDualPath(network, blocks)}
-    return form.eval(), NATIVE
-
-
-def _without_native(model: nn.Module, dtype: torch.dtype | None) -> tuple[nn.Module, str]:
-    return fuse(model, dtype or torch.float32, EagerKernels()), PLAIN
+    form._modules = dict(model._modules) | {"network": network}
+    return form.eval()

@@ -1,4 +1,4 @@
-"""The inference form of the dual-path network on a CPU: each residual block is one native call."""
+"""Inference forms of the dual-path network: native blocks on a CPU, a whole graph on a GPU."""
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +46,22 @@ class FusedDualPath(nn.Module):
         masks = network.head(network.head_norm(maps)[1])[:, :, :frames]
         masks = network.spectral(masks + network.head_bias)
         return F.pad(pairs.product(masks, mixture[:, :, : bins - 1]), (0, 0, 0, 1))
+
+
+class InWorkingType(nn.Module):
+    """The network as it stands, with maps in a type of fewer bits; None is float32.
+
+    A module of its own, so that a CUDA graph can hold all of it.
+    """
+
+    def __init__(self, network: DualPathNetwork, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.network, self.dtype = network, dtype
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        low = self.dtype is not None
+        with torch.autocast(mixture.device.type, self.dtype, enabled=low):
+            return self.network(mixture)
 
 
 class _Level(nn.Module):
