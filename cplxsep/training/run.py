@@ -16,7 +16,7 @@ from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
-from cplxsep.nn.device import out_of_memory, pick_precision
+from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
 from cplxsep.training import init, optim, publish, resume
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
@@ -65,7 +65,7 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
     minutes = options.max_minutes
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     target = options.folder / MODEL
-    with join(options.device) as ranks, ExitStack() as held:
+    with flushed_denormals(), join(options.device) as ranks, ExitStack() as held:
         if not ranks.first:
             console, say = None, _silent
         ranks.from_first(lambda: held.enter_context(alone(options.folder)))

@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from cplxsep.errors import DeviceError, UsageError
-from cplxsep.nn.device import fast_bf16_cpu, pick_device, pick_precision
+from cplxsep.nn.device import (
+    fast_bf16_cpu,
+    flushed_denormals,
+    pick_device,
+    pick_precision,
+)
 
 CPU = torch.device("cpu")
 
@@ -27,3 +32,10 @@ def test_devices():
     for name in ("gpu", "cpu:1", "cuda:", "cuda:x", ""):
         with pytest.raises(UsageError):
             pick_device(name)
+
+
+def test_denormals_are_flushed_for_a_while():
+    small = torch.tensor([1e-30])
+    with flushed_denormals():
+        assert not (small * small.new_tensor([1e-10])).any()
+    assert (small * small.new_tensor([1e-10])).any()

@@ -193,3 +193,24 @@ def test_the_dispatcher_on_a_gpu_gives_what_the_loop_gives_twice(along, dtype):
     assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
     states = loop(*there, along)
     assert_near(found[:1], (states,), 1e-5 if dtype == torch.float32 else 1e-11)
+
+
+@pytest.mark.parametrize("along", ALONG)
+def test_what_fades_in_silence_becomes_zero(native, along):
+    """Regression: a processor takes numbers too small for full precision a hundred times slower.
+
+    They came from silence, through states and gradients that fade; training took eight times as
+    long with them.
+    """
+    shape = (1, 200, 1) if along == "bands" else (1, 1, 200)
+    projection = torch.zeros(*shape, 6 * 16).flatten(0, 2)
+    projection[100] = 1.0
+    projection = projection.view(*shape, -1).requires_grad_()
+    states = native(projection, torch.zeros(6 * 16), torch.zeros(2, 16), along)
+    weight = torch.zeros_like(states).flatten(0, 2)
+    weight[100] = 1.0
+    (grad,) = torch.autograd.grad(states, projection, weight.view_as(states))
+    for found in (states.detach(), grad):
+        size = found.abs()
+        assert (size > 0).sum() > 1000  # it fades, by half a step
+        assert not ((size > 0) & (size < torch.finfo(torch.float32).tiny)).any()

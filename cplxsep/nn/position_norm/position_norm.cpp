@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "flush.hpp"
 #include "rows.hpp"
 
 namespace {
@@ -19,9 +20,11 @@ template <int W, class T>
 void forward(const T* rows, const float* gain, const float* bias, T* out, int64_t P, int64_t C,
              int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t t = 0; t < tiles(P); ++t)
+    for (int64_t t = 0; t < tiles(P); ++t) {
+        const FlushDenormals flush;
         for (int64_t p = t * TILE; p < std::min(P, (t + 1) * TILE); ++p)
             normed<W>(rows + p * C, gain, bias, out + p * C, C);
+    }
 }
 
 // `through` is the gradient that comes by the residual sum; it may be null.
@@ -32,6 +35,7 @@ void backward(const T* rows, const float* gain, const T* through, const T* grad,
     std::vector<float> sums(tiles(P) * 2 * C);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t t = 0; t < tiles(P); ++t) {
+        const FlushDenormals flush;
         float* own = sums.data() + t * 2 * C;
         for (int64_t p = t * TILE; p < std::min(P, (t + 1) * TILE); ++p) {
             const int64_t at = p * C;

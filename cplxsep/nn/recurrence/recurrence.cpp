@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "flush.hpp"
 #include "lanes_of_states.hpp"
 
 namespace {
@@ -46,7 +47,8 @@ void forward(const T* given, const float* bias, const float* cosine, const float
              const Runs& s, int threads) {
     const int64_t K = s.states;
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t n = 0; n < s.count(); ++n)
+    for (int64_t n = 0; n < s.count(); ++n) {
+        const FlushDenormals flush;
         for (int64_t d = 0; d < 2; ++d) {
             const int64_t step = d ? -s.step : s.step;
             std::vector<float> state(2 * K);
@@ -60,6 +62,7 @@ void forward(const T* given, const float* bias, const float* cosine, const float
                 });
             }
         }
+    }
 }
 
 // Where one direction of one sequence stands on its way back: at the last position and to the
@@ -125,7 +128,8 @@ void backward(const T* given, const float* bias, const float* cosine, const floa
     const int64_t K = s.states;
     std::vector<float> sums(s.groups() * 8 * K);
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t g = 0; g < s.groups(); ++g)
+    for (int64_t g = 0; g < s.groups(); ++g) {
+        const FlushDenormals flush;
         for (int64_t n = g * GROUP; n < std::min(s.count(), (g + 1) * GROUP); ++n)
             for (int64_t d = 0; d < 2; ++d) {
                 const int64_t at = s.begin(n) + (d ? 0 : (s.length - 1) * s.step);
@@ -142,6 +146,7 @@ void backward(const T* given, const float* bias, const float* cosine, const floa
                                           t + BLOCK >= s.length);
                     });
             }
+    }
     for (int64_t d = 0; d < 2; ++d)
         for (int64_t j = 0; j < 4 * K; ++j) {
             double total = 0;

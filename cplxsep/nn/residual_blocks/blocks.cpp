@@ -4,6 +4,7 @@
 // Maps are [batch][bands][frames][channels] floats; in bfloat16 only what goes into a product is
 // rounded. Work is divided into pieces that do not depend on the number of threads.
 
+#include "flush.hpp"
 #include "lanes_of_states.hpp"
 #include "products.hpp"
 #include "rows.hpp"
@@ -39,6 +40,7 @@ void norm_padded(const float* maps, const float* gain, const float* bias, T* to,
     std::fill_n(to + m.batch * p.plane, (ROWS + 2) * C, T{});
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t n = 0; n < m.batch * (m.bands + 2); ++n) {
+        const FlushDenormals flush;
         const int64_t b = n / (m.bands + 2), f = n % (m.bands + 2) - 1;
         T* row = to + b * p.plane + p.at(f, -1);
         if (f < 0 || f >= m.bands) {
@@ -62,6 +64,7 @@ void local(float* maps, const float* gain, const float* bias, const T* conv, con
     norm_padded<W>(maps, gain, bias, padded, m, threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
     for (int64_t n = 0; n < m.batch * m.bands * per_row; ++n) {
+        const FlushDenormals flush;
         const int64_t row = n / per_row, first = n % per_row * ROWS;
         const T* seen = padded + row / m.bands * p.plane + p.at(row % m.bands - 1, first - 1);
         T* hidden = scratch<T, 0>(ROWS * count * PANEL);
@@ -148,6 +151,7 @@ void recurrent(float* maps, const Recurrent<T>& w, const Maps& m, bool bands, in
     const int64_t pieces = bands ? (T_ + side - 1) / side : F;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t n = 0; n < m.batch * pieces; ++n) {
+        const FlushDenormals flush;
         float* plane = maps + n / pieces * F * T_ * C;
         const int64_t piece = n % pieces;
         if (bands) {
