@@ -41,8 +41,8 @@ def processor() -> str:
 def in_words(facts: dict[str, Any]) -> str:
     """The facts in one line."""
     gpu = f"{facts['gpu']}, " if "gpu" in facts else ""
-    bf16 = "with" if facts["bf16_hardware"] else "without"
+    bf16 = "" if facts["bf16_hardware"] else "not "
     return (
-        f"{gpu}{facts['processor']}, {facts['threads']} threads, {bf16} bfloat16 instructions, "
+        f"{gpu}{facts['processor']}, {facts['threads']} threads, {bf16}faster in bfloat16, "
         f"torch {facts['torch']}"
     )

@@ -12,8 +12,8 @@ real-linear ones, two seeds each.
 
 `speed` measures a step of each network, in turns, and so how many steps fill its hours; run it on
 a quiet machine. `train` trains one candidate in runs/next/NAME, and goes on where it was stopped.
-`score` separates 300 mixtures of the valid split with every finished candidate and writes paired
-differences with their intervals to benchmarks/results/next_network.md.
+`score` separates 300 mixtures of the valid split with the best weights of every candidate that was
+begun and writes paired differences with their intervals to benchmarks/results/next_network.md.
 """
 
 import argparse
@@ -27,13 +27,14 @@ from typing import Any
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
 
 import torch
+from card import cell
 from commands import command, cplxsep, prepare_mixtures
 from machine import in_words, machine
 
 from cplxsep.audio.atomic import write_text
 from cplxsep.config import Config, read_config
 from cplxsep.engine import shelf
-from cplxsep.networks.folder import CONFIG
+from cplxsep.networks.folder import CONFIG, metrics
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.training.objective import Objective
@@ -43,8 +44,8 @@ PARENT = "dce-2spk"
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
 SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
 GROWN_HOURS, FRESH_HOURS = 3.0, 1.5
-COMMON = ["train.batch=2", "train.workers=1", "train.precision=fp32", "train.save_every=100"]
-COMMON += ["train.valid_every=1000", "optim.ema=0.999"]
+COMMON = ["train.batch=2", "train.accumulate=1", "train.workers=1", "train.precision=fp32"]
+COMMON += ["train.save_every=100", "train.valid_every=1000", "optim.ema=0.999"]
 HEADS = ["model.dual_path.heads=4"]
 HALF = ["model.dual_path.channels=[96, 192]", "model.dual_path.blocks=[8, 2]"]
 COMPLEX = ['model.dual_path.linearity="complex"']
@@ -127,45 +128,48 @@ def score(speech: Path, count: int = 300) -> None:
     data = RUNS / "valid"
     if not (data / "cv").is_dir():
         prepare_mixtures(speech, data, count, 0, split="valid")
-    found: dict[str, Any] = {"machine": machine(), "mixtures": count, "pairs": {}}
-    lines = ["| network | SI-SDRi dB | less the first of its kind | parameters | steps |"]
-    lines.append("|---|---|---|---|---|")
+    found: dict[str, Any] = {"machine": machine(), "mixtures": count, "candidates": {}}
+    rows = []
     for kind in (GROWN, FRESH):
-        first = next(iter(kind))
+        first = RUNS / next(iter(kind)) / "model"
         for name in kind:
-            if not _finished(name):
-                lines.append(f"| {name} | not finished | | | |")
+            if not (RUNS / name / "model").is_dir():
                 continue
-            found["pairs"][name] = row = _compare(data / "cv", first, name)
-            lines.append(
-                f"| {name} | {row['own']} | {row['difference']} | "
-                f"{row['parameters']:,} | {row['steps']} |"
+            own = RUNS / name / "model"
+            known = metrics(own)
+            row = {
+                "parameters": known["parameters"],
+                "step": known["training"]["step"],
+                "steps": steps_of(name),
+                "less_published": difference(data / "cv", PARENT, own),
+                "less_first": difference(data / "cv", first, own),
+            }
+            found["candidates"][name] = row
+            rows.append(
+                [
+                    name,
+                    f"{row['parameters']:,}",
+                    f"{row['step']} of {row['steps']}",
+                    f"{row['less_published']['mean_b']:.2f}",
+                    cell(row["less_published"]),
+                    "" if own == first else cell(row["less_first"]),
+                ]
             )
+    columns = ["network", "parameters", "best at step", "SI-SDR dB", f"less {PARENT}"]
+    lines = [[*columns, "less the first of its kind"], ["---"] * 6, *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     write_text(REPORT.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
-    title = f"# What to train next\n\nMade by `benchmarks/next_network.py`, {in_words(machine())}."
-    write_text(REPORT.with_suffix(".md"), "\n".join([title, "", *lines]) + "\n")
-    print("\n".join(lines))
+    text = f"Made by `benchmarks/next_network.py`, {in_words(machine())}, on {count} mixtures of\n"
+    text += "the valid split; means of paired differences with their 95 % intervals."
+    write_text(REPORT.with_suffix(".md"), f"# What to train next\n\n{text}\n\n{table}\n")
+    print(table)
 
 
-def _finished(name: str) -> bool:
-    known = RUNS / name / "model" / "metrics.json"
-    state = RUNS / name / "log.jsonl"
-    return known.is_file() and state.is_file() and f'"step": {steps_of(name)}' in state.read_text()
-
-
-def _compare(data: Path, first: str, name: str) -> dict[str, Any]:
-    folders = [RUNS / each / "model" for each in (first, name)]
-    told = json.loads(
-        cplxsep("eval", "--data", data, "--compare", *folders, "--metrics", "si-sdr", "--json")
-    )
-    metrics = json.loads((folders[1] / "metrics.json").read_text(encoding="utf-8"))
-    return {
-        "told": told,
-        "parameters": metrics["parameters"],
-        "steps": steps_of(name),
-        "own": "",
-        "difference": "",
-    }
+def difference(data: Path, first: str | Path, second: Path) -> dict[str, Any]:
+    """SI-SDR of the second model less that of the first, with its interval."""
+    pair = ("--compare", first, second)
+    told = json.loads(cplxsep("eval", "--data", data, *pair, "--metrics", "si-sdr", "--json"))
+    return told["comparison"]["difference"]["si_sdr"]
 
 
 def main() -> None:

@@ -48,35 +48,28 @@ class DualPathNetwork(nn.Module):
         bias = torch.zeros(shape.group, config.sources, 2)
         bias[..., 0] = 1 / config.sources
         self.head_bias = nn.Parameter(bias.flatten())
-        self.factor = 2 ** (len(shape.channels) - 1)
 
     def forward(self, mixture: Tensor) -> Tensor:
         dtype = _working_type(mixture)
         with torch.autocast(mixture.device.type, enabled=False):
-            bins, frames = mixture.shape[2:]
-            maps = self.features(mixture, dtype)
-            skip = self.encode(self.stem(maps).contiguous())
+            skip = self.encode(self.stem(self.features(mixture, dtype)).contiguous())
             inner = self.norm(self.level(self.widen(skip)))[1]
             maps = self.decode(self.narrow.added_to(skip, inner))
-            masks = self.head(self.head_norm(maps)[1])[:, :, :frames].to(mixture.dtype)
-            sources = pairs.product(
-                self.spectral(masks + self.head_bias), mixture[:, :, : bins - 1]
-            )
-            return F.pad(sources, (0, 0, 0, 1))
+            found = self.head(self.head_norm(maps)[1]).to(mixture.dtype)
+            masks = self.spectral(found + self.head_bias)
+            return F.pad(pairs.product(masks, mixture[:, :, :-1]), (0, 0, 0, 1))
 
     def features(self, mixture: Tensor, dtype: torch.dtype) -> Tensor:
         """What the stem sees of a mixture (B, 2, F, T): maps (B, bands, T, 4 * group).
 
-        Each bin, and each bin divided by the root of its magnitude; frames are filled up with
-        zeros to a multiple of `factor`.
+        Each bin, and each bin divided by the root of its magnitude.
         """
         batch, _, bins, frames = mixture.shape
         bands = mixture[:, :, : bins - 1] * (SCALE / (2 * (bins - 1)))
         power = bands.square().sum(1, keepdim=True)
         parts = torch.cat([bands, bands * (power + COMPRESSED).pow(-0.25)], dim=1)
         rows = parts.permute(0, 2, 3, 1).unflatten(1, (-1, self.group)).transpose(2, 3)
-        maps = rows.reshape(batch, -1, frames, 4 * self.group)
-        return F.pad(maps, (0, 0, 0, -frames % self.factor)).to(dtype)
+        return rows.reshape(batch, -1, frames, 4 * self.group).to(dtype)
 
     def spectral(self, masks: Tensor) -> Tensor:
         """Masks (B, 2N, F, T) of what the head gives, (B, bands, T, group * N * 2)."""
@@ -123,10 +116,16 @@ class Level(nn.Module):
         for block in self.blocks[:middle]:
             maps = block(maps)
         if self.inner is not None:
-            maps = maps + apart(self.up(self.inner(self.down(together(maps)))))
+            maps = self.around(self.inner, maps)
         for block in self.blocks[middle:]:
             maps = block(maps)
         return maps
+
+    def around(self, inner: nn.Module, maps: Tensor) -> Tensor:
+        """Maps (B, F, T, C) + what the next level makes of them; an odd last frame gets a zero."""
+        frames = maps.shape[2]
+        given = self.down(together(F.pad(maps, (0, 0, 0, frames % 2))))
+        return maps + apart(self.up(inner(given)))[:, :, :frames]
 
 
 def together(maps: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.networks.dual_path import DualPathNetwork, Level, apart, together
+from cplxsep.networks.dual_path import DualPathNetwork, Level
 from cplxsep.networks.dual_path_blocks import DualPathBlock, Local, Recurrent
 from cplxsep.nn import pairs
 from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
@@ -37,15 +37,14 @@ class FusedDualPath(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         network = self.network
-        bins, frames = mixture.shape[2:]
         skip = network.stem(network.features(mixture, torch.float32)).contiguous()
         self.encode(skip)
         inner = network.norm(self.level(network.widen(skip)))[1]
         maps = network.narrow.added_to(skip, inner)
         self.decode(maps)
-        masks = network.head(network.head_norm(maps)[1])[:, :, :frames]
+        masks = network.head(network.head_norm(maps)[1])
         masks = network.spectral(masks + network.head_bias)
-        return F.pad(pairs.product(masks, mixture[:, :, : bins - 1]), (0, 0, 0, 1))
+        return F.pad(pairs.product(masks, mixture[:, :, :-1]), (0, 0, 0, 1))
 
 
 class InWorkingType(nn.Module):
@@ -78,8 +77,7 @@ class _Level(nn.Module):
         for block in self.blocks[:middle]:
             maps = block(maps)
         if self.inner is not None:
-            inner = self.inner(self.level.down(together(maps)))
-            maps = maps + apart(self.level.up(inner))
+            maps = self.level.around(self.inner, maps)
         for block in self.blocks[middle:]:
             maps = block(maps)
         return maps
