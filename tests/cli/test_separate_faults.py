@@ -197,7 +197,7 @@ from cplxsep.engine.separator import Separator
 
 Separator.load(sys.argv[sys.argv.index("-m") + 1], device="cpu")
 [size] = [line for line in open("/proc/self/status") if line.startswith("VmSize")]
-limit = (int(size.split()[1]) << 10) + (150 << 20)
+limit = (int(size.split()[1]) << 10) + (300 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 sys.exit(common.run(app.app))
 """
