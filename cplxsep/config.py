@@ -19,6 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+_TAKE_SILENCE = ("snr", "floored-snr", "sa-sdr")  # losses that do
 _SHARES = 0.03, 0.35  # of a run, in which the rate goes up and down (TEMPORAL.md section 6)
 
 
@@ -194,6 +195,15 @@ class Config(Section):
         # With prepared mixtures they only say where a table's recordings lie.
         if self.noise.recordings and self.model.sources != 1 and not self.data.mixtures:
             raise ValueError("with noise.recordings, model.sources must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _takes_silence(self) -> "Config":
+        if self.data.pauses and self.train.loss not in _TAKE_SILENCE:
+            raise ValueError(
+                f"train.loss {self.train.loss} cannot take a talker who says nothing: set "
+                f"data.pauses to 0, or train.loss to one of {', '.join(_TAKE_SILENCE)}"
+            )
         return self
 
     @model_validator(mode="after")

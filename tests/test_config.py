@@ -2,7 +2,7 @@
 
 import pytest
 
-from cplxsep.config import Config, DataConfig, read_config, to_toml, user_path
+from cplxsep.config import Config, DataConfig, parse_config, read_config, to_toml, user_path
 from cplxsep.errors import UsageError
 
 
@@ -128,3 +128,11 @@ def test_an_unknown_home_folder():
 
 def test_defaults_are_valid():
     assert Config().model.sources == 2
+
+
+def test_pauses_go_with_losses_that_take_silence():
+    pauses = {"data": {"pauses": 0.2}}
+    with pytest.raises(UsageError, match=r"si-sdr cannot take .*data\.pauses to 0, or train\.loss"):
+        parse_config(pauses | {"train": {"loss": "si-sdr"}}, "a.toml")
+    for loss in ("snr", "floored-snr", "sa-sdr"):
+        assert parse_config(pauses | {"train": {"loss": loss}}, "a.toml").data.pauses

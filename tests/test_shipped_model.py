@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from cplxsep.config import read_config
 from cplxsep.engine import shelf
 from cplxsep.engine.verify import verify
 from cplxsep.metrics.sisdr import si_sdr_matrix
+from cplxsep.training.examples import load_examples
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,3 +119,17 @@ def test_figures_in_the_readme_are_those_of_the_metrics():
             start = rf"\| {group.removesuffix(' dB')} \| {folder.name if enhances else '[0-9]+'} \|"
             figure = scores["si_sdr" if enhances else "si_sdr_i"]["mean"]
             assert re.search(rf"{start} {figure:.2f} \(", card)
+
+
+def test_its_recipe_takes_a_folder_of_speakers(tmp_path):
+    """Regression: it named a split that only one corpus has; the README's command must work."""
+    for speaker in range(6):
+        (tmp_path / f"p{speaker}").mkdir()
+        noise = np.random.default_rng(speaker).standard_normal(5 * 8000).astype(np.float32) / 20
+        soundfile.write(tmp_path / f"p{speaker}" / "a.wav", noise, 8000)
+    config = read_config(
+        shelf.resolve(shelf.DEFAULT_MODEL) / "config.toml", [f"data.speech={tmp_path}"]
+    )
+    train, valid = load_examples(config, tmp_path / "run", lambda _: None)
+    for examples in (train, valid):
+        assert examples.example(0)[0].shape == (4 * 8000,)

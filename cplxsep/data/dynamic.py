@@ -82,7 +82,7 @@ class DynamicMixtures:
             length=self.samples,
         )
         if self._pauses:  # drawn last: without pauses, all else is as it is with them
-            self._pause(mixed.sources[-1], rng)
+            self._pause(mixed.sources[order[0]], rng)
         # Any source may be the louder one; added again, for the order changes the last bit.
         sources = mixed.sources[order]
         return add(sources), sources

@@ -11,6 +11,8 @@ from cplxsep.nn.native import build
 # The library of each network's inference form (`cplxsep.engine.fused.choice`).
 LIBRARIES = {"complex": "kernels", "dual-path": "residual_blocks"}
 
+_DRIVER = Path("/proc/driver/nvidia")  # there is a GPU, most likely
+
 
 def compile_ahead(folder: Path, device: str) -> None:
     """Begin to compile for the model in a folder, unless that was done on this machine before.
@@ -19,5 +21,6 @@ def compile_ahead(folder: Path, device: str) -> None:
         device: as a user names it; only a CPU runs native code.
     """
     library = LIBRARIES.get(configuration(folder).model.network)
-    if library is not None and not device.startswith("cuda"):
+    on_gpu = device.startswith("cuda") or (device == "auto" and _DRIVER.exists())
+    if library is not None and not on_gpu:
         build.begin(library)

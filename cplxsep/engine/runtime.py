@@ -100,14 +100,15 @@ class Runner:
 
     def _fitting_batch(self, samples: int) -> int:
         """Power of two, at most MOST, that fits the free memory of the GPU."""
-        torch.cuda.reset_peak_memory_stats(self.device)
-        before = torch.cuda.memory_allocated(self.device)
-        # One chunk shows what each takes; it warms the device up, too.
-        if self._attempt(np.full((1, samples), 0.1, np.float32)) is None:
-            return 1
-        needed = torch.cuda.max_memory_allocated(self.device) - before
-        self._form.release()
-        free, _ = torch.cuda.mem_get_info(self.device)
+        with _turns[self.device]:  # another's work would count as this one's
+            torch.cuda.reset_peak_memory_stats(self.device)
+            before = torch.cuda.memory_allocated(self.device)
+            # One chunk shows what each takes; it warms the device up, too.
+            if self._attempt(np.full((1, samples), 0.1, np.float32)) is None:
+                return 1
+            needed = torch.cuda.max_memory_allocated(self.device) - before
+            self._form.release()
+            free, _ = torch.cuda.mem_get_info(self.device)
         fitting = min(int(SHARE * free / max(needed, 1)), MOST)
         return 1 << max(fitting.bit_length() - 1, 0)
 

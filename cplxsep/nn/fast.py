@@ -24,12 +24,17 @@ def enable(device: str) -> str | None:
     """
     if device == "cpu":
         try:
-            with ThreadPoolExecutor() as pool:
-                libraries = list(pool.map(build.library, OPERATORS))
+            enable_operators()
         except build.NoCompilerError as error:
             return str(error)
-        _enabled.update(zip(OPERATORS, libraries, strict=True))
     return passes.enable(device)
+
+
+def enable_operators() -> None:
+    """Use native code for the operators on a CPU from now on. Raises NoCompilerError."""
+    with ThreadPoolExecutor() as pool:
+        libraries = list(pool.map(build.library, OPERATORS))
+    _enabled.update(zip(OPERATORS, libraries, strict=True))
 
 
 def disable() -> None:

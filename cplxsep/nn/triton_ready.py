@@ -12,16 +12,17 @@ def triton_ready(maps: Tensor) -> bool:
         maps.is_cuda
         and maps.dtype != torch.float64
         and maps.numel() > 0
-        and _works(maps.device.index)
+        and triton_works(maps.device)
     )
 
 
 @cache
-def _works(index: int) -> bool:
+def triton_works(device: torch.device) -> bool:
+    """Whether Triton kernels run on a CUDA device. The first call tries it out."""
     try:
         from cplxsep.nn.triton_trial import trial
 
-        trial(torch.device("cuda", index))
+        trial(device)
     except Exception:  # not installed, no host compiler, an unsupported GPU
         return False
     return True

@@ -135,6 +135,16 @@ def test_models_without_a_form_come_back(options):
     assert fuse(model, torch.bfloat16) is model
 
 
+@torch.inference_mode()
+def test_options_that_change_nothing_do_not_cost_the_form():
+    """Regression: a key told to be without effect, as of another network, took it away."""
+    model = registry.build(
+        ModelConfig(start_maps=8, levels=1, tasnet_filters=64, dual_path={"heads": 2})
+    )
+    assert model.config.unused() == ["dual_path", "tasnet_filters"]
+    assert fuse(model, torch.float32) is not model
+
+
 def test_other_modules_come_back():
     other = torch.nn.Linear(2, 2)
     assert fuse(other, torch.bfloat16) is other

@@ -14,11 +14,13 @@ from cplxsep.engine.fused.dual_path import FusedDualPath, InWorkingType
 from cplxsep.engine.fused.model import fusable, fuse
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.model import SeparationModel
+from cplxsep.nn import fast
 from cplxsep.nn.device import fast_bf16_vectors, pick_precision
 from cplxsep.nn.kernels import EagerKernels
 from cplxsep.nn.native import build
 from cplxsep.nn.native.kernels import NativeKernels
 from cplxsep.nn.residual_blocks import NativeBlocks
+from cplxsep.nn.triton_ready import triton_works
 
 NATIVE, PLAIN = "native code", "plain PyTorch"
 
@@ -66,13 +68,16 @@ def _dual_path(
 ) -> tuple[nn.Module, str]:
     """On a CPU with native blocks; on a GPU the network itself, whose operators are kernels."""
     if device.type == "cuda":
-        return _with_network(model, InWorkingType(network, dtype)), "its kernels on the GPU"
+        kind = "Triton kernels" if triton_works(device) else PLAIN
+        return _with_network(model, InWorkingType(network, dtype)), kind
     try:
         blocks = NativeBlocks(dtype or torch.float32)
     except build.NoCompilerError as error:
         return model, f"{PLAIN}: {error}"
     if not FusedDualPath.suits(network, blocks):
-        return model, PLAIN
+        # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
+        fast.enable_operators()
+        return model, f"{PLAIN}, its recurrences native code"
     return _with_network(model, FusedDualPath(network, blocks)), NATIVE
 
 

@@ -47,7 +47,8 @@ def fusable(model: nn.Module) -> bool:
     if not isinstance(model, SeparationModel):
         return False
     changed = model.config.model_dump(exclude_defaults=True)
-    return changed.keys() <= FUSED and changed.get("norm") != "batch"
+    matters = changed.keys() - model.config.unused()
+    return matters <= FUSED and changed.get("norm") != "batch"
 
 
 class FusedNetwork(nn.Module):

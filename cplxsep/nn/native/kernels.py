@@ -1,14 +1,11 @@
 """The compiled functions of `cplxsep.nn.kernels.Kernels` for float32 and bfloat16 on a CPU."""
 
-import ctypes
-
 import torch
 from torch import Tensor
 
 from cplxsep.nn.kernels import Head, NormWeights
 from cplxsep.nn.native import build
-
-_NAMES = {torch.float32: "float", torch.bfloat16: "bf16"}
+from cplxsep.nn.native.call import call
 
 
 class NativeKernels:
@@ -24,20 +21,20 @@ class NativeKernels:
 
     def statistics(self, maps: Tensor) -> Tensor:
         out = _statistics(maps)
-        self._call("statistics", maps, maps, out, sizes=_sizes(maps))
+        self._call("statistics", maps, out, sizes=_sizes(maps))
         return out
 
     def add(self, maps: Tensor, more: Tensor) -> Tensor:
         out = _statistics(maps)
         sizes = (*_sizes(maps), more.shape[3] != maps.shape[3])
-        self._call("add", maps, maps, more, out, sizes=sizes)
+        self._call("add", maps, more, out, sizes=sizes)
         return out
 
     def from_products(self, products: Tensor) -> tuple[Tensor, Tensor]:
         batch, lines, positions, parts = products.shape
         maps = products.new_empty(batch, lines, positions, parts // 3 * 2)
         out = _statistics(maps)
-        self._call("products", maps, products, maps, out, sizes=_sizes(maps))
+        self._call("products", products, maps, out, sizes=_sizes(maps))
         return maps, out
 
     def normalise(
@@ -47,12 +44,12 @@ class NativeKernels:
         width = (3 if three else 2) * channels
         out = maps.new_empty(batch, -(-lines // stride), -(-positions // stride), width)
         sizes = (batch, lines, positions, channels, norm.layer, stride, three)
-        self._call("normalise", maps, maps, stats, norm.gain, norm.bias, out, sizes=sizes)
+        self._call("normalise", maps, stats, norm.gain, norm.bias, out, sizes=sizes)
         return out
 
     def upsampled_statistics(self, maps: Tensor) -> Tensor:
         out = _statistics(maps)
-        self._call("upsampled_statistics", maps, maps, out, sizes=_sizes(maps))
+        self._call("upsampled_statistics", maps, out, sizes=_sizes(maps))
         return out
 
     def normalise_joined(
@@ -67,21 +64,21 @@ class NativeKernels:
         out = skip.new_empty(*skip.shape[:3], width)
         tensors = (skip, maps, *stats, norm.gain, norm.bias, out)
         sizes = (*_sizes(maps), skip.shape[3] // 2, norm.layer, three)
-        self._call("normalise_joined", maps, *tensors, sizes=sizes)
+        self._call("normalise_joined", *tensors, sizes=sizes)
         return out
 
     def shuffle(self, maps: Tensor, patch: int) -> Tensor:
         batch, lines, positions, parts = maps.shape
         out = maps.new_empty(batch, lines * patch, positions * patch, parts // patch**2)
         sizes = (batch, lines, positions, out.shape[3] // 2, patch)
-        self._call("shuffle", maps, maps, out, sizes=sizes)
+        self._call("shuffle", maps, out, sizes=sizes)
         return out
 
     def candidates(self, film: Tensor, mixture: Tensor, features: Tensor, head: Head) -> Tensor:
         count = head.sources * (head.transformations + 1)
         out = film.new_empty(*film.shape[:3], 2 * count + features.shape[3])
         sizes = (*_positions(film), *head, features.shape[3] // 2)
-        self._call("candidates", film, film, mixture, features, out, sizes=sizes)
+        self._call("candidates", film, mixture, features, out, sizes=sizes)
         return out
 
     def average(self, masks: Tensor, seen: Tensor, head: Head) -> Tensor:
@@ -89,15 +86,11 @@ class NativeKernels:
         out = torch.empty(batch, 2 * head.sources, lines, positions)
         count = head.sources * (head.transformations + 1)
         sizes = (*_positions(masks), *head, seen.shape[3] // 2 - count)
-        self._call("average", masks, masks, seen, out, sizes=sizes)
+        self._call("average", masks, seen, out, sizes=sizes)
         return out
 
-    def _call(self, name: str, typed: Tensor, *tensors: Tensor, sizes: tuple[int, ...]) -> None:
-        getattr(self._library, f"{name}_{_NAMES[typed.dtype]}")(
-            *(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors),
-            *map(ctypes.c_int64, sizes),
-            ctypes.c_int(torch.get_num_threads()),
-        )
+    def _call(self, name: str, *tensors: Tensor, sizes: tuple[int, ...]) -> None:
+        call(self._library, name, tensors, sizes)
 
 
 def _statistics(maps: Tensor) -> Tensor:

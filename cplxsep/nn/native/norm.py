@@ -1,13 +1,10 @@
 """The compiled complex layer norm (`cplxsep.nn.passes.WholeNorm`) for a CPU."""
 
-import ctypes
-
 import torch
 from torch import Tensor
 
 from cplxsep.nn.native import build
-
-_NAMES = {torch.float32: "float", torch.bfloat16: "bf16"}
+from cplxsep.nn.native.call import NAMES, call
 
 
 class NativeNorm:
@@ -21,21 +18,19 @@ class NativeNorm:
 
     def fits(self, rows: Tensor) -> bool:
         """Whether this can work on such rows (B, P, 2C)."""
-        here = rows.device.type == "cpu" and rows.dtype in _NAMES
+        here = rows.device.type == "cpu" and rows.dtype in NAMES
         return here and rows.is_contiguous() and rows.numel() > 0
 
     def statistics(self, rows: Tensor) -> Tensor:
         stats = _statistics(rows)
-        self._call("statistics", rows, rows, stats)
+        self._call("statistics", rows, stats)
         return stats
 
     def forward(
         self, rows: Tensor, gain: Tensor, bias: Tensor, layer: bool, relu: bool
     ) -> tuple[Tensor, Tensor]:
         out, stats = torch.empty_like(rows), _statistics(rows)
-        self._call(
-            "forward", rows, rows, _plain(gain), _plain(bias), out, stats, flags=(layer, relu)
-        )
+        self._call("forward", rows, _plain(gain), _plain(bias), out, stats, flags=(layer, relu))
         return out, stats
 
     def backward(
@@ -50,18 +45,14 @@ class NativeNorm:
     ) -> tuple[Tensor, Tensor, Tensor]:
         gain, bias = _plain(gain), _plain(bias)
         into = (torch.empty_like(rows), torch.empty_like(gain), torch.empty_like(bias))
-        self._call("backward", rows, rows, grad, stats, gain, bias, *into, flags=(layer, relu))
+        self._call("backward", rows, grad, stats, gain, bias, *into, flags=(layer, relu))
         return into
 
     def _call(
         self, name: str, rows: Tensor, *tensors: Tensor, flags: tuple[bool, ...] = ()
     ) -> None:
         batch, positions, parts = rows.shape
-        getattr(self._library, f"{name}_{_NAMES[rows.dtype]}")(
-            *(ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors),
-            *map(ctypes.c_int64, (batch, positions, parts // 2, *flags)),
-            ctypes.c_int(torch.get_num_threads()),
-        )
+        call(self._library, name, (rows, *tensors), (batch, positions, parts // 2, *flags))
 
 
 def _statistics(rows: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ struct Maps {
 
 constexpr int64_t AT_ONCE = 512;  // positions of a piece along bands: they stay in the cache
 
-// Positions [bands + 2][frames + 2], zeros around: what a 3x3 kernel sees; and rows that a last
-// tile may read past its end.
+constexpr int64_t SPARE = ROWS + 2;  // positions that a last tile may read past the end
+
+// Positions [bands + 2][frames + 2], zeros around: what a 3x3 kernel sees.
 struct Padded {
     int64_t frames, channels, plane;
 
@@ -29,7 +30,6 @@ struct Padded {
     int64_t at(int64_t band, int64_t frame) const {
         return ((band + 1) * frames + frame + 1) * channels;
     }
-    int64_t values(int64_t batch) const { return batch * plane + (ROWS + 2) * channels; }
 };
 
 template <int W, class T>
@@ -37,7 +37,7 @@ void norm_padded(const float* maps, const float* gain, const float* bias, T* to,
                  int threads) {
     const Padded p(m);
     const int64_t C = m.channels;
-    std::fill_n(to + m.batch * p.plane, (ROWS + 2) * C, T{});
+    std::fill_n(to + m.batch * p.plane, SPARE * C, T{});
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t n = 0; n < m.batch * (m.bands + 2); ++n) {
         const FlushDenormals flush;
@@ -180,7 +180,7 @@ void pack(const T* matrix, T* to, int64_t N, int64_t K) {
 
 extern "C" int64_t panel_columns() { return PANEL; }
 extern "C" int64_t lanes() { return LANES; }
-extern "C" int64_t spare_rows() { return ROWS + 2; }
+extern "C" int64_t spare_rows() { return SPARE; }
 
 #define CPLXSEP_EXPORT(T, NAME)                                                                    \
     extern "C" void pack_##NAME(const T* matrix, T* to, int64_t N, int64_t K, int) {               \
