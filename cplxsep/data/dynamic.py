@@ -82,15 +82,15 @@ class DynamicMixtures:
             length=self.samples,
         )
         if self._pauses:  # drawn last: without pauses, all else is as it is with them
-            self._pause(mixed.sources[order[0]], rng)
+            self._pause(mixed.sources, rng)
         # Any source may be the louder one; added again, for the order changes the last bit.
         sources = mixed.sources[order]
         return add(sources), sources
 
-    def _pause(self, source: np.ndarray, rng: np.random.Generator) -> None:
-        """Perhaps silence a part of a source (S,), which keeps its level elsewhere."""
-        chance, begin, length = rng.random(3)
+    def _pause(self, sources: np.ndarray, rng: np.random.Generator) -> None:
+        """Perhaps silence a part of one of the sources (N, S), which keeps its level elsewhere."""
+        chance, which, begin, length = rng.random(4)
         if chance < self._pauses:
             first = begin * self.samples
             last = first + (_PAUSE[0] + (_PAUSE[1] - _PAUSE[0]) * length) * self.samples
-            source[int(first) : int(last)] = 0.0
+            sources[int(which * len(sources)), int(first) : int(last)] = 0.0
