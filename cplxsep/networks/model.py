@@ -164,12 +164,18 @@ class SeparationModel(nn.Module):
         else:
             self.network = SpectralNetwork(config)
 
+    def with_network(self, network: nn.Module) -> Self:
+        """A copy of this model, which is left as it is, around another network."""
+        other = copy.copy(self)
+        other._modules = dict(self._modules)
+        other.network = network
+        return other
+
     def at(self, rate: int) -> Self:
         """This model at another of its `rates`, in Hz, on the same weights."""
         if rate not in self.rates:
             raise ValueError(f"the model runs at {self.rates} Hz, not at {rate}")
-        other = copy.copy(self)
-        other._modules = dict(self._modules)
+        other = self.with_network(self.network)
         other.sample_rate = rate
         stft = self.stft
         if rate != self.sample_rate:

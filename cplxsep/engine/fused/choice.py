@@ -5,12 +5,10 @@ is: the same recording gives the same output in every run. So native code is wai
 has to be compiled first, once for a machine, in a few seconds.
 """
 
-import copy
-
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.dual_path import FusedDualPath, InWorkingType
+from cplxsep.engine.fused.dual_path import InWorkingType, suits, with_native
 from cplxsep.engine.fused.model import fusable, fuse
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.model import SeparationModel
@@ -69,20 +67,13 @@ def _dual_path(
     """On a CPU with native blocks; on a GPU the network itself, whose operators are kernels."""
     if device.type == "cuda":
         kind = "Triton kernels" if triton_works(device) else PLAIN
-        return _with_network(model, InWorkingType(network, dtype)), kind
+        return model.with_network(InWorkingType(network, dtype)), kind
     try:
         blocks = NativeBlocks(dtype or torch.float32)
-    except build.NoCompilerError as error:
-        return model, f"{PLAIN}: {error}"
-    if not FusedDualPath.suits(network, blocks):
+        if suits(network, blocks):
+            return model.with_network(with_native(network, blocks)), NATIVE
         # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
         fast.enable_operators()
-        return model, f"{PLAIN}, its recurrences native code"
-    return _with_network(model, FusedDualPath(network, blocks)), NATIVE
-
-
-def _with_network(model: SeparationModel, network: nn.Module) -> SeparationModel:
-    """The model with another network in the place of its own; that one is left as it is."""
-    form = copy.copy(model)
-    form._modules = dict(model._modules) | {"network": network}
-    return form.eval()
+    except build.NoCompilerError as error:
+        return model, f"{PLAIN}: {error}"
+    return model, f"{PLAIN}, its recurrences native code"

@@ -1,50 +1,41 @@
 """Inference forms of the dual-path network: native blocks on a CPU, a whole graph on a GPU."""
 
+import copy
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.networks.dual_path import DualPathNetwork, Level
-from cplxsep.networks.dual_path_blocks import DualPathBlock, Local, Recurrent
-from cplxsep.nn import pairs
+from cplxsep.networks.dual_path import DualPathNetwork
+from cplxsep.networks.dual_path_blocks import Local, Recurrent
 from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
 
 
-class FusedDualPath(nn.Module):
-    """As `DualPathNetwork`: (B, 2, F, T) -> (B, 2N, F, T), both float32.
+def suits(network: DualPathNetwork, blocks: NativeBlocks) -> bool:
+    """Whether native blocks can work on all of a network's sizes."""
+    return all(
+        blocks.takes(module.out.weight.shape[0], module.theta.shape[1])
+        if isinstance(module, Recurrent)
+        else blocks.takes(module.norm.gain.shape[0], 0)
+        for module in network.modules()
+        if isinstance(module, Local | Recurrent)
+    )
+
+
+def with_native(module: nn.Module, blocks: NativeBlocks) -> nn.Module:
+    """A module with native residual blocks in the place of its own; it is left as it is.
 
     Maps are float32; what goes into the products of the blocks is in the blocks' type.
     """
-
-    def __init__(self, network: DualPathNetwork, blocks: NativeBlocks) -> None:
-        super().__init__()
-        self.network = network
-        self.encode, self.decode = (
-            _Local(local, blocks) for local in (network.encode, network.decode)
-        )
-        self.level = _Level(network.level, blocks)
-
-    @staticmethod
-    def suits(network: DualPathNetwork, blocks: NativeBlocks) -> bool:
-        """Whether these blocks can work on all of a network's sizes."""
-        return all(
-            blocks.takes(module.out.weight.shape[0], module.theta.shape[1])
-            if isinstance(module, Recurrent)
-            else blocks.takes(module.norm.gain.shape[0], 0)
-            for module in network.modules()
-            if isinstance(module, Local | Recurrent)
-        )
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        network = self.network
-        skip = network.stem(network.features(mixture, torch.float32)).contiguous()
-        self.encode(skip)
-        inner = network.norm(self.level(network.widen(skip)))[1]
-        maps = network.narrow.added_to(skip, inner)
-        self.decode(maps)
-        masks = network.head(network.head_norm(maps)[1])
-        masks = network.spectral(masks + network.head_bias)
-        return F.pad(pairs.product(masks, mixture[:, :, :-1]), (0, 0, 0, 1))
+    if isinstance(module, Local):
+        return _Local(module, blocks)
+    if isinstance(module, Recurrent):
+        return _Recurrent(module, blocks)
+    form = copy.copy(module)
+    form._modules = {
+        name: None if child is None else with_native(child, blocks)
+        for name, child in module._modules.items()
+    }
+    return form
 
 
 class InWorkingType(nn.Module):
@@ -63,44 +54,6 @@ class InWorkingType(nn.Module):
             return self.network(mixture)
 
 
-class _Level(nn.Module):
-    """As `Level`; the maps that it is given are its to change."""
-
-    def __init__(self, level: Level, blocks: NativeBlocks) -> None:
-        super().__init__()
-        self.level = level
-        self.blocks = nn.ModuleList(_Block(block, blocks) for block in level.blocks)
-        self.inner = None if level.inner is None else _Level(level.inner, blocks)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        middle = len(self.blocks) // 2
-        for block in self.blocks[:middle]:
-            maps = block(maps)
-        if self.inner is not None:
-            maps = self.level.around(self.inner, maps)
-        for block in self.blocks[middle:]:
-            maps = block(maps)
-        return maps
-
-
-class _Block(nn.Module):
-    """As `DualPathBlock`, in place."""
-
-    def __init__(self, block: nn.Module, blocks: NativeBlocks) -> None:
-        super().__init__()
-        assert isinstance(block, DualPathBlock)
-        self.local = _Local(block.local, blocks)
-        self.bands = _Recurrent(block.bands, blocks)
-        self.frames = _Recurrent(block.frames, blocks)
-        self.attention = block.attention
-
-    def forward(self, maps: Tensor) -> Tensor:
-        self.local(maps)
-        self.bands(maps)
-        self.frames(maps)
-        return maps if self.attention is None else self.attention(maps)
-
-
 class _Local(nn.Module):
     """As `Local`, in place."""
 
@@ -113,8 +66,9 @@ class _Local(nn.Module):
             local.out.kernel(torch.float32),
         )
 
-    def forward(self, maps: Tensor) -> None:
+    def forward(self, maps: Tensor) -> Tensor:
         self.blocks.local(maps, self.weights)
+        return maps
 
 
 class _Recurrent(nn.Module):
@@ -130,5 +84,6 @@ class _Recurrent(nn.Module):
             recurrent.out.weight,
         )
 
-    def forward(self, maps: Tensor) -> None:
+    def forward(self, maps: Tensor) -> Tensor:
         self.blocks.recurrent(maps, self.weights, self.along)
+        return maps

@@ -1,6 +1,5 @@
 """From a trained model to its inference form."""
 
-import copy
 from typing import cast
 
 import torch
@@ -35,11 +34,8 @@ def fuse(model: nn.Module, dtype: torch.dtype, kernels: Kernels | None = None) -
     if not fusable(model):
         return model
     model = cast(SeparationModel, model)
-    form = copy.copy(model)
-    form._modules = dict(model._modules)
     network = cast(SpectralNetwork, model.network)
-    form.network = FusedNetwork(network, dtype, kernels or EagerKernels())
-    return form.eval()
+    return model.with_network(FusedNetwork(network, dtype, kernels or EagerKernels())).eval()
 
 
 def fusable(model: nn.Module) -> bool:
