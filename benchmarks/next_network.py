@@ -62,7 +62,7 @@ FRESH = {
 def changes_of(name: str) -> list[str]:
     """All of a candidate's changes, but for its number of steps."""
     if name in GROWN:
-        return [*COMMON, *GROWN[name], "optim.lr=4e-4"]
+        return [*COMMON, *GROWN[name], "optim.lr=1e-4"]
     return [*COMMON, *FRESH[name], "optim.lr=1.5e-3", f"train.seed={name[-1]}"]
 
 

@@ -163,7 +163,7 @@ def mixing_rate(speech: Path, count: int = 200) -> float:
     """Seconds of audio that one thread mixes in a second, the speech decoded before."""
     config = Config(data={"speech": str(speech), "train_split": "valid"})
     with tempfile.TemporaryDirectory() as folder:
-        examples, _ = load_examples(config, Path(folder), print)
+        (examples,), _ = load_examples(config, Path(folder), print)
         begun = time.perf_counter()
         for index in range(count):
             examples.example(index)

@@ -12,73 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from cplxsep.config_errors import explain
+from cplxsep.data_config import ConversationConfig, DataConfig, NoiseConfig
 from cplxsep.errors import UsageError
-from cplxsep.model_config import ModelConfig, Section
+from cplxsep.model_config import Finite, ModelConfig, Positive, Section, Share
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 _TAKE_SILENCE = ("snr", "floored-snr", "sa-sdr")  # losses that do
 _SHARES = 0.03, 0.35  # of a run, in which the rate goes up and down (TEMPORAL.md section 6)
-
-
-class DataConfig(Section):
-    """Where speech comes from and how it is mixed, anew in each step."""
-
-    speech: str = ""  # manifest CSV or folder with a sub-folder for each speaker
-    # Folder of prepared mixtures, SPLIT/{mix,s1,s2,...}/NAME.wav, instead of mixing here; snr,
-    # speed, gain and pauses then mean nothing. Of a table without files, speech, noise.recordings
-    # and noise.rooms say what it was made from.
-    mixtures: str = ""
-    # Which mixtures where there are several kinds: LibriMix's mix_both, mix_clean, mix_single.
-    mix: str = ""
-    train_split: str = "train"  # or several: "train,extra"
-    valid_split: str = "valid"
-    seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
-    snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others, or over the noise
-    speed: tuple[Positive, Positive] = (0.9, 1.1)  # factor; [1.0, 1.0] is none
-    gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
-    # Share of training mixtures of talkers in which one of them pauses: for losses that take it.
-    pauses: Share = 0.0
-    valid_mixtures: int = Field(100, ge=1)
-    valid_seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
-    cache: str = ""  # folder for decoded audio; the run folder when empty
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "DataConfig":
-        for name in ("snr", "speed", "gain"):
-            pair = getattr(self, name)
-            if pair[0] > pair[1]:
-                raise ValueError(f"{name} must be [low, high]")
-        if not self.mixtures and not (self.seconds and self.valid_seconds):
-            raise ValueError("seconds = 0 and valid_seconds = 0 are for prepared mixtures only")
-        if self.mix and not self.mixtures:
-            raise ValueError("mix is a choice within mixtures, which is not set")
-        return self
-
-
-class NoiseConfig(Section):
-    """Noise and damage: with recordings of noise the task is to enhance one talker's speech.
-
-    The fractions say how many examples have no speech, no noise, a room, a narrow band, clipping.
-    """
-
-    recordings: str = ""  # manifest CSV or folder of noise; empty: no noise, talkers only
-    rooms: str = ""  # folder of room responses; empty: none
-    noise_only: Share = 0.05
-    clean: Share = 0.05
-    reverberant: Share = 0.3
-    band_limited: Share = 0.15
-    clipped: Share = 0.1
-    # dB that a recording of speech must stand above its own background to be a reference.
-    own_snr: float = Field(30.0, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _possible(self) -> "NoiseConfig":
-        if self.noise_only + self.clean > 1:
-            raise ValueError("noise_only and clean together exceed 1")
-        return self
 
 
 class OptimConfig(Section):
@@ -187,23 +127,51 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     noise: NoiseConfig = NoiseConfig()
+    conversation: ConversationConfig = ConversationConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
 
+    @property
+    def scenes(self) -> bool:
+        """Whether several talkers are heard in turns, in noise or in rooms."""
+        around = self.conversation.share or self.noise.recordings or self.noise.rooms
+        return self.model.sources > 1 and not self.data.mixtures and bool(around)
+
     @model_validator(mode="after")
-    def _one_task(self) -> "Config":
-        # With prepared mixtures they only say where a table's recordings lie.
-        if self.noise.recordings and self.model.sources != 1 and not self.data.mixtures:
-            raise ValueError("with noise.recordings, model.sources must be 1")
+    def _several_talk(self) -> "Config":
+        if self.conversation.share and (self.model.sources == 1 or self.data.mixtures):
+            raise ValueError(
+                "conversation.share is of talkers that are mixed here: set it to 0, or "
+                "model.sources to 2 or more and data.speech instead of data.mixtures"
+            )
         return self
 
     @model_validator(mode="after")
     def _takes_silence(self) -> "Config":
-        if self.data.pauses and self.train.loss not in _TAKE_SILENCE:
+        silent = ""
+        if self.data.pauses:
+            silent = "data.pauses"
+        elif self.scenes and self.conversation.share:
+            silent = "conversation.share"
+        elif self.scenes and self.noise.recordings and self.noise.noise_only:
+            silent = "noise.noise_only"
+        if silent and self.train.loss not in _TAKE_SILENCE:
             raise ValueError(
                 f"train.loss {self.train.loss} cannot take a talker who says nothing: set "
-                f"data.pauses to 0, or train.loss to one of {', '.join(_TAKE_SILENCE)}"
+                f"{silent} to 0, or train.loss to one of {', '.join(_TAKE_SILENCE)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_are_the_models(self) -> "Config":
+        known = self.model.rates or (self.model.sample_rate,)
+        for rate in self.data.rates:
+            if rate not in known:
+                raise ValueError(
+                    f"data.rates {rate} is none of the model's, {', '.join(map(str, known))}"
+                )
+        if self.data.rates and self.data.mixtures:
+            raise ValueError("data.mixtures are of one rate: leave data.rates empty")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Channels = Annotated[int, Field(ge=2, multiple_of=2)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[int, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 _TASNET = {"filters", "kernel", "bottleneck", "hidden", "layers", "stacks"}
 _UNET = {"start_maps", "residual_blocks", "levels", "patch", "drop_nyquist", "mask", "down"}

@@ -130,6 +130,6 @@ def test_its_recipe_takes_a_folder_of_speakers(tmp_path):
     config = read_config(
         shelf.resolve(shelf.DEFAULT_MODEL) / "config.toml", [f"data.speech={tmp_path}"]
     )
-    train, valid = load_examples(config, tmp_path / "run", lambda _: None)
+    (train,), valid = load_examples(config, tmp_path / "run", lambda _: None)
     for examples in (train, valid):
         assert examples.example(0)[0].shape == (4 * 8000,)

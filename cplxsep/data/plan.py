@@ -44,11 +44,17 @@ class Planner:
                 f"mixtures of {sources} talkers need {sources} different speakers: "
                 f"there {'is' if len(table) == 1 else 'are'} only {len(table)}"
             )
+        self._talkers = [utterance.talker for utterance in utterances]
+        self._table = table
         self._positions = [table[name] for name in sorted(table)]
         self._ends = [
             np.cumsum([utterances[position].seconds for position in positions])
             for positions in self._positions
         ]
+
+    def recordings_of(self, position: int) -> list[int]:
+        """Positions of all utterances of the talker of one."""
+        return self._table[self._talkers[position]]
 
     def draw(self, rng: np.random.Generator) -> MixturePlan:
         """One mixture. The draws are made in a fixed order: more can follow from the same `rng`."""

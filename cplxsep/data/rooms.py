@@ -14,14 +14,15 @@ EARLY_SECONDS = 0.05
 _BEFORE_SECONDS = 0.002  # what a direct sound's own rise may take
 
 
-def load_rooms(folder: Path, sample_rate: int) -> list[np.ndarray]:
-    """Responses (S,) of a folder at `sample_rate`, each channel one, direct sound first, peak 1.
+def load_rooms(folder: Path, sample_rate: int) -> list[list[np.ndarray]]:
+    """Rooms of a folder: of each file, the responses (S,) of its channels at `sample_rate`.
 
-    InputError: no folder, or no audio in it.
+    Direct sound first, peak 1. InputError: no folder, or no audio in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of room responses")
-    rooms = [room for path, _ in audio_files(folder) for room in read_rooms(path, sample_rate)]
+    rooms = [read_rooms(path, sample_rate) for path, _ in audio_files(folder)]
+    rooms = [places for places in rooms if places]
     if not rooms:
         raise InputError(f"{folder} holds no room response")
     return rooms

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ _SIZE = ((3.5, 8.0), (3.5, 8.0), (2.4, 3.5))  # m
 _RT60 = (0.2, 0.5)  # s
 _WALL = 0.5  # m between a wall and a talker or microphone, at least
 _DISTANCE = (0.5, 2.5)  # m between talker and microphone
+_APART = 0.5  # m between talkers, at least
 _GRID = float(1 << 20)
 
 
@@ -49,11 +50,24 @@ def draw_room(rng: np.random.Generator) -> Shoebox:
         talker, microphone = rng.uniform(_WALL, size - _WALL, (2, 3))
         if _DISTANCE[0] <= np.linalg.norm(talker - microphone) <= _DISTANCE[1]:
             break
+    return Shoebox(_rounded(size), round(float(rt60), 3), _rounded(talker), _rounded(microphone))
 
-    def rounded(values: np.ndarray) -> tuple[float, ...]:
-        return tuple(round(float(value), 3) for value in values)
 
-    return Shoebox(rounded(size), round(float(rt60), 3), rounded(talker), rounded(microphone))
+def draw_places(count: int, rng: np.random.Generator) -> list[Shoebox]:
+    """One room, heard at one place, with `count` talkers at places of their own."""
+    rooms = [draw_room(rng)]
+    size, microphone = np.array(rooms[0].size), np.array(rooms[0].microphone)
+    while len(rooms) < count:
+        talker = rng.uniform(_WALL, size - _WALL)
+        apart = [np.linalg.norm(talker - np.array(room.talker)) for room in rooms]
+        near = _DISTANCE[0] <= np.linalg.norm(talker - microphone) <= _DISTANCE[1]
+        if near and min(apart) >= _APART:
+            rooms.append(replace(rooms[0], talker=_rounded(talker)))
+    return rooms
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) for value in values)
 
 
 def load_library() -> Any:

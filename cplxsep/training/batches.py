@@ -1,6 +1,6 @@
 """Batches of mixtures, made ahead of the training step in threads."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class Examples(Protocol):
 
 
 def batches(
-    examples: Examples,
+    sets: Sequence[Examples],
     first_step: int,
     batch: int,
     *,
@@ -31,6 +31,7 @@ def batches(
 ) -> Generator[tuple[Tensor, Tensor], None, None]:
     """Mixtures (B, S) and sources (B, N, S) for `first_step` and the steps after it.
 
+    Steps take the `sets` of examples, which may be of different rates, in turn.
     A step's batch depends on its number alone: a resumed run sees what the first would have, and
     several processes, each with its `share` of the items, see together what one would.
     `pinned` memory lets a GPU fetch a batch while it computes.
@@ -38,6 +39,7 @@ def batches(
     items = range(batch) if share is None else share
 
     def make(step: int) -> tuple[Tensor, Tensor]:
+        examples = sets[step % len(sets)]
         pairs = [examples.example(step * batch + item) for item in items]
         mixtures, sources = map(torch.from_numpy, stack(pairs))
         return (mixtures.pin_memory(), sources.pin_memory()) if pinned else (mixtures, sources)

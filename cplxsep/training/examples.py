@@ -6,6 +6,7 @@ from typing import Any
 
 from cplxsep.audio.layout import kinds
 from cplxsep.config import Config, user_path
+from cplxsep.data.conversations import Conversations
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.folders import METADATA
 from cplxsep.data.listed import ListedMixtures
@@ -21,8 +22,10 @@ VALID_SEED = 1  # one set of validation mixtures for all runs on some speech
 Say = Callable[[str], None]
 
 
-def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Examples]:
-    """Training and validation examples; decoded audio is kept in `folder` unless told otherwise.
+def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples], Examples]:
+    """Training examples, at each of `data.rates`, and validation examples, at the highest.
+
+    Decoded audio is kept in `folder` unless told otherwise.
 
     Raises:
         UsageError: no speech or mixtures are named, or they have no such split or other sources,
@@ -31,7 +34,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
     """
     data = config.data
     if data.mixtures:
-        return _prepared(config, True), _prepared(config, False)
+        return [_prepared(config, True)], _prepared(config, False)
     if not data.speech:
         raise UsageError(
             "neither data.speech is set, the manifest CSV or folder of speech to train on, "
@@ -45,46 +48,47 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[Examples, Exa
     noise = _recordings(config.noise.recordings, load_noise, say) if config.noise.recordings else []
     cache = user_path(data.cache) if data.cache else folder / "cache"
 
-    def examples(split: str, training: bool) -> Examples:
+    def report(error: InputError) -> None:
+        say(f"left out: {error}")
+
+    def examples(split: str, training: bool, rate: int) -> Examples:
         own = _of_split(data.speech, speech, split)
-        seconds = data.seconds if training else data.valid_seconds
-        speed = data.speed if training and data.speed != (1.0, 1.0) else None
-        seed = config.train.seed + 2 if training else VALID_SEED
+        sounds: list[Utterance] = []
+        if noise:
+            sounds = _of_split(config.noise.recordings, noise, split.partition(",")[0].strip())
+        common: dict[str, Any] = {
+            "sample_rate": rate,
+            "seconds": data.seconds if training else data.valid_seconds,
+            "seed": config.train.seed + 2 if training else VALID_SEED,
+            "cache": cache,
+            "report": report,
+        }
+        some = config if training else _undamaged(config)
+        if config.scenes:
+            return Conversations(own, sounds, some, **common)
+        common |= {
+            "snr": data.snr,
+            "speed": some.data.speed if some.data.speed != (1.0, 1.0) else None,
+            "gain_db": data.gain,
+        }
+        if noise:
+            plain = {"clean": 0.0, "reverberant": 0.0}
+            damage = some.noise if training else some.noise.model_copy(update=plain)
+            return NoisySpeech(own, sounds, damage=damage, **common)
+        pauses = data.pauses if training else 0.0
+        return DynamicMixtures(own, sources=config.model.sources, pauses=pauses, **common)
 
-        def report(error: InputError) -> None:
-            say(f"left out: {error}")
+    rates = data.rates or (config.model.sample_rate,)
+    made = {rate: examples(data.train_split, True, rate) for rate in dict.fromkeys(rates)}
+    return [made[rate] for rate in rates], examples(data.valid_split, False, max(rates))
 
-        if not noise:
-            return DynamicMixtures(
-                own,
-                sample_rate=config.model.sample_rate,
-                sources=config.model.sources,
-                seconds=seconds,
-                snr=data.snr,
-                speed=speed,
-                gain_db=data.gain,
-                pauses=data.pauses if training else 0.0,
-                seed=seed,
-                cache=cache,
-                report=report,
-            )
-        # Validation is of what can be scored: speech in noise, undamaged.
-        plain = {"noise_only": 0, "clean": 0, "reverberant": 0, "band_limited": 0, "clipped": 0}
-        return NoisySpeech(
-            own,
-            _of_split(config.noise.recordings, noise, split.partition(",")[0].strip()),
-            damage=config.noise if training else config.noise.model_copy(update=plain),
-            sample_rate=config.model.sample_rate,
-            seconds=seconds,
-            snr=data.snr,
-            speed=speed,
-            gain_db=data.gain,
-            seed=seed,
-            cache=cache,
-            report=report,
-        )
 
-    return examples(data.train_split, True), examples(data.valid_split, False)
+def _undamaged(config: Config) -> Config:
+    """The same for validation, which is of what can be scored: speech, as it was recorded."""
+    shares = ("noise_only", "band_limited", "clipped", "offset", "hum", "coded")
+    noise = config.noise.model_copy(update=dict.fromkeys(shares, 0.0))
+    data = config.data.model_copy(update={"speed": (1.0, 1.0)})
+    return config.model_copy(update={"noise": noise, "data": data})
 
 
 def _prepared(config: Config, training: bool) -> Examples:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ class Trainer:
     Args:
         model: on its device, freshly built from `config.model`.
         config: the whole run.
-        train, valid: mixtures by number.
+        train, valid: mixtures by number; for training at each of `config.data.rates`, in whose
+            turn steps take them, for validation at the highest.
         folder: checkpoints and log go here.
         autocast: type for mixed precision, or None.
         publish: called with the model in use and the progress at each new best validation.
@@ -46,7 +47,7 @@ class Trainer:
         self,
         model: SeparationModel,
         config: Config,
-        train: Examples,
+        train: Sequence[Examples],
         valid: Examples,
         folder: Path,
         *,
@@ -60,6 +61,7 @@ class Trainer:
         self.config = config
         self.train_examples = train
         self.valid_examples = valid
+        self.rates = config.data.rates or (model.sample_rate,)
         self.folder = folder
         self.autocast = autocast
         self.publish = publish
@@ -194,7 +196,7 @@ class Trainer:
             batch = 1
             count = min(count, len(examples)) if isinstance(examples, Sized) else count
         score = si_sdr_improvement(
-            self.model,
+            self.model.at(max(self.rates)),
             examples,
             count,
             batch,
@@ -261,7 +263,8 @@ class Trainer:
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         lr = lr_at(progress.step, settings.optim, settings.train, progress.busy)
         set_lr(self.optimizer, lr)
-        value, stop, late = self._gradients(mixtures, sources)
+        rate = self.rates[progress.step % len(self.rates)]
+        value, stop, late = self._gradients(self.model.at(rate), mixtures, sources)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip).item()
         if math.isfinite(value) and math.isfinite(norm):
             self.optimizer.step()
@@ -273,7 +276,7 @@ class Trainer:
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)  # batch norm has taken the bad values in already
         progress.step += 1
-        progress.audio += settings.train.batch * mixtures.shape[1] / settings.model.sample_rate
+        progress.audio += settings.train.batch * mixtures.shape[1] / rate
         # The mean, for what goes by it must be the same in every process.
         progress.busy += self.ranks.sum(time.monotonic() - started) / self.ranks.count
         self.log.step(progress.step, value, norm, lr, progress.audio, progress.busy)
@@ -284,8 +287,12 @@ class Trainer:
             )
         return stop, late
 
-    def _gradients(self, mixtures: Tensor, sources: Tensor) -> tuple[float, bool, bool]:
+    def _gradients(
+        self, model: SeparationModel, mixtures: Tensor, sources: Tensor
+    ) -> tuple[float, bool, bool]:
         """Leave the mean gradient of the global batch in the parameters.
+
+        `model` is the trainer's at the rate of the mixtures.
 
         Returns its mean loss, and whether any process wants to stop or is late.
         """
@@ -299,7 +306,7 @@ class Trainer:
             # Dropout draws must not depend on what came before a resume, nor on how the batch
             # is divided.
             torch.manual_seed(settings.seed + 1_000_003 * (self.progress.step + 1))
-            loss = self.objective(self.model, some, theirs, self.autocast) / parts
+            loss = self.objective(model, some, theirs, self.autocast) / parts
             loss.backward()
             total += loss.detach()
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]

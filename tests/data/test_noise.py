@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from synthetic import babble, make_speech
 
 from cplxsep.audio.level import db, rms
-from cplxsep.config import NoiseConfig
 from cplxsep.data.manifest import scan_folder
 from cplxsep.data.noise import active_parts, active_runs, load_noise, stretch
 from cplxsep.data.noisy import NoisySpeech, own_snr
 from cplxsep.data.rooms import load_rooms, reverberate
+from cplxsep.data_config import NoiseConfig
 from cplxsep.errors import InputError
 
 RATE = 8000
@@ -96,13 +96,13 @@ def test_stretch_repeats_without_a_jump():
 
 
 def test_rooms_begin_with_the_direct_sound(folders):
-    (room,) = load_rooms(folders / "rooms", RATE)
+    ((room,),) = load_rooms(folders / "rooms", RATE)
     assert np.argmax(np.abs(room)) == 16
     assert np.abs(room).max() == pytest.approx(1)
 
 
 def test_reverberant_speech_and_its_early_part(folders):
-    (room,) = load_rooms(folders / "rooms", RATE)
+    ((room,),) = load_rooms(folders / "rooms", RATE)
     speech = babble(1.0, RATE, 0)
     wet, early = reverberate(speech, room, RATE)
     expected = np.convolve(speech, room)[: len(speech)]

@@ -13,7 +13,7 @@ LAYERS = [
     {"networks"},
     {"nn", "audio"},
 ]
-EVERYWHERE = {"config", "config_errors", "configs", "errors", "model_config"}
+EVERYWHERE = {"config", "config_errors", "configs", "data_config", "errors", "model_config"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -188,7 +188,7 @@ class Numbers:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_batches_come_in_order_whoever_makes_them(workers):
-    stream = batches(Numbers(), 5, 4, share=range(2, 4), workers=workers)
+    stream = batches([Numbers()], 5, 4, share=range(2, 4), workers=workers)
     for step in range(5, 15):
         mixtures, sources = next(stream)
         assert mixtures[:, 0].tolist() == [4 * step + 2, 4 * step + 3]

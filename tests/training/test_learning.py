@@ -102,7 +102,7 @@ def trainer(tmp_path, examples, model=SMALL, **train):
     return Trainer(
         build(config.model),
         config,
-        examples,
+        [examples],
         examples,
         tmp_path,
         autocast=None,
@@ -131,7 +131,7 @@ def test_bad_steps_are_counted_and_end_the_run(two_mixtures, tmp_path):
 def test_a_bad_step_leaves_the_weights(two_mixtures, tmp_path, model):
     """With the real twin: batch norm's running statistics too."""
     run = trainer(tmp_path, Poisoned(two_mixtures.sources), model)
-    mixture, sources = run.train_examples.example(4)
+    mixture, sources = run.train_examples[0].example(4)
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     run._one(torch.from_numpy(mixture)[None], torch.from_numpy(sources)[None])
     assert run.progress.bad_steps == 1

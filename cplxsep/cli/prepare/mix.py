@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import typer
 
 from cplxsep.cli.prepare import options
-from cplxsep.errors import UsageError
+
+_FACTORS = "factors, such as 0.9:1.1"
 
 
 def mix(
@@ -60,7 +61,7 @@ def mix(
         hours=hours,
         seed=seed,
         overlap=overlap,
-        speed=_speeds(speed) if speed else None,
+        speed=options.within("--speed", speed, 0.5, 2.0, _FACTORS) if speed else None,
     )
     options.amount(count, hours)
     options.tell(
@@ -75,10 +76,3 @@ def mix(
             watch=options.watch,
         )
     )
-
-
-def _speeds(text: str) -> tuple[float, float]:
-    low, high = options.span("--speed", text, "factors, such as 0.9:1.1")
-    if not 0.5 <= low <= high <= 2.0:
-        raise UsageError(f"--speed {text!r} must be LO:HI with 0.5 <= LO <= HI <= 2")
-    return low, high

@@ -72,11 +72,19 @@ def modes(text: str) -> "list[Mode]":
     return ["min" if name == "min" else "max" for name in choices("--mode", text, ("min", "max"))]
 
 
-def ratios(text: str) -> tuple[float, float]:
-    """`--snr LO:HI` in dB."""
-    low, high = span("--snr", text, "dB, such as 0:5")
-    if not -60.0 <= low <= high <= 60.0:
-        raise UsageError(f"--snr {text!r} must be LO:HI with -60 <= LO <= HI <= 60 dB")
+def ratios(text: str, option: str = "--snr") -> tuple[float, float]:
+    """LO:HI in dB."""
+    return within(option, text, -60.0, 60.0, "dB, such as 0:5")
+
+
+def within(option: str, text: str, least: float, most: float, unit: str) -> tuple[float, float]:
+    """LO:HI from `least` to `most`. UsageError: something else; `unit` says what they are."""
+    low, high = span(option, text, unit)
+    if not least <= low <= high <= most:
+        what = unit.partition(",")[0]
+        raise UsageError(
+            f"{option} {text!r} must be LO:HI with {least:g} <= LO <= HI <= {most:g} {what}"
+        )
     return low, high
 
 

@@ -1,13 +1,14 @@
 """What all recipes share: one folder of mixtures made from tasks, in any number of threads."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from cplxsep.audio import io
+from cplxsep.audio.atomic import write_text
 from cplxsep.data.mixing import add
 from cplxsep.data.parallel import default_workers, ordered_map
 from cplxsep.data.recipes import summary
@@ -35,11 +36,15 @@ T = TypeVar("T", bound=Task)
 
 @dataclass(frozen=True)
 class Rendered:
-    """A mixture's audio by sub-folder and its metadata, or what could not be used, and why."""
+    """A mixture's audio by sub-folder and its metadata, or what could not be used, and why.
+
+    `texts` are files beside the audio, by their path in the split's folder.
+    """
 
     row: Row | None
     audio: dict[str, np.ndarray]
     bad: dict[str, str]
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 class Recipe(Protocol[T]):
@@ -133,6 +138,10 @@ class Job(Generic[T]):
             return Rendered(row, {}, {})
         result = self.recipe.render(task)
         if result.row is not None:
+            # Before the audio, which is what tells that a mixture is whole.
+            for name, text in result.texts.items():
+                (self.folder / name).parent.mkdir(exist_ok=True)
+                write_text(self.folder / name, text)
             for subfolder in self.subfolders:
                 file = self.folder / subfolder / f"{task.name}.wav"
                 io.write(file, result.audio[subfolder], self.sample_rate, subtype="pcm16")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.data.manifest import SPLITS, Utterance, audio_files, fingerprint, load_speech
+from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level
 from cplxsep.data.noise import load_noise
 from cplxsep.data.plan import Planner, Range
@@ -15,10 +15,9 @@ from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.noise_bank import NoiseBank
 from cplxsep.data.recipes.pool import FOLDERS, check_speakers, open_pool
 from cplxsep.data.recipes.render_noisy import NoisyTask, Reference, render
-from cplxsep.data.simulated import draw_room, load_library
+from cplxsep.data.recipes.rooms import Rooms, find_rooms
 from cplxsep.errors import InputError
 
-SIMULATED = "simulated"
 SUBFOLDERS = ["mix", "s1", "noise"]
 _LONGEST_WEIGHT = 20.0  # seconds: a long ambience is not heard more often than this
 
@@ -34,30 +33,6 @@ class NoisySettings:
     count: int | None = None
     hours: float | None = None
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Rooms:
-    """Where room responses come from: simulated, or files under `root` with some channels."""
-
-    root: Path | None
-    files: tuple[tuple[str, int], ...]
-
-    def without(self, bad: set[str]) -> "Rooms":
-        """Those whose file is not bad. InputError: none is left."""
-        if self.root is None:
-            return self
-        files = tuple(item for item in self.files if str(self.root / item[0]) not in bad)
-        if not files:
-            raise InputError(f"no room response in {self.root} can be used")
-        return Rooms(self.root, files)
-
-    def draw(self, rng: np.random.Generator) -> str:
-        """A room as metadata.csv tells it: a simulated one, or FILE#CHANNEL."""
-        if self.root is None:
-            return draw_room(rng).to_text()
-        name, channels = self.files[int(rng.integers(len(self.files)))]
-        return f"{name}#{int(rng.integers(channels))}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +66,7 @@ def prepare_noisy(
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
     unread: list[str] = []
-    places = _find_rooms(rooms, unread.append)
+    places = find_rooms(rooms, unread.append)
     for reason in unread:
         report(reason)
     talkers = open_pool(speech, load_speech, out, report)
@@ -125,23 +100,6 @@ def prepare_noisy(
         jobs.append(Job(recipe.folder, recipe, identity, files, settings.sample_rate))
     for job in jobs:
         yield job.run(workers, report, watch, unread + talkers.left_out + noises.left_out)
-
-
-def _find_rooms(rooms: str | None, report: Report) -> Rooms | None:
-    if rooms is None:
-        return None
-    if rooms == SIMULATED:
-        load_library()
-        return Rooms(None, ())
-    root = Path(rooms)
-    if not root.is_dir():
-        raise InputError(f"{rooms} is no folder of room responses, nor the word {SIMULATED}")
-    root = root.resolve()
-    files = audio_files(root, lambda error: report(str(error)))
-    found = tuple((path.relative_to(root).as_posix(), info.channels) for path, info in files)
-    if not found:
-        raise InputError(f"{rooms} holds no audio")
-    return Rooms(root, found)
 
 
 class _Noisy(DrawnRecipe[_Plan, NoisyTask]):

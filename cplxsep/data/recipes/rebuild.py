@@ -35,6 +35,8 @@ def rebuild(row: Mapping[str, str], roots: Roots) -> dict[str, np.ndarray]:
             return rebuild_wsj0(row, roots.speech)
         if row.get("recipe") == "librimix":
             return rebuild_librimix(row, roots.speech, roots.noise)
+        if row.get("recipe") == "conversations":
+            raise InputError(f"{row['name']}: a conversation cannot be made again from its row")
         if "noise_path" in row:
             if roots.noise is None:
                 raise InputError(f"{row['name']}: the folder of the noise is not known")

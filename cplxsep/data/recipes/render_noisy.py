@@ -13,9 +13,9 @@ from cplxsep.data.recipes.drawn import bucket, relative
 from cplxsep.data.recipes.job import Rendered, quantised
 from cplxsep.data.recipes.ledger import Row
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
+from cplxsep.data.recipes.rooms import read_response, room_file
 from cplxsep.data.recordings import usable
-from cplxsep.data.rooms import direct, read_rooms, reverberate
-from cplxsep.data.simulated import parse_room, respond
+from cplxsep.data.scene import in_room
 from cplxsep.errors import InputError
 
 Reference = Literal["dry", "early"]
@@ -55,9 +55,9 @@ def render(task: NoisyTask) -> Rendered:
     if bad:
         return Rendered(None, {}, bad)
     try:
-        wet, heard = in_room(dry, task.room, task.rooms, task.reference, task.sample_rate)
+        wet, heard = _in_room(dry, task.room, task.rooms, task.reference, task.sample_rate)
     except InputError as error:
-        return Rendered(None, {}, {str(_room_file(task.room, task.rooms)): str(error)})
+        return Rendered(None, {}, {str(room_file(task.room, task.rooms)): str(error)})
     offset = offset_of(sounding, len(dry), task.place)
     noise = cut(sounding, offset, len(dry), task.sample_rate)
     mixed = mix(
@@ -77,34 +77,13 @@ def render(task: NoisyTask) -> Rendered:
     return Rendered(None, {}, bad) if bad else Rendered(_row(task, mixed, offset), files, {})
 
 
-def in_room(
+def _in_room(
     dry: np.ndarray, room: str, folder: Path | None, reference: Reference, sample_rate: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Speech (S,) as it arrives, and the part of it that is the reference; both the same outside.
-
-    InputError: the response cannot be read.
-    """
+    """As `in_room` where there is a room; the speech itself, twice, outside."""
     if not room:
         return dry, dry
-    response = _response(room, folder, sample_rate)
-    wet, early = reverberate(dry, response, sample_rate)
-    return wet, early if reference == "early" else direct(dry, response, sample_rate)
-
-
-def _response(room: str, folder: Path | None, sample_rate: int) -> np.ndarray:
-    if room.startswith("{"):
-        return respond(parse_room(room), sample_rate)
-    path = _room_file(room, folder)
-    responses = read_rooms(path, sample_rate)
-    if not responses:
-        raise InputError(f"{path} is silent")
-    return responses[int(room.rpartition("#")[2]) % len(responses)]
-
-
-def _room_file(room: str, folder: Path | None) -> Path:
-    if folder is None:
-        raise InputError(f"room {room}: its folder is not known")
-    return folder / room.rpartition("#")[0]
+    return in_room(dry, read_response(room, folder, sample_rate), reference, sample_rate)
 
 
 def audio(sources: np.ndarray, reference: np.ndarray) -> dict[str, np.ndarray]:
@@ -148,7 +127,7 @@ def rebuild_noisy(
     if len(dry) != samples:
         raise InputError(f"{row['source_1_path']} has changed since {row['name']} was mixed")
     reference: Reference = "dry" if row["reference"] == "dry" else "early"
-    wet, heard = in_room(dry, row["room"], rooms, reference, rate)
+    wet, heard = _in_room(dry, row["room"], rooms, reference, rate)
     sounding = NoiseBank(rate).sounding(noise / row["noise_path"])
     piece = cut(sounding, int(row["noise_offset"]), samples, rate)
     own = np.array([row["source_1_gain"], row["noise_gain"]], np.float32)

@@ -1,0 +1,73 @@
+"""Who is heard when, by the levels of separated voices."""
+
+import numpy as np
+
+from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
+
+# A frame is speech down to this far under the loud tenth of all voices' frames.
+_RANGE_DB = -35.0
+# What is this far under another voice at the same time is taken for what leaks out of it.
+_LEAK_DB = -15.0
+_GAP_SECONDS = 0.4  # shorter pauses belong to the speech around them
+_BURST_SECONDS = 0.1  # shorter sounds are none
+
+Segments = list[tuple[float, float]]
+
+
+class Activity:
+    """Levels of voices that come in blocks, 4 bytes a voice and 32 ms."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._frame = max(round(FRAME_SECONDS * sample_rate), 1)
+        self._rest: np.ndarray | None = None
+        self._levels: list[np.ndarray] = []
+
+    def push(self, block: np.ndarray) -> None:
+        """Take a block (N, S) of the voices."""
+        if self._rest is not None:
+            block = np.concatenate([self._rest, block], axis=1)
+        whole = block.shape[1] // self._frame * self._frame
+        frames = block[:, :whole].reshape(len(block), -1, self._frame)
+        self._levels.append(rms(frames).astype(np.float32))
+        self._rest = block[:, whole:].copy()
+
+    def segments(self, *, leaks: bool) -> list[Segments]:
+        """For each voice, when it speaks: (start, end) in seconds, in order.
+
+        `leaks`: the voices were separated, so that a trace of one may be in another.
+        """
+        if not self._levels:
+            return []
+        levels = np.concatenate(self._levels, axis=1)
+        loud = np.quantile(levels.max(axis=0), 0.9) if levels.size else 0.0
+        speaks = levels > max(loud * from_db(_RANGE_DB), 0.0)
+        if leaks:
+            speaks &= levels > levels.max(axis=0, initial=0.0) * from_db(_LEAK_DB)
+        return [self._joined(row) for row in speaks]
+
+    def _joined(self, speaks: np.ndarray) -> Segments:
+        step = self._frame / self._rate
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], speaks.astype(np.int8), [0]])))
+        found: Segments = []
+        for start, end in edges.reshape(-1, 2) * step:
+            if found and start - found[-1][1] < _GAP_SECONDS:
+                found[-1] = (found[-1][0], float(end))
+            else:
+                found.append((float(start), float(end)))
+        return [(start, end) for start, end in found if end - start >= _BURST_SECONDS]
+
+
+def rttm(name: str, voices: list[Segments]) -> str:
+    """Segments as RTTM: lines SPEAKER NAME 1 START SECONDS ... of speakers s1, s2, ..., by time."""
+    lines = sorted(
+        (start, end, f"s{number}")
+        for number, segments in enumerate(voices, 1)
+        for start, end in segments
+    )
+    # Fields are separated by spaces: a name must have none.
+    file = "_".join(name.split()) or "_"
+    return "".join(
+        f"SPEAKER {file} 1 {start:.3f} {end - start:.3f} <NA> <NA> {speaker} <NA> <NA>\n"
+        for start, end, speaker in lines
+    )

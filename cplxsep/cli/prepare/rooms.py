@@ -1,0 +1,35 @@
+"""`cplxsep prepare rooms`."""
+
+from typing import Annotated
+
+import typer
+
+from cplxsep.cli import common
+from cplxsep.cli.prepare import options
+
+
+def rooms(
+    out: options.Out,
+    count: Annotated[int, typer.Option(min=1, max=100000, help="Rooms.")] = 200,
+    places: Annotated[int, typer.Option(min=1, max=9, help="Talkers' places in each.")] = 2,
+    rate: options.Rate = 16000,
+    seed: options.Seed = 0,
+    workers: options.Workers = None,
+) -> None:
+    """Simulate rooms into OUT/NAME.wav, a response in each channel for a talker's place.
+
+    For noise.rooms in training, and --rooms of the other recipes. Needs the extra [rooms]. An
+    interrupted run goes on where it was. Prints the table of the rooms.
+    """
+    from cplxsep.data.recipes.simulated_rooms import prepare_rooms
+
+    table = prepare_rooms(
+        out,
+        count=count,
+        places=places,
+        sample_rate=rate,
+        seed=seed,
+        workers=workers,
+        watch=lambda results, total: common.track(results, "simulating", total=total),
+    )
+    common.stdout(str(table))

@@ -1,0 +1,128 @@
+"""Conversations made while training: example i depends on the seed and i, on nothing else."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio.level import from_db
+from cplxsep.audio.resample import change_speed
+from cplxsep.config import Config, user_path
+from cplxsep.data.cache import open_cache
+from cplxsep.data.damage import Damage
+from cplxsep.data.manifest import Utterance
+from cplxsep.data.noise_source import NoiseSource
+from cplxsep.data.noisy import clean_speech
+from cplxsep.data.plan import Planner, generator
+from cplxsep.data.rooms import load_rooms
+from cplxsep.data.scene import Scene, assemble
+from cplxsep.data.turns import Voice, converse, talk_throughout
+from cplxsep.errors import InputError
+
+Report = Callable[[InputError], None]
+_LEVEL_DB = -25.0  # of speech, before the example's gain
+_SPARE_SECONDS = 4.0  # an example begins up to so much later than its conversation
+
+
+class Conversations:
+    """Endless examples of several talkers, in turns or throughout, in noise and rooms.
+
+    What happens how often is in the sections data, noise and conversation of the configuration.
+    """
+
+    def __init__(
+        self,
+        speech: Sequence[Utterance],
+        noises: Sequence[Utterance],
+        config: Config,
+        *,
+        sample_rate: int,
+        seconds: float,
+        seed: int = 0,
+        cache: Path | None = None,
+        report: Report | None = None,
+    ) -> None:
+        """InputError: too few speakers, nothing readable, or `cache` cannot be written."""
+        self._config = config
+        self.sample_rate = sample_rate
+        self.samples = round(seconds * sample_rate)
+        self._seed = seed
+        sources = config.model.sources
+        Planner(speech, sources=sources, snr=config.data.snr)  # Fails before the long decoding.
+        self._speech = open_cache(speech, sample_rate, cache, report=report)
+        used = range(len(self._speech.kept))
+        if noises:
+            used = clean_speech(self._speech, sample_rate, config.noise.own_snr).tolist()
+        kept = [speech[self._speech.kept[index]] for index in used]
+        self._planner = Planner(kept, sources=sources, snr=config.data.snr)
+        self._used = list(used)
+        self._noise = NoiseSource(noises, sample_rate, cache, report) if noises else None
+        rooms = config.noise.rooms
+        self._rooms = load_rooms(user_path(rooms), sample_rate) if rooms else []
+        self._damage = Damage(config.noise, sample_rate)
+
+    def example(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mixture (S,) and references (N, S), float32; those who say nothing are silent."""
+        rng = generator(self._seed, index)
+        scene = self._scene(rng)
+        scene = scene.scaled(from_db(rng.uniform(*self._config.data.gain)))
+        return self._damage(scene.mixture, scene.references, rng)
+
+    def _scene(self, rng: np.random.Generator) -> Scene:
+        noise = self._config.noise
+        plan = self._planner.draw(rng)
+        order = rng.permutation(len(plan.utterances))  # any of them may be the louder one
+        talk = self._talk([self._voice(plan.utterances[talker], rng) for talker in order], rng)
+        kind = rng.random()
+        background = None
+        if self._noise is not None and kind < 1 - noise.clean:
+            background = self._noise.draw(self.samples, rng)
+            if kind < noise.noise_only:
+                talk = np.zeros_like(talk)
+        responses = None
+        if self._rooms and rng.random() < noise.reverberant:
+            responses = self._places(len(talk), rng)
+        return assemble(
+            talk,
+            snr_db=[plan.snr_db[talker] for talker in order],
+            sample_rate=self.sample_rate,
+            responses=responses,
+            reference=self._config.conversation.reference,
+            noise=background,
+            noise_snr_db=rng.uniform(*noise.snr),
+        )
+
+    def _talk(self, voices: list[Voice], rng: np.random.Generator) -> np.ndarray:
+        """What the talkers say (N, S), at a usual level."""
+        config = self._config.conversation
+        for voice in voices:
+            voice.skip(rng.random() / 2)
+        if rng.random() < config.share:
+            spare = round(rng.uniform(0, _SPARE_SECONDS) * self.sample_rate)
+            talk = converse(voices, self.samples + spare, self.sample_rate, config, rng)[:, spare:]
+            if rng.random() < config.alone:
+                talk[np.arange(len(voices)) != rng.integers(len(voices))] = 0.0
+        else:
+            talk = talk_throughout(voices, self.samples)
+        return talk * np.float32(from_db(_LEVEL_DB))
+
+    def _voice(self, chosen: int, rng: np.random.Generator) -> Voice:
+        """The talker of a recording, at a drawn speed."""
+        data = self._config.data
+        recordings = self._planner.recordings_of(chosen)
+        speed = rng.uniform(*data.speed) if data.speed != (1.0, 1.0) else 1.0
+
+        def read(number: int) -> np.ndarray:
+            audio = self._speech.audio(self._used[recordings[number]])
+            piece = audio.astype(np.float32) / np.float32(32768)
+            return piece if speed == 1.0 else change_speed(piece, speed)
+
+        return Voice(len(recordings), read, self.sample_rate, rng)
+
+    def _places(self, talkers: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Responses of different places, in one room where it has enough of them."""
+        room = self._rooms[rng.integers(len(self._rooms))]
+        if len(room) < talkers:
+            room = [response for places in self._rooms for response in places]
+        chosen = rng.choice(len(room), talkers, replace=len(room) < talkers)
+        return [room[place] for place in chosen]

@@ -1,0 +1,85 @@
+"""The rooms that a recipe draws from: measured responses, or simulated ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.data.manifest import audio_files
+from cplxsep.data.recipes.job import Report
+from cplxsep.data.rooms import read_rooms
+from cplxsep.data.simulated import draw_places, draw_room, load_library, parse_room, respond
+from cplxsep.errors import InputError
+
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Where room responses come from: simulated, or files under `root` with some channels."""
+
+    root: Path | None
+    files: tuple[tuple[str, int], ...]
+
+    def without(self, bad: set[str]) -> "Rooms":
+        """Those whose file is not bad. InputError: none is left."""
+        if self.root is None:
+            return self
+        files = tuple(item for item in self.files if str(self.root / item[0]) not in bad)
+        if not files:
+            raise InputError(f"no room response in {self.root} can be used")
+        return Rooms(self.root, files)
+
+    def draw(self, rng: np.random.Generator) -> str:
+        """A room as metadata.csv tells it: a simulated one, or FILE#CHANNEL."""
+        if self.root is None:
+            return draw_room(rng).to_text()
+        name, channels = self.files[int(rng.integers(len(self.files)))]
+        return f"{name}#{int(rng.integers(channels))}"
+
+    def draw_places(self, count: int, rng: np.random.Generator) -> list[str]:
+        """Different places, in one room where it has enough of them, as `draw` gives one."""
+        if self.root is None:
+            return [room.to_text() for room in draw_places(count, rng)]
+        name, channels = self.files[int(rng.integers(len(self.files)))]
+        places = [f"{name}#{channel}" for channel in range(channels)]
+        if channels < count:
+            places = [f"{name}#{at}" for name, channels in self.files for at in range(channels)]
+        chosen = rng.choice(len(places), count, replace=len(places) < count)
+        return [places[at] for at in chosen]
+
+
+def find_rooms(rooms: str | None, report: Report) -> Rooms | None:
+    """Those of a folder, or simulated ones. InputError: no folder, or nothing in it."""
+    if rooms is None:
+        return None
+    if rooms == SIMULATED:
+        load_library()
+        return Rooms(None, ())
+    root = Path(rooms)
+    if not root.is_dir():
+        raise InputError(f"{rooms} is no folder of room responses, nor the word {SIMULATED}")
+    root = root.resolve()
+    files = audio_files(root, lambda error: report(str(error)))
+    found = tuple((path.relative_to(root).as_posix(), info.channels) for path, info in files)
+    if not found:
+        raise InputError(f"{rooms} holds no audio")
+    return Rooms(root, found)
+
+
+def read_response(room: str, folder: Path | None, sample_rate: int) -> np.ndarray:
+    """The response (S,) of a room as metadata.csv tells it. InputError: it cannot be read."""
+    if room.startswith("{"):
+        return respond(parse_room(room), sample_rate)
+    path = room_file(room, folder)
+    responses = read_rooms(path, sample_rate)
+    if not responses:
+        raise InputError(f"{path} is silent")
+    return responses[int(room.rpartition("#")[2]) % len(responses)]
+
+
+def room_file(room: str, folder: Path | None) -> Path:
+    """Where a measured response lies. InputError: the folder is not known."""
+    if folder is None:
+        raise InputError(f"room {room}: its folder is not known")
+    return folder / room.rpartition("#")[0]

@@ -1,0 +1,77 @@
+"""`prepare rooms`: a folder of simulated rooms, made once, to train in and to prepare from."""
+
+import csv
+import io as streams
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from cplxsep.audio import io
+from cplxsep.audio.atomic import write_text
+from cplxsep.data.parallel import default_workers, ordered_map
+from cplxsep.data.plan import generator
+from cplxsep.data.simulated import Shoebox, draw_places, load_library, respond
+from cplxsep.errors import InputError
+
+TABLE = "rooms.csv"
+Watch = Callable[[Iterator[Path], int], Iterable[Path]]
+
+
+def prepare_rooms(
+    out: Path,
+    *,
+    count: int,
+    places: int = 2,
+    sample_rate: int = 16000,
+    seed: int = 0,
+    workers: int | None = None,
+    watch: Watch = lambda results, _total: results,
+) -> Path:
+    """Write `count` rooms as OUT/NAME.wav, a channel a place, and OUT/rooms.csv; return the table.
+
+    Room i depends on the seed and i alone; files that are there already are kept.
+    InputError: OUT holds rooms of other settings, or cannot be written. UsageError:
+    pyroomacoustics is not installed.
+    """
+    load_library()
+    rooms = [draw_places(places, generator(seed, index)) for index in range(count)]
+    names = [f"room{index + 1:0{len(str(count))}d}.wav" for index in range(count)]
+    table = _table(names, rooms, sample_rate)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        known = out / TABLE
+        if known.exists() and known.read_text(encoding="utf-8") != table:
+            raise InputError(f"{out} holds rooms of other settings: choose another folder")
+        if not known.exists() and any(out.iterdir()):
+            raise InputError(f"{out} already holds other files: choose another folder")
+    except OSError as error:
+        raise InputError(f"cannot write in {out}: {error.strerror}") from error
+    # First of all: a folder without it is taken for another's.
+    write_text(known, table)
+
+    def make(index: int) -> Path:
+        file = out / names[index]
+        if not file.exists():
+            responses = [respond(room, sample_rate) for room in rooms[index]]
+            length = max(map(len, responses))
+            channels = [np.pad(own, (0, length - len(own))) for own in responses]
+            io.write(file, np.stack(channels), sample_rate)
+        return file
+
+    for _ in watch(ordered_map(make, range(count), workers or default_workers()), count):
+        pass
+    return known
+
+
+def _table(names: list[str], rooms: list[list[Shoebox]], sample_rate: int) -> str:
+    text = streams.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "sample_rate", "size", "rt60", "microphone", "talkers"])
+    for name, places in zip(names, rooms, strict=True):
+        one = asdict(places[0])
+        values = [one["size"], one["rt60"], one["microphone"], [room.talker for room in places]]
+        writer.writerow([name, sample_rate, *map(json.dumps, values)])
+    return text.getvalue()
