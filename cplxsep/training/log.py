@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from cplxsep.errors import InputError
 from cplxsep.training import curves
 from cplxsep.training.board import Board
+from cplxsep.training.validate import Quality
 
 EVERY = 20  # steps between lines of the file
 LOG, CURVES = "log.jsonl", "curves.png"
@@ -87,19 +88,28 @@ class Log:
             self._losses.clear()
 
     def validation(
-        self, step: int, score: float, audio: float, busy: float, what: str = ""
+        self, step: int, quality: Quality, audio: float, busy: float, what: str = ""
     ) -> None:
-        """Validation result: SI-SDR improvement in dB; `what` was validated if not the run's."""
-        if what:
-            self._write(step=step, average_si_sdr_i=score, audio_seconds=audio, seconds=busy)
-        else:
-            self._write(step=step, valid_si_sdr_i=score, audio_seconds=audio, seconds=busy)
-            if self._folder is not None:
-                curves.draw(self._path, self._folder / CURVES)
-        self._score = f"  valid {score:5.2f} dB"
+        """Validation result; `what` was validated if not the run's weights."""
+        values = {"si_sdr_i": quality.si_sdr_i, "isolation": quality.isolation}
+        self._write(
+            step=step,
+            **{
+                f"{'average' if what else 'valid'}_{name}": value
+                for name, value in values.items()
+                if value is not None
+            },
+            audio_seconds=audio,
+            seconds=busy,
+        )
+        if not what and self._folder is not None:
+            curves.draw(self._path, self._folder / CURVES)
+        self._score = f"  valid {quality.si_sdr_i:5.2f} dB"
+        lone = quality.isolation
+        apart = "" if lone is None else f", a lone talker {lone:.1f} dB down in the other outputs,"
         self._say(
-            f"step {step}{what and ', '}{what}: valid SI-SDR improvement {score:.2f} dB "
-            f"after {audio / 3600:.2f} h of audio, {busy / 60:.1f} min"
+            f"step {step}{what and ', '}{what}: valid SI-SDR improvement {quality.si_sdr_i:.2f} dB"
+            f"{apart} after {audio / 3600:.2f} h of audio, {busy / 60:.1f} min"
         )
 
     def _write(self, **values: Any) -> None:

@@ -25,7 +25,7 @@ from cplxsep.training.optim import build_optimizer, restore, set_lr, set_mode
 from cplxsep.training.progress import Progress
 from cplxsep.training.schedule import lr_at, share_done
 from cplxsep.training.stop import Stopped
-from cplxsep.training.validate import si_sdr_improvement
+from cplxsep.training.validate import Quality, validate
 
 
 class Trainer:
@@ -170,13 +170,14 @@ class Trainer:
                 self.save()
 
     def validate(self) -> None:
-        """Log the SI-SDR improvement of the weights in use in dB; publish a new best; save."""
+        """Log the quality of the weights in use; publish a new best; save."""
         progress = self.progress
         with in_use(self.model, self.optimizer, self.average):
-            score = self._score()
+            quality = self._quality()
+            score = quality.si_sdr_i
             progress.history.append((progress.step, score))
             try:
-                self.log.validation(progress.step, score, progress.audio, progress.busy)
+                self.log.validation(progress.step, quality, progress.audio, progress.busy)
                 if self.config.train.average_best and self.ranks.first:
                     self.best.keep(progress.history, self.model.state_dict())
                 self._publish_if_best(score)
@@ -185,8 +186,8 @@ class Trainer:
                 raise
         self.save()
 
-    def _score(self) -> float:
-        """Improvement of the model as it is. Raises Stopped when asked to before the end."""
+    def _quality(self) -> Quality:
+        """Of the model as it is. Raises Stopped when asked to before the end."""
         settings, examples = self.config.train, self.valid_examples
         count = self.config.data.valid_mixtures
         batch = settings.batch // (self.ranks.count * settings.accumulate)
@@ -195,18 +196,19 @@ class Trainer:
             # score with the batch, and with the number of processes. None comes twice.
             batch = 1
             count = min(count, len(examples)) if isinstance(examples, Sized) else count
-        score = si_sdr_improvement(
+        quality = validate(
             self.model.at(max(self.rates)),
             examples,
             count,
             batch,
+            conversations=self.config.scenes,
             ranks=self.ranks,
             autocast=self.autocast,
             stop=self.stop,
         )
-        if score is None:
+        if quality is None:
             raise Stopped
-        return score
+        return quality
 
     def _publish_if_best(self, score: float) -> None:
         before = self.progress.best
@@ -240,10 +242,10 @@ class Trainer:
             if count > 1:
                 with in_use(self.model, self.optimizer, self.average):
                     self.model.load_state_dict(mean)
-                    score = self._score()
+                    quality = self._quality()
                     what = f"average of the best {count}"
-                    self.log.validation(progress.step, score, progress.audio, progress.busy, what)
-                    self._publish_if_best(score)
+                    self.log.validation(progress.step, quality, progress.audio, progress.busy, what)
+                    self._publish_if_best(quality.si_sdr_i)
             progress.averaged = progress.step
             self.save()
 

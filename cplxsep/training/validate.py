@@ -1,33 +1,53 @@
 """Quality on a fixed set of validation mixtures."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from cplxsep.data.rounds import stack
 from cplxsep.losses import pit, si_sdr_pairs
+from cplxsep.metrics.isolation import isolation, talking
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training.batches import Examples
 from cplxsep.training.distributed import Ranks
 
+_LEAST_SECONDS = 0.5  # of several who talk, for a score of that part
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Means over the validation mixtures, in dB.
+
+    `si_sdr_i` is the SI-SDR improvement; of conversations where several talk, one order of the
+    outputs for the whole. `isolation` is how far a talker who speaks alone is down in the other
+    outputs; None where nobody does.
+    """
+
+    si_sdr_i: float
+    isolation: float | None = None
+
 
 @torch.inference_mode()
-def si_sdr_improvement(
+def validate(
     model: SeparationModel,
     examples: Examples,
     count: int,
     batch: int,
     *,
+    conversations: bool,
     ranks: Ranks,
     autocast: torch.dtype | None,
     stop: Callable[[], bool],
-) -> float | None:
-    """Mean SI-SDR improvement in dB over `count` examples, best permutation of each.
+) -> Quality | None:
+    """Quality over `count` examples, best permutation of each.
 
     Several processes take every so manieth. None when `stop` came true before the end.
     """
     own = range(ranks.rank, count, ranks.count)
-    total = 0.0
+    sums = np.zeros(4)  # improvement and isolation, each with what it is a sum of
     for first in range(0, len(own), batch):
         # Several processes must all stop at the same place: after the next step.
         if ranks.count == 1 and stop():
@@ -37,7 +57,41 @@ def si_sdr_improvement(
         with torch.autocast(ranks.device.type, autocast, enabled=autocast is not None):
             found = model.estimate(mixtures)
         estimates = found.as_audio()
-        after, _ = pit(si_sdr_pairs(estimates, sources))
-        before, _ = pit(si_sdr_pairs(mixtures.unsqueeze(1).expand_as(sources), sources))
-        total += float((before - after).sum())
-    return ranks.sum(total) / count
+        if conversations:
+            for parts in zip(mixtures, sources, estimates, strict=True):
+                sums += _of_conversation(*parts, model.sample_rate)
+        else:
+            gains = _improvement(mixtures, sources, estimates)
+            sums += [float(gains.sum()), len(gains), 0.0, 0.0]
+    gain, scored, apart, lone = (float(ranks.sum(float(value))) for value in sums)
+    # Where no conversation had several who talk, there is nothing that could improve.
+    return Quality(gain / max(scored, 1), apart / lone if lone else None)
+
+
+def _improvement(mixtures: Tensor, sources: Tensor, estimates: Tensor) -> Tensor:
+    """Mean SI-SDR improvement (B,) of (B, N, S) in the best order."""
+    after, _ = pit(si_sdr_pairs(estimates, sources))
+    before, _ = pit(si_sdr_pairs(mixtures.unsqueeze(1).expand_as(sources), sources))
+    return before - after
+
+
+def _of_conversation(
+    mixture: Tensor, sources: Tensor, estimates: Tensor, sample_rate: int
+) -> list[float]:
+    """Sums and numbers as in `validate`, of one conversation: (S,), (N, S) and (N, S)."""
+    # Not by SI-SDR, which a talker who says nothing does not have.
+    errors = (estimates.unsqueeze(1) - sources.unsqueeze(0)).square().sum(-1)
+    _, order = pit(errors.unsqueeze(0))
+    references = sources.cpu().numpy()
+    ordered = estimates[order[0]].float().cpu().numpy()
+    apart = [value for value in isolation(references, ordered, sample_rate) if value is not None]
+    who = talking(references, sample_rate)
+    gain = []
+    if who.together.sum() * who.frame >= _LEAST_SECONDS * sample_rate:
+        heard_there = who.speaks[:, who.together].any(axis=1)
+        parts = (mixture.cpu().numpy()[None], references[heard_there], ordered[heard_there])
+        heard, said, separated = (torch.from_numpy(who.cut(part, who.together)) for part in parts)
+        after = si_sdr_pairs(separated[None], said[None]).diagonal(dim1=1, dim2=2)
+        before = si_sdr_pairs(heard.expand_as(said)[None], said[None]).diagonal(dim1=1, dim2=2)
+        gain = [float((before - after).mean())]
+    return [sum(gain), len(gain), sum(apart), len(apart)]

@@ -209,7 +209,7 @@ def test_what_fails_in_a_validation_is_done_again(tiny_config, tmp_path, monkeyp
     changes = ["train.compile=false", "train.save_every=1000", "train.steps=7"]
     config = read_config(tiny_config, changes)
     options = run.Options(tmp_path / "run", device="cpu")
-    for broken in ("cplxsep.training.loop.si_sdr_improvement", "cplxsep.training.publish.write"):
+    for broken in ("cplxsep.training.loop.validate", "cplxsep.training.publish.write"):
 
         def fails(*_, **__):
             raise InputError("the disk is full")

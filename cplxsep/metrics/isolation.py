@@ -1,0 +1,70 @@
+"""Conversations: where one talks alone, where several do, and how far the lone one is kept apart.
+
+Signals are (N, S), one row a talker; estimates come in the order of the references.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
+
+_RANGE_DB = -40.0  # a frame is speech down to this far under the loud tenth of all frames
+_GUARD_SECONDS = 0.2  # around the speech of others, where nobody counts as alone
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Talking:
+    """Frames of 32 ms (N, T) in which each talker speaks, and speaks alone."""
+
+    frame: int
+    speaks: Mask
+    alone: Mask
+
+    @property
+    def together(self) -> Mask:
+        """Frames (T,) in which several speak."""
+        return np.asarray(self.speaks.sum(axis=0) > 1)
+
+    def cut(self, signals: np.ndarray, frames: Mask) -> np.ndarray:
+        """Signals (..., S) in some of the frames (T,), end to end: (..., S')."""
+        whole = signals[..., : len(frames) * self.frame]
+        framed = whole.reshape(*whole.shape[:-1], len(frames), self.frame)
+        return framed[..., frames, :].reshape(*whole.shape[:-1], -1)
+
+
+def talking(references: np.ndarray, sample_rate: int) -> Talking:
+    """Who of (N, S) speaks when. Silent references never do."""
+    frame = max(round(FRAME_SECONDS * sample_rate), 1)
+    count = references.shape[1] // frame
+    levels = rms(references[:, : count * frame].reshape(len(references), count, frame))
+    loud = np.quantile(levels.max(axis=0), 0.9) if count else 0.0
+    speaks = levels > loud * from_db(_RANGE_DB)
+    width = 2 * round(_GUARD_SECONDS * sample_rate / frame) + 1
+    around = np.stack([np.convolve(row, np.ones(width), "same") > 0.5 for row in speaks])
+    others = around.sum(axis=0) - around
+    return Talking(frame, speaks, np.asarray(speaks & (others < 1)))
+
+
+def isolation(
+    references: np.ndarray, estimates: np.ndarray, sample_rate: int
+) -> list[float | None]:
+    """How far each talker of (N, S), where alone, is down in the other outputs, in dB.
+
+    The talker's energy over that of all other estimates in the same frames, at most 100 dB; None
+    for those who are never alone. What noise or a room leaves in the others counts as well.
+    """
+    who = talking(references, sample_rate)
+    found: list[float | None] = []
+    for talker, frames in enumerate(who.alone):
+        if not frames.any():
+            found.append(None)
+            continue
+        own = np.square(who.cut(references[talker], frames), dtype=np.float64).sum()
+        others = np.delete(estimates, talker, axis=0)
+        leaked = np.square(who.cut(others, frames), dtype=np.float64).sum()
+        found.append(float(np.clip(10 * np.log10(own / max(leaked, own * 1e-10)), -100, 100)))
+    return found

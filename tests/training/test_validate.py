@@ -1,0 +1,61 @@
+"""What validation measures of conversations."""
+
+import numpy as np
+import pytest
+import torch
+
+from cplxsep.training.distributed import Ranks
+from cplxsep.training.validate import validate
+
+RATE = 8000
+
+
+class Talks:
+    """Talker 1 from 0 to 3 s, talker 2 from 2 to 4 s."""
+
+    def example(self, index):
+        rng = np.random.default_rng(index)
+        sources = 0.1 * rng.standard_normal((2, 4 * RATE)).astype(np.float32)
+        sources[0, 3 * RATE :] = 0
+        sources[1, : 2 * RATE] = 0
+        return sources.sum(axis=0), sources
+
+
+class Leaky:
+    """Knows the sources, in another order, but for a trace of the mixture in each."""
+
+    sample_rate = RATE
+
+    def __init__(self, leak):
+        self.leak = leak
+        self.calls = 0
+
+    def estimate(self, mixtures):
+        self.calls += len(mixtures)
+        truth = [Talks().example(self.calls - len(mixtures) + at)[1] for at in range(len(mixtures))]
+        self.audio = torch.from_numpy(np.stack(truth))[:, [1, 0]] + self.leak * mixtures[:, None]
+        return self
+
+    def as_audio(self):
+        return self.audio
+
+
+def quality(leak, **options):
+    settings = {"conversations": True, "autocast": None, "stop": lambda: False} | options
+    return validate(Leaky(leak), Talks(), 3, 2, ranks=Ranks(device=torch.device("cpu")), **settings)
+
+
+@pytest.mark.parametrize("leak", [0.3, 0.03])
+def test_conversations_by_where_several_talk_and_where_one_does(leak):
+    found = quality(leak)
+    # At 0 dB in the mixture, the other talker is `leak / (1 + leak)` of the estimate.
+    assert found.si_sdr_i == pytest.approx(20 * np.log10((1 + leak) / leak), abs=0.5)
+    assert found.isolation == pytest.approx(-20 * np.log10(leak), abs=0.3)
+
+
+def test_a_stop_gives_nothing():
+    assert quality(0.1, stop=lambda: True) is None
+
+
+def test_without_conversations_nothing_is_said_of_lone_talkers():
+    assert quality(0.1, conversations=False).isolation is None
