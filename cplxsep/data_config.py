@@ -14,8 +14,8 @@ class DataConfig(Section):
 
     speech: str = ""  # manifest CSV or folder with a sub-folder for each speaker
     # Folder of prepared mixtures, SPLIT/{mix,s1,s2,...}/NAME.wav, instead of mixing here; snr,
-    # speed, gain and pauses then mean nothing. Of a table without files, speech, noise.recordings
-    # and noise.rooms say what it was made from.
+    # speed, gain, pauses and similar then mean nothing. Of a table without files, speech,
+    # noise.recordings and noise.rooms say what it was made from.
     mixtures: str = ""
     # Which mixtures where there are several kinds: LibriMix's mix_both, mix_clean, mix_single.
     mix: str = ""
@@ -27,6 +27,7 @@ class DataConfig(Section):
     gain: tuple[Finite, Finite] = (-15.0, 0.0)  # dB
     # Share of training mixtures of talkers in which one of them pauses: for losses that take it.
     pauses: Share = 0.0
+    similar: Share = 0.0  # of the mixtures, whose talkers have voices of about one pitch
     valid_mixtures: int = Field(100, ge=1)
     valid_seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
     cache: str = ""  # folder for decoded audio; the run folder when empty

@@ -13,6 +13,7 @@ from cplxsep.data.damage import Damage
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.noise_source import NoiseSource
 from cplxsep.data.noisy import clean_speech
+from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, generator
 from cplxsep.data.rooms import load_rooms
 from cplxsep.data.scene import Scene, assemble
@@ -54,8 +55,16 @@ class Conversations:
         if noises:
             used = clean_speech(self._speech, sample_rate, config.noise.own_snr).tolist()
         kept = [speech[self._speech.kept[index]] for index in used]
-        self._planner = Planner(kept, sources=sources, snr=config.data.snr)
         self._used = list(used)
+        self._planner = Planner(
+            kept,
+            sources=sources,
+            snr=config.data.snr,
+            similar=config.data.similar,
+            pitch=lambda position: median_pitch(
+                self._speech.audio(self._used[position]), sample_rate
+            ),
+        )
         self._noise = NoiseSource(noises, sample_rate, cache, report) if noises else None
         rooms = config.noise.rooms
         self._rooms = load_rooms(user_path(rooms), sample_rate) if rooms else []

@@ -10,6 +10,7 @@ from cplxsep.data.cache import open_cache
 from cplxsep.data.crop import crop
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, add, mix
+from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, Range, generator
 from cplxsep.errors import InputError
 
@@ -22,7 +23,7 @@ class DynamicMixtures:
     `snr` in dB is how much louder one talker is than the others, `speed` the range of the change
     of speed (None: none), `gain_db` the range of the gain of the whole example. In a share
     `pauses` of the mixtures one talker is silent for a tenth to seven tenths of the length, or up
-    to the end (TEMPORAL.md section 5).
+    to the end (TEMPORAL.md section 5). In a share `similar` the talkers are alike in pitch.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class DynamicMixtures:
         speed: Range | None = (0.9, 1.1),
         gain_db: Range = (-25.0, 0.0),
         pauses: float = 0.0,
+        similar: float = 0.0,
         level: Level = "rms",
         seed: int = 0,
         cache: Path | None = None,
@@ -49,7 +51,13 @@ class DynamicMixtures:
         Planner(utterances, sources=sources, snr=snr)  # Fails before the long decoding.
         self._cache = open_cache(utterances, sample_rate, cache, report=report)
         kept = [utterances[position] for position in self._cache.kept]
-        self._planner = Planner(kept, sources=sources, snr=snr)
+        self._planner = Planner(
+            kept,
+            sources=sources,
+            snr=snr,
+            similar=similar,
+            pitch=lambda position: median_pitch(self._cache.audio(position), sample_rate),
+        )
         self.sample_rate = sample_rate
         self.samples = round(seconds * sample_rate)
         self._speed = speed

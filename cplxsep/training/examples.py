@@ -75,8 +75,8 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
             plain = {"clean": 0.0, "reverberant": 0.0}
             damage = some.noise if training else some.noise.model_copy(update=plain)
             return NoisySpeech(own, sounds, damage=damage, **common)
-        pauses = data.pauses if training else 0.0
-        return DynamicMixtures(own, sources=config.model.sources, pauses=pauses, **common)
+        shares = {"pauses": data.pauses, "similar": data.similar} if training else {}
+        return DynamicMixtures(own, sources=config.model.sources, **shares, **common)
 
     rates = data.rates or (config.model.sample_rate,)
     made = {rate: examples(data.train_split, True, rate) for rate in dict.fromkeys(rates)}
@@ -87,7 +87,7 @@ def _undamaged(config: Config) -> Config:
     """The same for validation, which is of what can be scored: speech, as it was recorded."""
     shares = ("noise_only", "band_limited", "clipped", "offset", "hum", "coded")
     noise = config.noise.model_copy(update=dict.fromkeys(shares, 0.0))
-    data = config.data.model_copy(update={"speed": (1.0, 1.0)})
+    data = config.data.model_copy(update={"speed": (1.0, 1.0), "similar": 0.0})
     return config.model_copy(update={"noise": noise, "data": data})
 
 

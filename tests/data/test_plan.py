@@ -1,6 +1,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cplxsep.data.manifest import Utterance
@@ -52,3 +53,22 @@ def test_a_plan_depends_on_seed_and_index_alone():
 def test_too_few_speakers(counts, says):
     with pytest.raises(InputError, match=f"need 2 different speakers: there {says}"):
         Planner(speech(counts), sources=2, snr=(0.0, 5.0))
+
+
+def test_talkers_of_similar_pitch():
+    """All in a mixture come from the tenth of talkers that is nearest to the first in pitch."""
+    utterances = speech([1] * 40)
+    heights = np.random.default_rng(0).permutation(40) + 100.0
+    planner = Planner(
+        utterances, sources=2, snr=(0.0, 0.0), similar=1.0, pitch=lambda at: heights[at]
+    )
+    apart, seen = [], set()
+    for index in range(200):
+        first, second = planner.draw(generator(0, index)).utterances
+        apart.append(abs(heights[first] - heights[second]))
+        seen |= {first, second}
+    assert max(apart) <= 4
+    assert min(apart) >= 1
+    assert len(seen) == 40
+    some = Planner(utterances, sources=2, snr=(0.0, 0.0), similar=0.5, pitch=lambda _: None)
+    assert len(set(some.draw(generator(0, 1)).utterances)) == 2
