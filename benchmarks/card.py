@@ -8,29 +8,32 @@ from typing import Any
 from cplxsep.audio.atomic import write_text
 from cplxsep.networks.folder import CARD, METRICS, WEIGHTS, checksum, metrics
 
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
-
-def parts(model: Path) -> tuple[str, str]:
-    """What is before and after the card's table. SystemExit: it has no place for one."""
+def parts(model: Path, table: str = "figures") -> tuple[str, str]:
+    """The card up to a table's mark, and from its end on. SystemExit: it has no place for one."""
+    begin, end = f"<!-- {table}: begin -->", f"<!-- {table}: end -->"
     card = (model / CARD).read_text(encoding="utf-8")
-    before, begun, rest = card.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+    before, begun, rest = card.partition(begin)
+    _, ended, after = rest.partition(end)
     if not (begun and ended):
-        raise SystemExit(f"{model / CARD}: put {BEGIN} and {END} where the figures go")
-    return before, after
+        raise SystemExit(f"{model / CARD}: put {begin} and {end} where the figures go")
+    return before + begin, end + after
 
 
 def publish(
-    model: Path, figures: dict[str, Any], columns: Sequence[str], rows: Iterable[Sequence[str]]
+    model: Path,
+    figures: dict[str, Any],
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    table: str = "figures",
 ) -> None:
     """Store figures beside the checksum of the weights they belong to, and a table in the card."""
-    before, after = parts(model)
+    before, after = parts(model, table)
     lines = [columns, ["---"] * len(columns), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     known = metrics(model) | {"sha256": checksum(model / WEIGHTS)} | figures
     write_text(model / METRICS, json.dumps(known, indent=2) + "\n")
-    write_text(model / CARD, f"{before}{BEGIN}\n{table}\n{END}{after}")
+    write_text(model / CARD, f"{before}\n{text}\n{after}")
 
 
 def cell(figure: dict[str, Any], digits: int = 2) -> str:

@@ -3,8 +3,10 @@
 import json
 
 import pytest
-from card import BEGIN, END, cell, publish
+from card import cell, publish
 from standins import tiny_model
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def test_figures_and_table(tmp_path):
@@ -16,6 +18,18 @@ def test_figures_and_table(tmp_path):
     assert known["licence"] == "CC0"
     table = "| a | b |\n| --- | --- |\n| 1 | 2 |"
     assert (model / "README.md").read_text() == f"# Mine\n{BEGIN}\n{table}\n{END}\nAfter\n"
+
+
+def test_tables_of_one_card_do_not_touch_each_other(tmp_path):
+    model = tiny_model(tmp_path / "model")
+    text = "<!-- figures: begin -->\n<!-- figures: end -->\n"
+    (model / "README.md").write_text(text + text.replace("figures", "conversations"))
+    publish(model, {}, ["a"], [["1"]], "conversations")
+    publish(model, {}, ["b"], [["2"]])
+    lines = (model / "README.md").read_text().splitlines()
+    assert [line for line in lines if "<" not in line and "---" not in line] == [
+        *("| b |", "| 2 |", "| a |", "| 1 |"),
+    ]
 
 
 def test_a_card_without_a_place_for_the_table_is_left_as_it_is(tmp_path):
