@@ -29,3 +29,7 @@ class DeviceError(CplxsepError):
     """A device cannot be used, or its memory does not suffice."""
 
     exit_code = 4
+
+
+class Note(UserWarning):
+    """Something that a user should know of an input that is used all the same; one line."""
