@@ -104,7 +104,8 @@ def _frames(file: BinaryIO, at: int, end: int) -> Iterator[_Frame]:
             (known is None or known.kind != frame.kind) and not _is_followed(file, frame, end)
         ):
             frame = None
-            at = _next_mark(file, at + 1, end)
+            # A frame that was cut off by what follows ends before its end.
+            at = _next_mark(file, known.start + _HEAD if known else at + 1, end)
             continue
         yield frame
         at = frame.end
