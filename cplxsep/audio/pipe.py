@@ -116,7 +116,9 @@ class WavStream:
                 raise InputError(f"{self._label} broke off after {seconds:.1f} s of audio")
             if data:
                 done += len(data) // self._align
-                yield checked(self._decoded(data), self._label)
+                with np.errstate(invalid="ignore", over="ignore"):  # it is checked then
+                    samples = self._decoded(data)
+                yield checked(samples, self._label)
             if len(data) < wanted * self._align:
                 break
         if not done:

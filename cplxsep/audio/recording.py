@@ -59,7 +59,7 @@ class Recording:
             if truncated:
                 raise InputError(f"{self.path} is truncated: it announces more data than it has")
             check_rate(self.path, audio.samplerate)
-            if not part.start:
+            if part is self._parts[0]:
                 self.sample_rate, self.channels = audio.samplerate, audio.channels
                 self.format, self.subtype = audio.format, audio.subtype
             elif (audio.samplerate, audio.channels) != (self.sample_rate, self.channels):
@@ -92,7 +92,7 @@ class Recording:
         InputError: less than announced, NaN or infinity.
         """
         waiting: list[np.ndarray] = []
-        have = 0
+        have = got = 0
         for part in self._parts:
             with self._opened(part) as audio:
                 left = audio.frames
@@ -111,6 +111,9 @@ class Recording:
                         waiting, have = [], 0
                     if len(data) < wanted:
                         break
+                got += audio.frames - left
+        if not got:
+            raise InputError(f"{self.path} holds no samples")
         if waiting:
             yield self._block(waiting)
 
