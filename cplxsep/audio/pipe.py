@@ -9,8 +9,8 @@ import numpy as np
 
 from cplxsep.audio import header
 from cplxsep.audio.io import AudioInfo
-from cplxsep.audio.recording import check_rate, checked, tell
-from cplxsep.errors import InputError
+from cplxsep.audio.recording import check_rate, checked
+from cplxsep.errors import InputError, tell
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # By kind and bytes a sample: how numpy reads it, and what stands for full scale.

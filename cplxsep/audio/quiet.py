@@ -3,12 +3,11 @@
 import os
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cplxsep.errors import Note
+from cplxsep.errors import tell
 
 _STDERR = 2
 # The descriptor belongs to the process: one decoder at a time may have it.
@@ -44,4 +43,4 @@ class Complaints:
             damaged = b"error: " in caught.read(1 << 16)
         if damaged and not self._told:
             self._told = True
-            warnings.warn(f"{self._path} is damaged: parts may be missing", Note, stacklevel=2)
+            tell(f"{self._path} is damaged: parts may be missing")

@@ -1,6 +1,5 @@
 """An audio file that is open: all that it holds, in blocks, and what is to be said of it."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from cplxsep.audio import header, parts
 from cplxsep.audio.encoding import file_name
 from cplxsep.audio.quiet import Complaints
 from cplxsep.audio.window import Part, Window
-from cplxsep.errors import InputError, Note
+from cplxsep.errors import InputError, tell
 
 UNKNOWN = 1 << 62  # frames; libsndfile says more where a header does not tell
 RATES = (1000, 1_000_000)
@@ -144,8 +143,3 @@ def checked(audio: np.ndarray, label: object) -> np.ndarray:
     if not np.isfinite(audio).all():
         raise InputError(f"{label} holds samples that are NaN or infinite")
     return audio
-
-
-def tell(text: str) -> None:
-    """Something that the user should know of a file, which does not keep it from being used."""
-    warnings.warn(text, Note, stacklevel=2)

@@ -1,6 +1,5 @@
 """Which utterances there are: a manifest CSV, or a folder with one sub-folder a speaker."""
 
-import csv
 import hashlib
 import json
 import os
@@ -11,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import io
-from cplxsep.errors import InputError
+from cplxsep.data.table import Row, read_table
+from cplxsep.errors import InputError, tell
 
 COLUMNS = ("path", "corpus", "speaker", "split", "sample_rate", "seconds")
 SPLITS = ("train", "valid", "test")
@@ -52,29 +52,28 @@ def read_manifest(path: Path, *, recordings: bool = False) -> list[Utterance]:
 
     With `recordings` it needs no column speaker: each recording is a speaker of its own.
     """
-    columns = [name for name in COLUMNS if not (recordings and name == "speaker")]
-    try:
-        # Paths need not be valid text.
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            absent = [name for name in columns if name not in (reader.fieldnames or [])]
-            if absent:
-                raise InputError(f"{path} has no column {', '.join(absent)}: it is no manifest")
-            root = path.absolute().parent
-            utterances = [
-                _utterance(row, root, f"{path} line {reader.line_num}", recordings)
-                for row in reader
-            ]
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except csv.Error as error:
-        raise InputError(f"{path} is not a CSV text file: {error}") from error
+    needed = [name for name in COLUMNS if not (recordings and name == "speaker")]
+    columns, rows = read_table(path)
+    if absent := [name for name in needed if name not in columns]:
+        raise InputError(f"{path} has no column {', '.join(absent)}: it is no manifest")
+    root = path.absolute().parent
+    utterances: dict[str, Utterance] = {}
+    again = []
+    for where, row in rows:
+        item = _utterance(row, root, where, recordings)
+        first = utterances.setdefault(os.path.normpath(item.path), item)
+        if (first.talker, first.split) != (item.talker, item.split) and not recordings:
+            raise InputError(f"{where}: {item.path} is listed before, of another speaker or split")
+        if first is not item:
+            again.append(where)
     if not utterances:
         raise InputError(f"{path} lists no utterance")
-    return utterances
+    if again:
+        tell(f"{path} lists {len(again)} recordings again, first in {again[0]}: each is used once")
+    return list(utterances.values())
 
 
-def _utterance(row: dict[str, str | None], root: Path, where: str, recording: bool) -> Utterance:
+def _utterance(row: Row, root: Path, where: str, recording: bool) -> Utterance:
     def text(column: str) -> str:
         value = (row[column] or "").strip()
         if not value:

@@ -14,8 +14,9 @@ import numpy as np
 
 from cplxsep.audio import io
 from cplxsep.audio.io import AudioInfo
+from cplxsep.audio.level import Mean
 from cplxsep.audio.pipe import WavStream
-from cplxsep.errors import InputError, UsageError
+from cplxsep.errors import InputError, UsageError, tell
 
 Item = TypeVar("Item")
 
@@ -72,11 +73,17 @@ class Job:
         """
         stream = self.found.stream
         blocks = stream.blocks(frames) if stream else io.blocks(self.found.path, frames)
+        mean = Mean()
         for block in blocks:
             if self.every:
                 yield block
             else:
-                yield block.mean(axis=0) if self.channel is None else block[self.channel]
+                yield mean(block) if self.channel is None else block[self.channel]
+        if mean.cancels:
+            tell(
+                f"{self.found.label}: its channels cancel each other out, little is left of their "
+                "mean: use --channel 1, or --channel each"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from synthetic import babble
 
 RATE = 8000
 
@@ -145,3 +146,36 @@ def test_the_mp3_decoder_is_not_heard(tmp_path, model):
     )
     assert "libmpg123" not in loud.stderr
     assert f"{path} is damaged" in loud.stderr or "truncated" in loud.stderr
+
+
+@pytest.mark.parametrize(("turned", "told"), [(-1.0, True), (-0.95, True), (1.0, False)])
+def test_channels_that_cancel_each_other_out(command, tmp_path, model, turned, told):
+    voice = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE)
+    soundfile.write(tmp_path / "a.wav", np.stack([voice, turned * voice], 1), RATE)
+    run = ("separate", tmp_path / "a.wav", "-m", model, "-o", tmp_path / "out")
+    done = command(*run)
+    assert done.code == 0
+    assert ("a.wav: its channels cancel each other out" in done.err) == told
+    assert "cancel" not in command(*run, "--channel", 1).err
+
+
+@pytest.mark.parametrize("channels", [2, 6])
+def test_channels_that_have_nothing_in_common(command, tmp_path, model, channels):
+    noise = 0.1 * np.random.default_rng(0).standard_normal((3 * RATE, channels))
+    soundfile.write(tmp_path / "a.wav", noise, RATE)
+    done = command("separate", tmp_path / "a.wav", "-m", model, "-o", tmp_path / "out")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_channels_that_cancel_each_other_out_are_no_speech(command, tmp_path):
+    for talker in range(3):
+        (tmp_path / f"{talker}").mkdir()
+        voice = babble(1.0, RATE, talker)
+        pair = np.stack([voice, (-0.97 if talker else 1) * voice], 1)
+        soundfile.write(tmp_path / f"{talker}" / "a.wav", pair, RATE)
+    done = command(
+        *("prepare", "mix", "--speech", tmp_path, "-o", tmp_path.parent / "out", "--count", 3),
+        *("--split", "train"),
+    )
+    assert done.code == 1
+    assert f"{tmp_path}/2/a.wav: its channels cancel each other out" in done.err

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.atomic import TEMPORARY, write_text
+from cplxsep.data.table import read_table
 from cplxsep.errors import InputError
 
 Row = dict[str, str]
@@ -123,5 +124,4 @@ def _read_lines(path: Path) -> list[Row]:
 def _read_table(path: Path) -> list[Row]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
+    return [{key: cell or "" for key, cell in row.items()} for _, row in read_table(path)[1]]
