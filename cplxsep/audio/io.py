@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from cplxsep.audio import header
+from cplxsep.audio import ffmpeg, header
 from cplxsep.audio.atomic import replacing
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
@@ -18,28 +17,12 @@ from cplxsep.audio.encoding import (
     libsndfile_format,
     libsndfile_subtype,
 )
-from cplxsep.audio.recording import UNKNOWN, Recording
+from cplxsep.audio.recording import UNKNOWN, AudioInfo, Recording
 from cplxsep.errors import InputError
 
 _FLAVOURS = "wav flac ogg oga opus mp3 aiff aif aifc au caf w64 rf64 snd sph"
 EXTENSIONS = frozenset(f".{name}" for name in _FLAVOURS.split())
 _AT_ONCE = 1 << 22  # samples that are read in one go
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What is known of a file; `frames` are samples per channel, `sample_rate` in Hz."""
-
-    path: Path
-    sample_rate: int
-    channels: int
-    frames: int
-    format: str
-    subtype: str
-
-    @property
-    def seconds(self) -> float:
-        return self.frames / self.sample_rate
 
 
 def probe(path: Path) -> AudioInfo:
@@ -98,8 +81,13 @@ def write(path: Path, audio: np.ndarray, sample_rate: int, *, subtype: str = "fl
             raise OSError("the disk is full")
 
 
+def extensions() -> frozenset[str]:
+    """Of files that can be read here: more where ffmpeg is installed."""
+    return EXTENSIONS | ffmpeg.EXTENSIONS if ffmpeg.is_installed() else EXTENSIONS
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[Recording]:
+def _open(path: Path) -> Iterator[Recording | ffmpeg.Decoded]:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not an audio file")
@@ -112,8 +100,13 @@ def _open(path: Path) -> Iterator[Recording]:
         file = path.open("rb")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    with file, _decoding(path):
-        yield Recording(path, file)
+    with file:
+        if path.suffix.lower() in ffmpeg.EXTENSIONS and ffmpeg.is_installed():
+            with ffmpeg.decoding(path) as decoded:
+                yield decoded
+            return
+        with _decoding(path):
+            yield Recording(path, file)
 
 
 @contextmanager
@@ -125,4 +118,6 @@ def _decoding(path: Path) -> Iterator[None]:
         why = getattr(error, "error_string", str(error)).rstrip(".")
         if "SF_INFO struct incomplete" in why:
             why = "its header tells no sample rate or number of channels that audio has"
+        if path.suffix.lower() in ffmpeg.EXTENSIONS:
+            raise InputError(ffmpeg.advice(path)) from error
         raise InputError(f"{path} is not readable audio: {why}") from error

@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from cplxsep.audio import header
-from cplxsep.audio.io import AudioInfo
-from cplxsep.audio.recording import check_rate, checked
+from cplxsep.audio.recording import AudioInfo, check_rate, checked
 from cplxsep.errors import InputError, tell
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,22 @@ RATES = (1000, 1_000_000)
 """In Hz, the lowest and the highest that a recording has."""
 # The tightest of codecs needs a byte for some 6,000 samples of silence.
 _MOST_FRAMES_PER_BYTE = 8192
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What is known of a file; `frames` are samples per channel, `sample_rate` in Hz."""
+
+    path: Path
+    sample_rate: int
+    channels: int
+    frames: int
+    format: str
+    subtype: str
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.sample_rate
 
 
 class _Reader(soundfile.SoundFile):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
+from cplxsep.audio import ffmpeg, io
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError, tell
 
@@ -110,6 +110,7 @@ def scan_folder(
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of speech")
     root = folder.absolute()
+    ffmpeg.tell_left_out(folder, root.rglob("*"))
     utterances = [
         Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
         for speaker in sorted(item for item in root.iterdir() if item.is_dir())
@@ -124,8 +125,9 @@ def audio_files(
     folder: Path, report: Callable[[InputError], None] | None = None
 ) -> Iterator[tuple[Path, io.AudioInfo]]:
     """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
+    known = io.extensions()
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in io.EXTENSIONS or path.is_dir():
+        if path.suffix.lower() not in known or path.is_dir():
             continue
         # A leading dot marks other programs' side files.
         if any(part.startswith(".") for part in path.relative_to(folder.parent).parts):

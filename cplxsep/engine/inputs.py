@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cplxsep.audio import io
+from cplxsep.audio import ffmpeg, io
 from cplxsep.audio.io import AudioInfo
 from cplxsep.audio.level import Mean
 from cplxsep.audio.pipe import WavStream
@@ -213,14 +213,21 @@ def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:
     """Those of the paths below `top` that are audio files and not in `out`, in order."""
     done, searched = os.path.realpath(out), os.path.realpath(top)
     inside = done != searched and Path(done).is_relative_to(searched)
-    return [
-        _found(path, path.parent.relative_to(top))
+    known = io.EXTENSIONS | ffmpeg.EXTENSIONS
+    found = [
+        path
         for path in sorted(paths)
-        if path.suffix.lower() in io.EXTENSIONS
+        if path.suffix.lower() in known
         # A leading dot marks other programs' side files and our unfinished ones.
         and not any(part.startswith(".") for part in path.relative_to(top).parts)
         and os.path.isfile(path)
         and not (inside and Path(os.path.realpath(path)).is_relative_to(done))
+    ]
+    ffmpeg.tell_left_out(top, found)
+    return [
+        _found(path, path.parent.relative_to(top))
+        for path in found
+        if path.suffix.lower() in io.extensions()
     ]
 
 
