@@ -6,12 +6,13 @@ from typing import BinaryIO
 from cplxsep.audio import header, mpeg
 from cplxsep.audio.window import Part
 
-_FLAC = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
-_PAGE = b"OggS\x00"
+_FLAC = b"fLaC"
+_STREAM_INFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
+_PAGE = b"OggS"
 _BLOCK = 1 << 20
 # Tags and padding behind the audio are no audio; they are small, or begin so.
-_SMALL = 1024
-_TAGS = (b"ID3", b"TAG", b"APETAGEX", bytes(_SMALL))
+SMALL = 1024
+TAGS = (b"ID3", b"TAG", b"APETAGEX", bytes(SMALL))
 
 
 def find(file: BinaryIO, size: int) -> list[Part]:
@@ -24,7 +25,7 @@ def find(file: BinaryIO, size: int) -> list[Part]:
     if magic == b"OggS":
         starts = _ogg_links(file)
     elif magic == b"fLaC":
-        starts = sorted({0, *(at for mark in _FLAC for at in _places(file, mark))})
+        starts = [at for at in _places(file, _FLAC) if not at or _after(file, at) in _STREAM_INFO]
     elif is_mp3(file) and (found := mpeg.parts(file, size)):
         return found
     return [Part(*ends) for ends in zip(starts, [*starts[1:], size], strict=True)]
@@ -50,12 +51,12 @@ def _by_promise(file: BinaryIO, size: int) -> Iterator[Part]:
         if not told.known:  # libsndfile reads to the end
             break
         file.seek(told.rest)
-        behind = file.read(_SMALL)
+        behind = file.read(SMALL)
         if behind[:4] in header.CONTAINERS or behind[:4] in (b".snd", b"dns.", b"NIST"):
             yield Part(start, told.rest)
             start = told.rest
             continue
-        unread = 0 if len(behind) < _SMALL or behind.startswith(_TAGS) else size - told.rest
+        unread = 0 if len(behind) < SMALL or behind.startswith(TAGS) else size - told.rest
         yield Part(start, size, unread=unread, twice=told.again)
         return
     yield Part(start, size)
@@ -66,12 +67,19 @@ def _ogg_links(file: BinaryIO) -> list[int]:
     starts: list[int] = []
     inside = True
     for at in _places(file, _PAGE):
-        file.seek(at + len(_PAGE))
-        first = bool(int.from_bytes(file.read(1), "big") & 2)
+        if _after(file, at)[0]:  # no page: they all have version 0
+            continue
+        first = bool(_after(file, at)[1] & 2)
         if first and inside:
             starts.append(at)
         inside = not first
     return [0, *starts[1:]]
+
+
+def _after(file: BinaryIO, at: int) -> bytes:
+    """The four bytes behind a mark of four."""
+    file.seek(at + 4)
+    return file.read(4).ljust(4, b"\0")
 
 
 def _places(file: BinaryIO, mark: bytes) -> Iterator[int]:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from cplxsep.audio import header
+from cplxsep.audio.parts import SMALL, TAGS
 from cplxsep.audio.recording import AudioInfo, check_rate, checked
 from cplxsep.errors import InputError, tell
 
@@ -133,11 +134,17 @@ class WavStream:
         tell(f"{self._label}: its header gives no length; all that is there is read")
 
     def _check_rest(self) -> None:
-        """InputError: behind the audio comes another recording."""
-        rest = self._take(5)[self._length % 2 :]
-        if rest.startswith((b"RIFF", b"RF64")):
+        """InputError: behind the audio comes more of it; what is unknown is told."""
+        rest = self._take(SMALL + 1)[self._length % 2 :]
+        if rest.startswith((b"RIFF", b"RF64", b"data")):
             raise InputError(
                 f"{self._label}: another recording follows the first: give each as a file"
+            )
+        chunk = rest[:4].isascii() and rest[:4].decode().isprintable()
+        if len(rest) >= SMALL and not chunk and not rest.startswith(TAGS):
+            tell(
+                f"{self._label}: its header announces {self.info.seconds:.1f} s of audio; what is "
+                "behind them is not read"
             )
 
     def _is_filled_up(self, before: int, data: bytes) -> bool:

@@ -11,7 +11,7 @@ import soundfile
 
 from cplxsep.audio import header, parts
 from cplxsep.audio.encoding import file_name
-from cplxsep.audio.quiet import Complaints
+from cplxsep.audio.quiet import heard
 from cplxsep.audio.window import Part, Window
 from cplxsep.errors import InputError, tell
 
@@ -59,7 +59,6 @@ class Recording:
         self._parts = parts.find(file, size)
         self._whole = self._parts == [Part(0, size)]
         self._is_mp3 = parts.is_mp3(file)
-        self._complaints = Complaints(path)
         self.frames = 0
         for part in self._parts:
             self._inspect(part)
@@ -114,7 +113,7 @@ class Recording:
                 left = audio.frames
                 while left > 0:
                     wanted = min(size - have, left)
-                    with self._complaints.heard(self._is_mp3):
+                    with heard(self.path, self._is_mp3):
                         data = audio.read(wanted, dtype="float32", always_2d=True)
                     left -= len(data)
                     have += len(data)
@@ -140,7 +139,7 @@ class Recording:
     @contextmanager
     def _opened(self, part: Part) -> Iterator[Any]:
         source = file_name(self.path) if self._whole else Window(self._file, part)
-        with self._complaints.heard(self._is_mp3):
+        with heard(self.path, self._is_mp3):
             audio = _Reader(source)
         with audio:
             yield audio

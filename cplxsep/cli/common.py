@@ -159,8 +159,8 @@ def _own_stderr() -> Iterator[None]:
     try:
         yield
     finally:
+        own.flush()  # not closed: loggers may hold it
         sys.stderr = before
-        own.close()
 
 
 def run(command: Callable[[], object]) -> int:
