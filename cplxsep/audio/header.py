@@ -14,7 +14,8 @@ class _Chunks:
     """How a container lays out its chunks; sizes in bytes.
 
     first: position of the first chunk. name, length: sizes of these two fields. align: of the
-    next chunk. whole: the length counts the two fields too.
+    next chunk. whole: the length counts the two fields too. ahead: what is in the audio's chunk
+    ahead of the samples.
     """
 
     first: int = 12
@@ -23,6 +24,7 @@ class _Chunks:
     order: Order = "little"
     align: int = 2
     whole: bool = False
+    ahead: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,11 @@ CONTAINERS = {
     b"RIFF": _Chunks(),
     b"RIFX": _Chunks(order="big"),
     b"RF64": _Chunks(),
-    b"FORM": _Chunks(order="big"),
+    b"FORM": _Chunks(order="big", ahead=8),
     b"riff": _Chunks(first=40, name=16, length=8, align=8, whole=True),  # W64
-    b"caff": _Chunks(first=8, length=8, order="big", align=1),
+    b"caff": _Chunks(first=8, length=8, order="big", align=1, ahead=4),
 }
 _AUDIO = (b"data", b"SSND", b"BODY")
-_OFFSETS = 8  # bytes before the audio in a chunk SSND
 
 
 def promise(file: BinaryIO, begin: int, size: int) -> Promise | None:
@@ -112,8 +113,9 @@ def _audio_chunk(file: BinaryIO, begin: int, size: int, layout: _Chunks) -> Prom
             at, width, more = position + layout.name, layout.length, head if layout.whole else 0
             if wide_at and length == 0xFFFFFFFF:
                 length, at, width = wide, wide_at, 8
-            if name == b"SSND":
-                start, length, more = start + _OFFSETS, max(length - _OFFSETS, 0), _OFFSETS
+            if name != b"BODY":  # that of 8SVX holds samples only, in the container of AIFF
+                start, more = start + layout.ahead, more + layout.ahead
+                length = max(length - layout.ahead, 0)
             # Some programs promise the size of the whole file.
             known = not is_unknown(length) and length not in (size - begin, size - begin - 8)
             end = start + length if known else size

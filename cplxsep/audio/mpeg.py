@@ -20,6 +20,7 @@ _HEAD = 4
 _PEEK = 64  # bytes of a frame that hold the beginning of its table
 _BLOCK = 1 << 16
 _ID3V1 = 128
+_TAG_HEAD = 10
 _ORDINARY = 0x90  # a bitrate whose frames have room for a table
 
 
@@ -79,6 +80,13 @@ def parts(file: BinaryIO, size: int) -> list[Part]:
     return found
 
 
+def tag_length(data: bytes) -> int:
+    """Bytes of the ID3v2 tag that data begin with; 0 where they do not."""
+    if not data.startswith(b"ID3") or len(data) < _TAG_HEAD:
+        return 0
+    return _TAG_HEAD + sum((data[6 + place] & 127) << (21 - 7 * place) for place in range(4))
+
+
 def _with_table(head: bytes, frames: int) -> bytes:
     """An empty frame like another, with a table that tells the number of frames."""
     # Without check sum and padding.
@@ -94,8 +102,8 @@ def _frames(file: BinaryIO, at: int, end: int) -> Iterator[_Frame]:
     while at + _HEAD <= end:
         file.seek(at)
         data = file.read(_PEEK)
-        if data.startswith(b"ID3") and len(data) > 9:
-            at += 10 + sum((data[6 + place] & 127) << (21 - 7 * place) for place in range(4))
+        if length := tag_length(data):
+            at += length
             frame = None
             continue
         known, frame = frame, _parse(data, at)

@@ -9,6 +9,7 @@ from cplxsep.audio.window import Part
 _FLAC = b"fLaC"
 _STREAM_INFO = (b"\x00\x00\x00\x22", b"\x80\x00\x00\x22")
 _PAGE = b"OggS"
+_W64 = b"riff"  # libsndfile reads it to the end, whatever it announces
 _BLOCK = 1 << 20
 # Tags and padding behind the audio are no audio; they are small, or begin so.
 SMALL = 1024
@@ -17,25 +18,27 @@ TAGS = (b"ID3", b"TAG", b"APETAGEX", bytes(SMALL))
 
 def find(file: BinaryIO, size: int) -> list[Part]:
     """The parts of a file of `size` bytes, in order: one, the whole file, for most."""
-    file.seek(0)
-    magic = file.read(4)
+    magic = _four(file, 0)
     if magic in header.CONTAINERS or header.promise(file, 0, size):
         return list(_by_promise(file, size))
     starts = [0]
     if magic == b"OggS":
         starts = _ogg_links(file)
     elif magic == b"fLaC":
-        starts = [at for at in _places(file, _FLAC) if not at or _after(file, at) in _STREAM_INFO]
+        starts = [
+            at for at in _places(file, _FLAC) if not at or _four(file, at + 4) in _STREAM_INFO
+        ]
     elif is_mp3(file) and (found := mpeg.parts(file, size)):
         return found
     return [Part(*ends) for ends in zip(starts, [*starts[1:], size], strict=True)]
 
 
 def is_mp3(file: BinaryIO) -> bool:
-    """Whether a file may be MP3: it begins as a frame or a tag does."""
+    """Whether a file may be MP3: it begins as a frame does, or with a tag that is not FLAC's."""
     file.seek(0)
-    magic = file.read(3)
-    return magic == b"ID3" or magic[:2] >= b"\xff\xe0"
+    head = file.read(10)
+    tag = mpeg.tag_length(head)
+    return _four(file, tag) != _FLAC if tag else head[:2] >= b"\xff\xe0"
 
 
 def _by_promise(file: BinaryIO, size: int) -> Iterator[Part]:
@@ -53,10 +56,11 @@ def _by_promise(file: BinaryIO, size: int) -> Iterator[Part]:
         file.seek(told.rest)
         behind = file.read(SMALL)
         if behind[:4] in header.CONTAINERS or behind[:4] in (b".snd", b"dns.", b"NIST"):
-            yield Part(start, told.rest)
+            yield Part(start, told.rest, twice=told.again)
             start = told.rest
             continue
-        unread = 0 if len(behind) < SMALL or behind.startswith(TAGS) else size - told.rest
+        known = len(behind) < SMALL or behind.startswith(TAGS) or _four(file, start) == _W64
+        unread = 0 if known else size - told.rest
         yield Part(start, size, unread=unread, twice=told.again)
         return
     yield Part(start, size)
@@ -67,18 +71,18 @@ def _ogg_links(file: BinaryIO) -> list[int]:
     starts: list[int] = []
     inside = True
     for at in _places(file, _PAGE):
-        if _after(file, at)[0]:  # no page: they all have version 0
+        if _four(file, at + 4)[0]:  # no page: they all have version 0
             continue
-        first = bool(_after(file, at)[1] & 2)
+        first = bool(_four(file, at + 4)[1] & 2)
         if first and inside:
             starts.append(at)
         inside = not first
     return [0, *starts[1:]]
 
 
-def _after(file: BinaryIO, at: int) -> bytes:
-    """The four bytes behind a mark of four."""
-    file.seek(at + 4)
+def _four(file: BinaryIO, at: int) -> bytes:
+    """Four bytes, zeros behind the end."""
+    file.seek(at)
     return file.read(4).ljust(4, b"\0")
 
 
