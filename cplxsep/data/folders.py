@@ -116,4 +116,4 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     column = next((key for key in NAME if key in columns), None)
     if column is None:
         raise InputError(f"{path} has no column name")
-    return {row[column] or "": {key: cell or "" for key, cell in row.items()} for _, row in rows}
+    return {row[column]: row for _, row in rows}

@@ -75,10 +75,9 @@ def read_manifest(path: Path, *, recordings: bool = False) -> list[Utterance]:
 
 def _utterance(row: Row, root: Path, where: str, recording: bool) -> Utterance:
     def text(column: str) -> str:
-        value = (row[column] or "").strip()
-        if not value:
+        if not row[column]:
             raise InputError(f"{where}: column {column} is empty")
-        return value
+        return row[column]
 
     def number(column: str) -> float:
         try:
@@ -93,7 +92,7 @@ def _utterance(row: Row, root: Path, where: str, recording: bool) -> Utterance:
         path=root / text("path"),
         corpus=text("corpus"),
         speaker=text("path" if recording else "speaker"),
-        split=(row["split"] or "").strip(),
+        split=row["split"],
         sample_rate=int(number("sample_rate")),
         seconds=number("seconds"),
     )

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from cplxsep.errors import InputError
 
-Row = dict[str, str | None]
+Row = dict[str, str]
 
 
 def read_table(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
-    """Names of the columns, without spaces around them, and the rows, each with "FILE line 3".
+    """Names of the columns and the rows, each with "FILE line 3"; no spaces around anything.
 
-    A cell that a short row lacks is None. Semicolons may stand for commas. InputError: unreadable.
+    Cells that a short row lacks are empty. Semicolons may stand for commas. InputError: unreadable.
     """
     try:
         # Paths need not be valid text.
@@ -24,7 +24,8 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
             rows = []
             for cells in filter(None, lines):
                 short = len(columns) - len(cells)
-                row = dict(zip(columns, [*cells, *([None] * short)], strict=False))
+                values = [*map(str.strip, cells), *([""] * short)]
+                row = dict(zip(columns, values, strict=False))
                 rows.append((f"{path} line {lines.line_num}", row))
             return columns, rows
     except OSError as error:

@@ -40,7 +40,7 @@ def test_any_table(tmp_path, form):
         (f"{path} line 2", "a"),
         (f"{path} line 4", "b"),
     ]
-    assert [(row["what"] or "").strip() for _, row in rows] == ["1", ""]
+    assert [row["what"] for _, row in rows] == ["1", ""]
 
 
 @FORMS
@@ -51,10 +51,7 @@ def test_manifest_and_metadata(command, tmp_path, form):
     metadata = tmp_path / "out" / "tr" / "metadata.csv"
     before = read_metadata(metadata)
     after = read_metadata(as_saved(metadata, form))
-    assert list(after) == list(before)
-    assert [row["source_1_speaker"].strip() for row in after.values()] == [
-        row["source_1_speaker"] for row in before.values()
-    ]
+    assert after == before
     # It is what tells that all is done.
     assert command(*mix, tmp_path / "out").code == 0
 

@@ -141,7 +141,7 @@ def listed(path: Path, known: Sequence[str]) -> list[str]:
     columns, rows = read_table(path)
     if not rows or "name" not in columns:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
-    names = [(row["name"] or "").strip() for _, row in rows]
+    names = [row["name"] for _, row in rows]
     if missing := set(names).difference(known):
         raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
     return names

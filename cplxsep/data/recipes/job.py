@@ -11,7 +11,8 @@ from cplxsep.audio import io
 from cplxsep.data.mixing import add
 from cplxsep.data.parallel import default_workers, ordered_map
 from cplxsep.data.recipes import summary
-from cplxsep.data.recipes.ledger import Ledger, Row
+from cplxsep.data.recipes.ledger import Ledger
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 Report = Callable[[str], None]

@@ -60,14 +60,13 @@ def read_metadata_csv(path: Path) -> list[Line]:
 
 
 def _line(row: Row, count: int, where: str) -> Line:
-    cells = {column: (cell or "").strip() for column, cell in row.items()}
     try:
-        paths = tuple(cells[f"source_{n + 1}_path"] for n in range(count))
-        gains = tuple(float(cells[f"source_{n + 1}_gain"]) for n in range(count))
-        noise = (cells.get("noise_path", ""), float(cells.get("noise_gain") or 0.0))
+        paths = tuple(row[f"source_{n + 1}_path"] for n in range(count))
+        gains = tuple(float(row[f"source_{n + 1}_gain"]) for n in range(count))
+        noise = (row.get("noise_path", ""), float(row.get("noise_gain") or 0.0))
     except ValueError as error:
         raise InputError(f"{where}: a path or gain is missing or no number") from error
-    name = cells["mixture_ID"]
+    name = row["mixture_ID"]
     if not name or "/" in name or not all(paths) or not np.isfinite([*gains, noise[1]]).all():
         raise InputError(f"{where}: a name, path or gain is missing or makes no sense")
     return Line(name, paths, gains, noise)

@@ -11,11 +11,11 @@ from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, Mixed, add, mix
 from cplxsep.data.recipes.drawn import bucket, relative
 from cplxsep.data.recipes.job import Rendered, quantised
-from cplxsep.data.recipes.ledger import Row
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
 from cplxsep.data.recordings import usable, usable_speech
 from cplxsep.data.rooms import direct, read_rooms, reverberate
 from cplxsep.data.simulated import parse_room, respond
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 Reference = Literal["dry", "early"]
