@@ -1,5 +1,7 @@
 """Errors that a person caused or can mend: one line each, with the command's exit code."""
 
+import warnings
+
 
 class CplxsepError(Exception):
     """Base of all errors whose message is written for the user of a command."""
@@ -29,3 +31,12 @@ class DeviceError(CplxsepError):
     """A device cannot be used, or its memory does not suffice."""
 
     exit_code = 4
+
+
+class Note(UserWarning):
+    """Something that a user should know of an input that is used all the same; one line."""
+
+
+def tell(text: str) -> None:
+    """Give a Note."""
+    warnings.warn(text, Note, stacklevel=2)

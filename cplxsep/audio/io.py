@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 
-from cplxsep.audio import header
+from cplxsep.audio import ffmpeg, header
 from cplxsep.audio.atomic import replacing
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
@@ -19,34 +17,12 @@ from cplxsep.audio.encoding import (
     libsndfile_format,
     libsndfile_subtype,
 )
+from cplxsep.audio.recording import UNKNOWN, AudioInfo, Recording
 from cplxsep.errors import InputError
 
 _FLAVOURS = "wav flac ogg oga opus mp3 aiff aif aifc au caf w64 rf64 snd sph"
 EXTENSIONS = frozenset(f".{name}" for name in _FLAVOURS.split())
-_UNKNOWN = 1 << 62  # frames; libsndfile says more where a header does not tell
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What is known of a file; `frames` are samples per channel, `sample_rate` in Hz."""
-
-    path: Path
-    sample_rate: int
-    channels: int
-    frames: int
-    format: str
-    subtype: str
-
-    @property
-    def seconds(self) -> float:
-        return self.frames / self.sample_rate
-
-
-class _Reader(soundfile.SoundFile):
-    """soundfile seeks after each read of a file that can; MP3 decoding breaks at every seek."""
-
-    def seekable(self) -> bool:
-        return False
+_AT_ONCE = 1 << 22  # samples that are read in one go
 
 
 def probe(path: Path) -> AudioInfo:
@@ -56,9 +32,9 @@ def probe(path: Path) -> AudioInfo:
     """
     with _open(path) as file:
         frames = file.frames
-        if frames >= _UNKNOWN:
-            frames = sum(block.shape[1] for block in _blocks(file, path, WRITE_FRAMES))
-        return AudioInfo(path, file.samplerate, file.channels, frames, file.format, file.subtype)
+        if frames >= UNKNOWN:
+            frames = sum(block.shape[1] for block in file.blocks(WRITE_FRAMES))
+        return AudioInfo(path, file.sample_rate, file.channels, frames, file.format, file.subtype)
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:
@@ -67,15 +43,15 @@ def read(path: Path) -> tuple[np.ndarray, int]:
     InputError as `probe`, and where the data are truncated or hold NaN or infinity.
     """
     with _open(path) as file:
-        size = file.frames if file.frames < _UNKNOWN else WRITE_FRAMES
-        parts = list(_blocks(file, path, size))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1), file.samplerate
+        # What a header announces may be more than any memory holds.
+        blocks = list(file.blocks(max(_AT_ONCE // file.channels, 1)))
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1), file.sample_rate
 
 
 def blocks(path: Path, frames: int) -> Iterator[np.ndarray]:
     """Yield float32 (channels, S) blocks of `frames`, the last one shorter; errors as `read`."""
     with _open(path) as file:
-        yield from _blocks(file, path, frames)
+        yield from file.blocks(frames)
 
 
 def write(path: Path, audio: np.ndarray, sample_rate: int, *, subtype: str = "float") -> None:
@@ -105,8 +81,13 @@ def write(path: Path, audio: np.ndarray, sample_rate: int, *, subtype: str = "fl
             raise OSError("the disk is full")
 
 
+def extensions() -> frozenset[str]:
+    """Of files that can be read here: more where ffmpeg is installed."""
+    return EXTENSIONS | ffmpeg.EXTENSIONS if ffmpeg.is_installed() else EXTENSIONS
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Iterator[Recording | ffmpeg.Decoded]:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder, not an audio file")
@@ -116,16 +97,16 @@ def _open(path: Path) -> Iterator[Any]:
             raise InputError(f"{path} is no regular file: pipe audio into - instead")
         if path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes)")
-        with path.open("rb") as raw:
-            truncated = header.is_truncated(raw)
+        file = path.open("rb")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    with _decoding(path), _Reader(file_name(path)) as file:
-        if truncated:
-            raise InputError(f"{path} is truncated: it announces more data than it has")
-        if file.frames <= 0:
-            raise InputError(f"{path} holds no samples")
-        yield file
+    with file:
+        if path.suffix.lower() in ffmpeg.EXTENSIONS and ffmpeg.is_installed():
+            with ffmpeg.decoding(path) as decoded:
+                yield decoded
+            return
+        with _decoding(path):
+            yield Recording(path, file)
 
 
 @contextmanager
@@ -135,29 +116,8 @@ def _decoding(path: Path) -> Iterator[None]:
         yield
     except (soundfile.LibsndfileError, TypeError) as error:
         why = getattr(error, "error_string", str(error)).rstrip(".")
+        if "SF_INFO struct incomplete" in why:
+            why = "its header tells no sample rate or number of channels that audio has"
+        if path.suffix.lower() in ffmpeg.EXTENSIONS:
+            raise InputError(ffmpeg.advice(path)) from error
         raise InputError(f"{path} is not readable audio: {why}") from error
-
-
-def checked(audio: np.ndarray, label: object) -> np.ndarray:
-    """The samples as they are. InputError: they are NaN or infinite."""
-    if not np.isfinite(audio).all():
-        raise InputError(f"{label} holds samples that are NaN or infinite")
-    return audio
-
-
-def _blocks(file: Any, path: Path, size: int) -> Iterator[np.ndarray]:
-    """What is left of an open file, in blocks (channels, S) of `size`."""
-    unknown = file.frames >= _UNKNOWN
-    done = 0
-    while unknown or done < file.frames:
-        wanted = min(size, file.frames - done)
-        audio = file.read(wanted, dtype="float32", always_2d=True)
-        done += len(audio)
-        if len(audio) < wanted and not unknown:
-            raise InputError(f"{path} is truncated: {file.frames - done} samples are missing")
-        if len(audio):
-            yield checked(np.ascontiguousarray(audio.T), path)
-        if len(audio) < wanted:
-            break
-    if done == 0:
-        raise InputError(f"{path} holds no samples")

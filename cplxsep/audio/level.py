@@ -41,3 +41,26 @@ def common_gain(audio: np.ndarray, peak: float = 1.0) -> float:
     highest = float(np.max(np.abs(audio))) if audio.size else 0.0
     # A hair less: the rounded product must not land above the peak.
     return 1.0 if highest <= peak else peak / highest * (1.0 - 1e-6)
+
+
+_CANCELLED = 0.01  # of the power that channels without anything in common have
+
+
+class Mean:
+    """The mean of channels, block by block; knows whether they cancel each other out."""
+
+    def __init__(self) -> None:
+        self._own = self._mean = 0.0
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """The mean (S,) of a block (channels, S)."""
+        mean = block.mean(axis=0)
+        if len(block) > 1:
+            self._own += float(np.square(block, dtype=np.float64).mean(axis=0).sum()) / len(block)
+            self._mean += float(np.square(mean, dtype=np.float64).sum())
+        return mean
+
+    @property
+    def cancels(self) -> bool:
+        """Whether of all blocks almost nothing is left, as where one of two is turned round."""
+        return self._mean < _CANCELLED * self._own

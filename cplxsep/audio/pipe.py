@@ -1,14 +1,16 @@
 """WAV from a pipe, block by block: what cannot be sought through need not be stored either."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from cplxsep.audio.header import is_unknown
-from cplxsep.audio.io import AudioInfo, checked
-from cplxsep.errors import InputError
+from cplxsep.audio import header
+from cplxsep.audio.parts import SMALL, TAGS
+from cplxsep.audio.recording import AudioInfo, check_rate, checked
+from cplxsep.errors import InputError, tell
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # By kind and bytes a sample: how numpy reads it, and what stands for full scale.
@@ -61,14 +63,15 @@ class WavStream:
 
     def _find_audio(self) -> int:
         """Read up to the audio; give its bytes, 0 where unknown."""
-        wide, self._format = 0, b""
+        wide, self._format, self._empty = 0, b"", False
         while True:
             name, size = self._take(4, header=True), self._take(4, header=True)
             length = int.from_bytes(size, "little")
             if name == b"data":
                 if length == 0xFFFFFFFF and wide:
                     return wide
-                return 0 if is_unknown(length) else length
+                self._empty = length == 0
+                return 0 if header.is_unknown(length) else length
             if length > _LONGEST_CHUNK:
                 raise NotStreamableError(self.head)
             body = self._take(length + length % 2, header=True)
@@ -86,8 +89,9 @@ class WavStream:
             tag = int.from_bytes(self._format[24:26], "little")
         width = align // channels if channels else 0
         kind = _TYPES.get((tag, width))
-        if kind is None or not rate or align != width * channels or bits > 8 * width:
+        if kind is None or align != width * channels or bits > 8 * width:
             raise NotStreamableError(self.head)
+        check_rate(self._label, rate)
         self._align, self._width, self._type, self._full = align, width, *kind
         self._channels = channels
         frames = self._length // align
@@ -103,6 +107,8 @@ class WavStream:
         while left is None or done < left:
             wanted = frames if left is None else min(frames, left - done)
             data = self._take(wanted * self._align)
+            if self._empty and not done:
+                self._check_empty(data)
             if left is None and self._is_filled_up(done * self._align, data):
                 data = data[:-1]
             if len(data) % self._align or (left is not None and len(data) < wanted * self._align):
@@ -110,11 +116,36 @@ class WavStream:
                 raise InputError(f"{self._label} broke off after {seconds:.1f} s of audio")
             if data:
                 done += len(data) // self._align
-                yield checked(self._decoded(data), self._label)
+                with np.errstate(invalid="ignore", over="ignore"):  # it is checked then
+                    samples = self._decoded(data)
+                yield checked(samples, self._label)
             if len(data) < wanted * self._align:
                 break
         if not done:
             raise InputError(f"{self._label} holds no samples")
+        if left is not None:
+            self._check_rest()
+
+    def _check_empty(self, data: bytes) -> None:
+        """What a length of 0 means, by the first bytes behind it."""
+        told = header.promise(io.BytesIO(self.head + data), 0, len(self.head + data))
+        if told is None or told.known:
+            raise InputError(f"{self._label} holds no samples")
+        tell(f"{self._label}: its header gives no length; all that is there is read")
+
+    def _check_rest(self) -> None:
+        """InputError: behind the audio comes more of it; what is unknown is told."""
+        rest = self._take(SMALL + 1)[self._length % 2 :]
+        if rest.startswith((b"RIFF", b"RF64", b"data")):
+            raise InputError(
+                f"{self._label}: another recording follows the first: give each as a file"
+            )
+        chunk = rest[:4].isascii() and rest[:4].decode().isprintable()
+        if len(rest) >= SMALL and not chunk and not rest.startswith(TAGS):
+            tell(
+                f"{self._label}: its header announces {self.info.seconds:.1f} s of audio; what is "
+                "behind them is not read"
+            )
 
     def _is_filled_up(self, before: int, data: bytes) -> bool:
         """Whether the last byte only makes the length even, as some programs do in a pipe."""

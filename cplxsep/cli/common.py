@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
-from cplxsep.errors import CplxsepError, InputError
+from cplxsep.errors import CplxsepError, InputError, Note
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -123,6 +124,45 @@ def _interrupt(_signal: int, _frame: object) -> None:
     raise Interrupted
 
 
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Tell notes on inputs as lines, each once: some files are read more than once."""
+    told: set[str] = set()
+    show = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: object) -> None:
+        if not issubclass(category, Note):
+            show(message, category, *where)  # type: ignore[arg-type]
+        elif (text := str(message)) not in told:
+            told.add(text)
+            note(f"note: {text}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Note)
+        warnings.showwarning = tell  # type: ignore[assignment]
+        yield
+
+
+@contextmanager
+def _own_stderr() -> Iterator[None]:
+    """Write on a descriptor of our own: the common one is taken away while MP3 is decoded."""
+    before = sys.stderr
+    try:
+        if before.fileno() != 2:
+            raise OSError
+        own = os.fdopen(os.dup(2), "w", encoding=before.encoding, errors="backslashreplace")
+    except (OSError, ValueError, AttributeError):  # a stand-in, or none at all
+        yield
+        return
+    own.reconfigure(line_buffering=True)
+    sys.stderr = own
+    try:
+        yield
+    finally:
+        own.flush()  # not closed: loggers may hold it
+        sys.stderr = before
+
+
 def run(command: Callable[[], object]) -> int:
     """Run the application; errors meant for people become one line and their exit code."""
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
@@ -130,7 +170,8 @@ def run(command: Callable[[], object]) -> int:
         # Paths need not be valid text; what goes out must be the very bytes that came in.
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        command()
+        with _notes(), _own_stderr():
+            command()
     except CplxsepError as error:
         if verbosity.level >= 2:
             traceback.print_exc()

@@ -3,13 +3,14 @@
 That of LibriMix is the same but for the mixtures, which are in mix_clean, mix_both or mix_single.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from cplxsep.audio import io
 from cplxsep.audio.layout import kinds
+from cplxsep.data.cache import check_outliers
+from cplxsep.data.table import read_table
 from cplxsep.errors import InputError
 
 METADATA = "metadata.csv"
@@ -77,6 +78,7 @@ class MixtureFolder:
             audio, own_rate = io.read(file)
             if len(audio) != 1:
                 raise InputError(f"{file} has {len(audio)} channels: mixtures are mono")
+            check_outliers(file, audio)
             if not signals:
                 rate, length = own_rate, audio.shape[1]
             elif (own_rate, audio.shape[1]) != (rate, length):
@@ -110,12 +112,8 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     """Rows of a metadata.csv by name; none if it is missing. InputError: unreadable, no names."""
     if not path.is_file():
         return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            column = next((key for key in NAME if key in (reader.fieldnames or [])), None)
-            if column is None:
-                raise InputError(f"{path} has no column name")
-            return {row[column]: row for row in reader}
-    except (OSError, csv.Error) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    columns, rows = read_table(path)
+    column = next((key for key in NAME if key in columns), None)
+    if column is None:
+        raise InputError(f"{path} has no column name")
+    return {row[column]: row for _, row in rows}

@@ -1,6 +1,5 @@
 """Which utterances there are: a manifest CSV, or a folder with one sub-folder a speaker."""
 
-import csv
 import hashlib
 import json
 import os
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
-from cplxsep.errors import InputError
+from cplxsep.audio import ffmpeg, io
+from cplxsep.data.table import Row, read_table
+from cplxsep.errors import InputError, tell
 
 COLUMNS = ("path", "corpus", "speaker", "split", "sample_rate", "seconds")
 SPLITS = ("train", "valid", "test")
@@ -52,34 +52,32 @@ def read_manifest(path: Path, *, recordings: bool = False) -> list[Utterance]:
 
     With `recordings` it needs no column speaker: each recording is a speaker of its own.
     """
-    columns = [name for name in COLUMNS if not (recordings and name == "speaker")]
-    try:
-        # Paths need not be valid text.
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            absent = [name for name in columns if name not in (reader.fieldnames or [])]
-            if absent:
-                raise InputError(f"{path} has no column {', '.join(absent)}: it is no manifest")
-            root = path.absolute().parent
-            utterances = [
-                _utterance(row, root, f"{path} line {reader.line_num}", recordings)
-                for row in reader
-            ]
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except csv.Error as error:
-        raise InputError(f"{path} is not a CSV text file: {error}") from error
+    needed = [name for name in COLUMNS if not (recordings and name == "speaker")]
+    columns, rows = read_table(path)
+    if absent := [name for name in needed if name not in columns]:
+        raise InputError(f"{path} has no column {', '.join(absent)}: it is no manifest")
+    root = path.absolute().parent
+    utterances: dict[str, Utterance] = {}
+    again = []
+    for where, row in rows:
+        item = _utterance(row, root, where, recordings)
+        first = utterances.setdefault(os.path.normpath(item.path), item)
+        if (first.talker, first.split) != (item.talker, item.split) and not recordings:
+            raise InputError(f"{where}: {item.path} is listed before, of another speaker or split")
+        if first is not item:
+            again.append(where)
     if not utterances:
         raise InputError(f"{path} lists no utterance")
-    return utterances
+    if again:
+        tell(f"{path} lists {len(again)} recordings again, first in {again[0]}: each is used once")
+    return list(utterances.values())
 
 
-def _utterance(row: dict[str, str | None], root: Path, where: str, recording: bool) -> Utterance:
+def _utterance(row: Row, root: Path, where: str, recording: bool) -> Utterance:
     def text(column: str) -> str:
-        value = (row[column] or "").strip()
-        if not value:
+        if not row[column]:
             raise InputError(f"{where}: column {column} is empty")
-        return value
+        return row[column]
 
     def number(column: str) -> float:
         try:
@@ -94,7 +92,7 @@ def _utterance(row: dict[str, str | None], root: Path, where: str, recording: bo
         path=root / text("path"),
         corpus=text("corpus"),
         speaker=text("path" if recording else "speaker"),
-        split=(row["split"] or "").strip(),
+        split=row["split"],
         sample_rate=int(number("sample_rate")),
         seconds=number("seconds"),
     )
@@ -111,6 +109,7 @@ def scan_folder(
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of speech")
     root = folder.absolute()
+    ffmpeg.tell_left_out(folder, root.rglob("*"))
     utterances = [
         Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
         for speaker in sorted(item for item in root.iterdir() if item.is_dir())
@@ -125,8 +124,9 @@ def audio_files(
     folder: Path, report: Callable[[InputError], None] | None = None
 ) -> Iterator[tuple[Path, io.AudioInfo]]:
     """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
+    known = io.extensions()
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in io.EXTENSIONS or path.is_dir():
+        if path.suffix.lower() not in known or path.is_dir():
             continue
         # A leading dot marks other programs' side files.
         if any(part.startswith(".") for part in path.relative_to(folder.parent).parts):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cplxsep.audio.ffmpeg import tell_left_out
 from cplxsep.data.manifest import Utterance, audio_files, read_manifest
 from cplxsep.errors import InputError
 
@@ -23,6 +24,7 @@ def load_noise(source: Path, report: Callable[[InputError], None] | None = None)
     if not source.is_dir():
         return read_manifest(source, recordings=True)
     root = source.absolute()
+    tell_left_out(source, root.rglob("*"))
     found = [
         Utterance(
             *(path, root.name, path.relative_to(root).as_posix(), ""),

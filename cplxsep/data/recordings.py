@@ -16,6 +16,8 @@ SHORTEST_SECONDS = 0.25
 CLIPPED_SHARE = 1e-3
 _FULL_SCALE = 32767 / 32768
 _BLOCK = 1 << 16
+# A recording shorter than this share of the length that is listed is taken for another.
+_LEAST_LENGTH = 0.9
 
 
 def usable(path: Path, sample_rate: int) -> np.ndarray:
@@ -23,6 +25,15 @@ def usable(path: Path, sample_rate: int) -> np.ndarray:
     audio = decode(path, sample_rate, lambda raw: check_clipping(path, raw))
     if len(audio) < SHORTEST_SECONDS * sample_rate:
         raise InputError(f"{path} is shorter than {SHORTEST_SECONDS} s")
+    return audio
+
+
+def usable_speech(item: Utterance, sample_rate: int) -> np.ndarray:
+    """Read as `usable`. InputError also where it is much shorter than its manifest says."""
+    audio = usable(item.path, sample_rate)
+    seconds = len(audio) / sample_rate
+    if seconds < _LEAST_LENGTH * item.seconds - SHORTEST_SECONDS:
+        raise InputError(f"{item.path} has {seconds:.1f} s, not {item.seconds:.1f} as is listed")
     return audio
 
 

@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from cplxsep.audio import io
+from cplxsep.audio import ffmpeg, io
 from cplxsep.audio.io import AudioInfo
+from cplxsep.audio.level import Mean
 from cplxsep.audio.pipe import WavStream
-from cplxsep.errors import InputError, UsageError
+from cplxsep.errors import InputError, UsageError, tell
 
 Item = TypeVar("Item")
 
@@ -72,11 +73,17 @@ class Job:
         """
         stream = self.found.stream
         blocks = stream.blocks(frames) if stream else io.blocks(self.found.path, frames)
+        mean = Mean()
         for block in blocks:
             if self.every:
                 yield block
             else:
-                yield block.mean(axis=0) if self.channel is None else block[self.channel]
+                yield mean(block) if self.channel is None else block[self.channel]
+        if mean.cancels:
+            tell(
+                f"{self.found.label}: its channels cancel each other out, little is left of their "
+                "mean: use --channel 1, or --channel each"
+            )
 
 
 @dataclass(frozen=True)
@@ -206,14 +213,21 @@ def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:
     """Those of the paths below `top` that are audio files and not in `out`, in order."""
     done, searched = os.path.realpath(out), os.path.realpath(top)
     inside = done != searched and Path(done).is_relative_to(searched)
-    return [
-        _found(path, path.parent.relative_to(top))
+    known = io.EXTENSIONS | ffmpeg.EXTENSIONS
+    found = [
+        path
         for path in sorted(paths)
-        if path.suffix.lower() in io.EXTENSIONS
+        if path.suffix.lower() in known
         # A leading dot marks other programs' side files and our unfinished ones.
         and not any(part.startswith(".") for part in path.relative_to(top).parts)
         and os.path.isfile(path)
         and not (inside and Path(os.path.realpath(path)).is_relative_to(done))
+    ]
+    ffmpeg.tell_left_out(top, found)
+    return [
+        _found(path, path.parent.relative_to(top))
+        for path in found
+        if path.suffix.lower() in io.extensions()
     ]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from cplxsep.audio import io
-from cplxsep.errors import InputError
+from cplxsep.audio import header, io
+from cplxsep.errors import InputError, Note
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (10000, 2))
 
@@ -77,3 +77,29 @@ def test_cut_flac_that_does_not_tell_its_length(piped_flac):
     piped_flac.write_bytes(piped_flac.read_bytes()[:100_000])
     with pytest.raises(InputError):
         io.probe(piped_flac)
+
+
+@pytest.mark.parametrize("form", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF"])
+@pytest.mark.parametrize("announced", [0, 1000])
+def test_a_length_that_is_too_small(tmp_path, form, announced):
+    """As of a recorder that was cut off, before it wrote the length or after it did last."""
+    path = tmp_path / "a"
+    soundfile.write(path, NOISE, 16000, "PCM_16", format=form)
+    expected, _ = io.read(path)
+    data = bytearray(path.read_bytes())
+    told = header.promise(path.open("rb"), 0, len(data))
+    data[told.at : told.at + told.width] = told.told(4 * announced)
+    path.write_bytes(data)
+    if form == "W64" and announced:  # read to the end all the same
+        np.testing.assert_array_equal(io.read(path)[0], expected)
+        return
+    with pytest.warns(Note, match="not read" if announced else "gives no length"):
+        audio, _ = io.read(path)
+    np.testing.assert_array_equal(audio, expected[:, : announced or None])
+
+
+def test_a_flac_with_an_mp3_tag(tmp_path):
+    soundfile.write(tmp_path / "a.flac", NOISE, 16000)
+    tagged = b"ID3\x04\0\0\0\0\x02\0" + bytes(256) + (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "b.flac").write_bytes(tagged)
+    np.testing.assert_array_equal(io.read(tmp_path / "b.flac")[0], io.read(tmp_path / "a.flac")[0])

@@ -1,6 +1,5 @@
 """What `cplxsep eval` scores: a model's output, or files of estimates."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,14 +136,12 @@ def is_list(data: Path) -> bool:
 
 def listed(path: Path, known: Sequence[str]) -> list[str]:
     """Names in the column `name` of a CSV file beside the mixtures. InputError."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, csv.Error) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    if not rows or rows[0].get("name") is None:
+    from cplxsep.data.table import read_table
+
+    columns, rows = read_table(path)
+    if not rows or "name" not in columns:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
-    names = [row["name"] for row in rows]
+    names = [row["name"] for _, row in rows]
     if missing := set(names).difference(known):
         raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
     return names

@@ -36,6 +36,7 @@ class DrawnRecipe(ABC, Generic[P, T]):
         self._count = count
         self._hours = hours
         self._names: set[str] = set()
+        self._planned: list[float] = []  # seconds of each mixture
 
     @abstractmethod
     def draws(self, bad: set[str]) -> Callable[[np.random.Generator], P]:
@@ -58,18 +59,28 @@ class DrawnRecipe(ABC, Generic[P, T]):
         draw = self._draw(set(), 0)
         if self._count is not None:
             return [self.task(index, draw(index)) for index in range(self._count)]
-        wanted, planned = (self._hours or 0.0) * 3600, 0.0
-        tasks: list[T] = []
-        while planned < wanted:
-            plan = draw(len(tasks))
-            tasks.append(self.task(len(tasks), plan))
-            planned += self.seconds(plan)
-        return tasks
+        return self._up_to_hours(draw)
 
     def again(self, indices: list[int], bad: set[str], turn: int) -> list[T]:
-        """The same mixtures drawn anew, without what is bad."""
+        """The same mixtures drawn anew, without what is bad; more where hours come short of it."""
         draw = self._draw(bad, turn)
-        return [self.task(index, draw(index)) for index in indices]
+        plans = {index: draw(index) for index in indices}
+        tasks = [self.task(index, plan) for index, plan in plans.items()]
+        if self._count is not None:
+            return tasks
+        for index, plan in plans.items():
+            self._planned[index] = self.seconds(plan)
+        return tasks + self._up_to_hours(draw)
+
+    def _up_to_hours(self, draw: Callable[[int], P]) -> list[T]:
+        tasks: list[T] = []
+        planned, wanted = sum(self._planned), (self._hours or 0.0) * 3600
+        while planned < wanted:
+            plan = draw(len(self._planned))
+            tasks.append(self.task(len(self._planned), plan))
+            self._planned.append(self.seconds(plan))
+            planned += self._planned[-1]
+        return tasks
 
     def _draw(self, bad: set[str], turn: int) -> Callable[[int], P]:
         draw = self.draws(bad)

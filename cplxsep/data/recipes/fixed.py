@@ -9,6 +9,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from cplxsep.audio import io
+from cplxsep.data.cache import check_outliers
 from cplxsep.data.mixing import Mode
 from cplxsep.data.recipes.job import Prepared, Rendered, Report, Task
 from cplxsep.errors import InputError
@@ -69,6 +70,7 @@ def read_mono(path: Path, channel: int | None = None) -> np.ndarray:
         raise InputError(f"{path} has {rate} Hz, the lists are for {ORIGINAL_RATE} Hz")
     if len(audio) > 1 and channel is None:
         raise InputError(f"{path} has {len(audio)} channels, not one")
+    check_outliers(path, audio)
     return audio[channel or 0]
 
 

@@ -12,7 +12,8 @@ from cplxsep.audio.atomic import write_text
 from cplxsep.data.mixing import add
 from cplxsep.data.parallel import default_workers, ordered_map
 from cplxsep.data.recipes import summary
-from cplxsep.data.recipes.ledger import Ledger, Row
+from cplxsep.data.recipes.ledger import Ledger
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 Report = Callable[[str], None]

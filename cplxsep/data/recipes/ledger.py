@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.atomic import TEMPORARY, write_text
+from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError
-
-Row = dict[str, str]
 
 
 class Ledger:
@@ -123,5 +122,4 @@ def _read_lines(path: Path) -> list[Row]:
 def _read_table(path: Path) -> list[Row]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return list(csv.DictReader(file))
+    return [row for _, row in read_table(path)[1]]

@@ -29,7 +29,6 @@ from cplxsep.data.recipes.fixed import (
     read_mono,
 )
 from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
-from cplxsep.data.recipes.ledger import Row
 from cplxsep.data.recipes.librimix_metadata import (
     Line,
     csv_files,
@@ -37,6 +36,7 @@ from cplxsep.data.recipes.librimix_metadata import (
     speaker,
     split_name,
 )
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError, UsageError
 
 TYPES = ("mix_clean", "mix_both", "mix_single")

@@ -1,11 +1,11 @@
 """What `prepare librimix` reads: the metadata that LibriMix publishes."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError
 
 
@@ -43,21 +43,15 @@ def split_name(path: Path) -> str:
 
 def read_metadata_csv(path: Path) -> list[Line]:
     """Mixtures of a CSV. InputError: missing, no LibriMix metadata, a broken or double line."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = set(reader.fieldnames or [])
-            count = sum(f"source_{n}_path" in columns for n in range(1, 21))
-            needed = {"mixture_ID", *(f"source_{n + 1}_gain" for n in range(count))}
-            if count < 2 or not needed <= columns:
-                raise InputError(
-                    f"{path} is no LibriMix metadata: it needs mixture_ID, "
-                    "source_1_path, source_1_gain, source_2_path, source_2_gain"
-                )
-            lines = [_line(row, count, f"{path} line {reader.line_num}") for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read {path}: {why}") from error
+    columns, rows = read_table(path)
+    count = sum(f"source_{n}_path" in columns for n in range(1, 21))
+    needed = {"mixture_ID", *(f"source_{n + 1}_gain" for n in range(count))}
+    if count < 2 or not needed <= set(columns):
+        raise InputError(
+            f"{path} is no LibriMix metadata: it needs mixture_ID, "
+            "source_1_path, source_1_gain, source_2_path, source_2_gain"
+        )
+    lines = [_line(row, count, where) for where, row in rows]
     if not lines:
         raise InputError(f"{path} lists no mixture")
     if len({line.name.casefold() for line in lines}) < len(lines):
@@ -65,14 +59,14 @@ def read_metadata_csv(path: Path) -> list[Line]:
     return lines
 
 
-def _line(row: dict[str, str], count: int, where: str) -> Line:
+def _line(row: Row, count: int, where: str) -> Line:
     try:
         paths = tuple(row[f"source_{n + 1}_path"] for n in range(count))
         gains = tuple(float(row[f"source_{n + 1}_gain"]) for n in range(count))
-        noise = (row.get("noise_path") or "", float(row.get("noise_gain") or 0.0))
-    except (TypeError, ValueError) as error:
+        noise = (row.get("noise_path", ""), float(row.get("noise_gain") or 0.0))
+    except ValueError as error:
         raise InputError(f"{where}: a path or gain is missing or no number") from error
-    name = row["mixture_ID"] or ""
+    name = row["mixture_ID"]
     if not name or "/" in name or not all(paths) or not np.isfinite([*gains, noise[1]]).all():
         raise InputError(f"{where}: a name, path or gain is missing or makes no sense")
     return Line(name, paths, gains, noise)

@@ -10,8 +10,8 @@ from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, Mixed, Mode, layout, mix
 from cplxsep.data.recipes.drawn import bucket, relative
 from cplxsep.data.recipes.job import Rendered, summed
-from cplxsep.data.recipes.ledger import Row
-from cplxsep.data.recordings import usable
+from cplxsep.data.recordings import usable_speech
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 
@@ -62,7 +62,7 @@ def render(task: MixTask) -> Rendered:
     bad: dict[str, str] = {}
     for talker, speed in zip(task.talkers, task.speeds, strict=True):
         try:
-            pieces.append(at_speed(usable(talker.path, task.sample_rate), speed))
+            pieces.append(at_speed(usable_speech(talker, task.sample_rate), speed))
         except InputError as error:
             bad[str(talker.path)] = str(error)
     if bad:

@@ -13,11 +13,11 @@ from cplxsep.data.mixing import add
 from cplxsep.data.plan import generator
 from cplxsep.data.recipes.drawn import relative
 from cplxsep.data.recipes.job import Rendered, quantised
-from cplxsep.data.recipes.ledger import Row
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
 from cplxsep.data.recipes.rooms import read_response, room_file
-from cplxsep.data.recordings import usable
+from cplxsep.data.recordings import usable_speech
 from cplxsep.data.scene import Scene, assemble
+from cplxsep.data.table import Row
 from cplxsep.data.turns import Voice, converse
 from cplxsep.data_config import ConversationConfig
 from cplxsep.errors import InputError
@@ -110,7 +110,8 @@ def _scene(task: ConversationTask) -> tuple[Scene, int, float]:
 
 def _voice(recordings: tuple[Utterance, ...], rate: int, rng: np.random.Generator) -> Voice:
     def read(number: int) -> np.ndarray:
-        return _read(recordings[number].path, lambda path: usable(path, rate))
+        item = recordings[number]
+        return _read(item.path, lambda _path: usable_speech(item, rate))
 
     return Voice(len(recordings), read, rate, rng)
 

@@ -11,11 +11,11 @@ from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, Mixed, add, mix
 from cplxsep.data.recipes.drawn import bucket, relative
 from cplxsep.data.recipes.job import Rendered, quantised
-from cplxsep.data.recipes.ledger import Row
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
 from cplxsep.data.recipes.rooms import read_response, room_file
-from cplxsep.data.recordings import usable
+from cplxsep.data.recordings import usable, usable_speech
 from cplxsep.data.scene import in_room
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 Reference = Literal["dry", "early"]
@@ -45,7 +45,7 @@ def render(task: NoisyTask) -> Rendered:
     """Mix; what cannot be used is given under the path of its file."""
     bad: dict[str, str] = {}
     try:
-        dry = usable(task.speech.path, task.sample_rate)
+        dry = usable_speech(task.speech, task.sample_rate)
     except InputError as error:
         bad[str(task.speech.path)] = str(error)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cplxsep.audio.atomic import replacing, write_text
-from cplxsep.data.recipes.ledger import Row
+from cplxsep.data.table import Row
 
 SUMMARY = "summary.json"
 HISTOGRAM = "snr.png"

@@ -33,9 +33,9 @@ from cplxsep.data.recipes.fixed import (
     from_steps,
 )
 from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
-from cplxsep.data.recipes.ledger import Row
 from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list, speaker
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 SPLITS = ("tr", "cv", "tt")

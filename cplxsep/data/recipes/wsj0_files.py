@@ -30,7 +30,7 @@ class Line:
 def read_list(path: Path, sources: int) -> list[Line]:
     """Lines of recordings and levels in turn. InputError: missing, broken, names twice."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise InputError(f"cannot read the list {path}: {why}") from error
