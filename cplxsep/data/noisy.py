@@ -109,7 +109,7 @@ def clean_speech(cache: SpeechCache, sample_rate: int, own_snr_db: float) -> np.
     clean = [
         index
         for index in range(len(cache.kept))
-        if own_snr(cache.audio(index), sample_rate) >= own_snr_db
+        if not own_snr_db or own_snr(cache.audio(index), sample_rate) >= own_snr_db
     ]
     if not clean:
         raise InputError(f"no speech has an SNR of its own of {own_snr_db} dB")

@@ -75,8 +75,9 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
             plain = {"clean": 0.0, "reverberant": 0.0}
             damage = some.noise if training else some.noise.model_copy(update=plain)
             return NoisySpeech(own, sounds, damage=damage, **common)
-        shares = {"pauses": data.pauses, "similar": data.similar} if training else {}
-        return DynamicMixtures(own, sources=config.model.sources, **shares, **common)
+        if training:
+            common |= {"pauses": data.pauses, "similar": data.similar}
+        return DynamicMixtures(own, sources=config.model.sources, **common)
 
     rates = data.rates or (config.model.sample_rate,)
     made = {rate: examples(data.train_split, True, rate) for rate in dict.fromkeys(rates)}
