@@ -24,7 +24,7 @@ def start(source: str, model: SeparationModel, say: Callable[[str], None]) -> di
 
     Weights of any floating-point type become those of the model. Parts that `grown` of a
     dual-path network names may be missing: their last maps are set to zero, so that the model
-    gives what the source gives.
+    gives what the source gives. Its head begins anew where it is of another number of sources.
 
     Args:
         source: name of a shipped model, a model folder, or a .safetensors file.
@@ -43,9 +43,13 @@ def start(source: str, model: SeparationModel, say: Callable[[str], None]) -> di
     except (OSError, SafetensorError) as error:
         raise ModelError(f"--init {source}: cannot read {path}: {error}") from None
     new = _grown(model, weights)
-    _compare(source, model, weights, new)
+    head = _other_head(model, weights)
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(head)}
+    _compare(source, model, weights, new | set(head))
     model.load_state_dict(weights, strict=False)
     say(f"--init {source}: {_list(list(weights), 'taken')}")
+    if head:
+        say(f"--init {source}: of another number of sources, so the head begins anew")
     if new:
         assert isinstance(model.network, DualPathNetwork)
         for prefix, last in model.network.grown().items():
@@ -95,6 +99,16 @@ def _grown(model: SeparationModel, weights: dict[str, Tensor]) -> set[str]:
         if not any(name in weights for name in own):
             new |= prefixes
     return new
+
+
+def _other_head(model: SeparationModel, weights: dict[str, Tensor]) -> tuple[str, ...]:
+    """Prefixes of a dual-path network's head where only their sources differ; none else."""
+    if not isinstance(model.network, DualPathNetwork):
+        return ()
+    bias, own = weights.get("network.head_bias"), model.network.head_bias
+    if bias is None or bias.shape == own.shape or bias.numel() % (2 * model.network.group):
+        return ()
+    return ("network.head.", "network.head_bias")
 
 
 def _compare(
