@@ -114,7 +114,7 @@ def test_bad_input_is_told_and_the_rest_is_done(denoiser, command, tmp_path):
     done = command("enhance", "text.wav", "a.wav", "empty.wav", "gone.wav", "-m", denoiser)
     assert done.code == 1
     assert done.out.split() == ["enhanced/a_enhanced.wav"]
-    assert len(done.err.splitlines()) == 3
+    assert sum(line.startswith("error: ") for line in done.err.splitlines()) == 3
     assert command("enhance", "a.wav", "-m", "nowhere").code == 3
 
 
@@ -142,3 +142,20 @@ def test_more_channels_than_flac_holds_are_told_before_the_work(denoiser, comman
     done = command("enhance", path, "-m", denoiser, "-o", tmp_path / "out", "--format", "flac")
     assert done.code == 1
     assert "flac holds up to 8 channels, this has 9; use wav" in done.err
+
+
+@pytest.mark.parametrize(("left", "said"), [(0.5, ""), (0.1, "20 dB softer"), (0.0, "silent now")])
+def test_levels_and_a_warning_where_most_was_taken_away(
+    stereo, denoiser, command, monkeypatch, left, said
+):
+    """Regression: a child in wind lost 17 dB without a word."""
+    monkeypatch.setattr(
+        registry.SeparationModel, "forward", lambda _, mixture: left * mixture.unsqueeze(1)
+    )
+    soundfile.write("a.wav", stereo + np.array([0.3, -0.1]), 8000, subtype="FLOAT")
+    done = command("enhance", "a.wav", "-m", denoiser, "--json")
+    (file,) = json.loads(done.out)["files"]
+    assert file["input_level"] == pytest.approx(-20, abs=0.1)  # without the offset
+    if left:
+        assert file["levels"] == [pytest.approx(-20 + 20 * np.log10(left), abs=0.1)]
+    assert (said in done.err) if said else done.err == ""

@@ -353,7 +353,7 @@ def test_level_passes_through(folder, model, command, level, precision, toleranc
         (["--device", "cuda:99"], 4),
         (["--precision", "fp16", "--device", "cpu"], 2),
         (["--precision", "int8"], 2),
-        (["--format", "mp3"], 2),
+        (["--format", "aac"], 2),
     ],
 )
 def test_wrong_options(folder, model, command, arguments, code):
