@@ -102,7 +102,8 @@ class TrainConfig(Section):
     weights: Literal["float32", "float16"] = "float32"  # in the published model's file
     compile: bool = True
     valid_every: int = Field(500, ge=1)  # steps
-    save_every: int = Field(200, ge=1)  # steps
+    save_minutes: Positive = 2.0  # between checkpoints, from which a run that was ended goes on
+    save_every: int = Field(0, ge=0)  # steps, for further checkpoints; 0: none
     patience: int = Field(0, ge=0)  # end after so many validations without a new best; 0: never
     average_best: int = Field(0, ge=0)  # at the end try the average of so many best; 0: do not
     max_bad_steps: int = Field(50, ge=1)  # in a row

@@ -36,15 +36,17 @@ class Synthetic:
         return {"condition": "<i>far</i>" if name == "a" else "near"}
 
 
-def evaluated(cases: Synthetic, names: Sequence[str] | None = None) -> dict[str, Any]:
+def evaluated(
+    cases: Synthetic, names: Sequence[str] | None = None, metrics: Sequence[str] = ("si-sdr",)
+) -> dict[str, Any]:
     """What `cplxsep eval --json` says of the cases."""
-    scores = evaluation.run(cases, names or cases.names, ["si-sdr"])
+    scores = evaluation.run(cases, names or cases.names, metrics)
     return {"inputs": {"est": "<est>"}, **evaluation.summed_up(scores)}
 
 
-def compared(a: Synthetic, b: Synthetic) -> dict[str, Any]:
+def compared(a: Synthetic, b: Synthetic, metrics: Sequence[str] = ("si-sdr",)) -> dict[str, Any]:
     """What `cplxsep eval --compare --json` says of the two."""
-    scores = [evaluation.run(cases, cases.names, ["si-sdr"]) for cases in (a, b)]
+    scores = [evaluation.run(cases, cases.names, metrics) for cases in (a, b)]
     sides = {
         name: {"system": f"<{name}>", **evaluation.summed_up(own)}
         for name, own in zip("ab", scores, strict=True)

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from cplxsep.errors import InputError
 
 _SUBTYPES = {"float": "FLOAT", "pcm16": "PCM_16", "pcm24": "PCM_24"}
+_LOSSY = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}  # one sample type each
 _BITS = {"PCM_16": 16, "PCM_24": 24}
 _LARGEST_WAV = 0xFFFF0000  # bytes
-_MOST_CHANNELS = {"flac": 8, "ogg": 255}  # libsndfile reads no more than WAV holds
+_MOST_CHANNELS = {"flac": 8, "ogg": 255, "mp3": 2}  # libsndfile reads no more than WAV holds
 _HIGHEST_VORBIS = 200_000  # Hz; libsndfile crashes above
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's Vorbis encoder keeps each write on its stack: long ones crash it.
 WRITE_FRAMES = 1 << 16
 
@@ -24,21 +27,27 @@ def libsndfile_format(kind: str, samples: int) -> str:
 
 
 def libsndfile_subtype(kind: str, subtype: str) -> str:
-    """libsndfile's name of a sample type in a container wav, flac or ogg.
+    """libsndfile's name of a sample type in a container wav, flac, ogg or mp3.
 
     FLAC holds no float and gets 24 bits; Ogg is always Vorbis. ValueError: no such combination.
     """
-    if kind not in ("wav", "flac", "ogg") or subtype not in _SUBTYPES:
+    if kind not in ("wav", "flac", *_LOSSY) or subtype not in _SUBTYPES:
         raise ValueError(f"cannot write {kind or 'no container'} with subtype {subtype}")
-    if kind == "ogg":
-        return "VORBIS"
+    if kind in _LOSSY:
+        return _LOSSY[kind]
     if kind == "flac" and subtype == "float":
         return "PCM_24"
     return _SUBTYPES[subtype]
 
 
 def check_rate(path: Path, kind: str, sample_rate: int) -> None:
-    """InputError: a container wav, flac or ogg cannot have this sample rate."""
+    """InputError: a container wav, flac, ogg or mp3 cannot have this sample rate."""
+    if kind == "mp3" and "MP3" not in soundfile.available_formats():
+        raise InputError(f"cannot write {path}: this libsndfile writes no mp3; use ogg")
+    if kind == "mp3" and sample_rate not in _MP3_RATES:
+        raise InputError(
+            f"cannot write {path}: mp3 has no rate of {sample_rate} Hz; use ogg, wav or flac"
+        )
     if kind == "ogg" and sample_rate > _HIGHEST_VORBIS:
         raise InputError(
             f"cannot write {path}: ogg goes up to {_HIGHEST_VORBIS} Hz, this is {sample_rate} Hz; "
@@ -47,7 +56,7 @@ def check_rate(path: Path, kind: str, sample_rate: int) -> None:
 
 
 def check_channels(path: Path, kind: str, channels: int) -> None:
-    """InputError: a container wav, flac or ogg cannot have so many channels."""
+    """InputError: a container wav, flac, ogg or mp3 cannot have so many channels."""
     most = _MOST_CHANNELS.get(kind, channels)
     if channels > most:
         raise InputError(

@@ -42,6 +42,9 @@ def enhance(
     rate: options.Rate = "input",
     kind: options.Kind = "wav",
     subtype: options.Subtype = "float",
+    start: options.Start = 0.0,
+    duration: options.Duration = None,
+    skip_silent: options.SkipSilent = None,
     exist: options.Exist = "overwrite",
     with_plot: options.Plot = False,
     json_output: options.Json = False,
@@ -55,6 +58,7 @@ def enhance(
     from cplxsep.engine import shelf
     from cplxsep.engine.batch import Settings
     from cplxsep.engine.enhance import Enhancement
+    from cplxsep.engine.flow import Part
     from cplxsep.engine.inputs import Naming
 
     with ExitStack() as stack:
@@ -82,6 +86,8 @@ def enhance(
                 subtype,
                 rate == "model",
                 enhancement=Enhancement(above, keep_noise, mix_back),
+                part=Part(start, duration),
+                skip_silent=skip_silent,
             ),
             exist=exist,
             dry_run=dry_run,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MOST_FILES = 32  # at once, on a GPU
+MUCH = 12.0  # dB that enhancing takes from a recording of which noise is nearly all
 
 
 @contextmanager
@@ -248,6 +249,15 @@ class Run:
         if outcome.gain < 1:
             decibels = 20 * math.log10(outcome.gain)
             common.note(f"{outcome.input}: outputs scaled by {decibels:.1f} dB not to clip")
+        for path in outcome.silent:
+            common.note(f"{outcome.input}: {path} was too soft to keep")
+        if self.settings.enhancement and outcome.lost > MUCH:
+            silent = math.isinf(outcome.lost)
+            now = "silent now" if silent else f"{outcome.lost:.0f} dB softer than before"
+            common.note(
+                f"{outcome.input}: {now}: it held little speech, or most of that was taken away "
+                "(--mix-back leaves more)"
+            )
         if weak := outcome.weak_seams:
             common.note(
                 f"{outcome.input}: talkers may have changed files at {len(weak)} of "

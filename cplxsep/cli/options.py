@@ -27,11 +27,26 @@ Rate = Annotated[
     typer.Option(help="Sample rate of the outputs: the input's, or the one the model ran at."),
 ]
 Kind = Annotated[
-    Literal["wav", "flac", "ogg"], typer.Option("--format", help="Container of the outputs.")
+    Literal["wav", "flac", "ogg", "mp3"], typer.Option("--format", help="Container of the outputs.")
 ]
 Subtype = Annotated[
     Literal["float", "pcm16", "pcm24"],
-    typer.Option(help="Sample type. FLAC has no float: pcm24. Ogg is always Vorbis."),
+    typer.Option(help="Sample type. FLAC has no float: pcm24; Ogg and MP3 have one of their own."),
+]
+Start = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Begin so far into each recording.")
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(min=0.001, metavar="SECONDS", help="Go on for so long, such as 60 for a try."),
+]
+SkipSilent = Annotated[
+    float | None,
+    typer.Option(
+        max=0,
+        metavar="DB",
+        help="Keep no output whose level is so far below the input's, such as -20.",
+    ),
 ]
 Exist = Annotated[
     Literal["overwrite", "skip", "error"],

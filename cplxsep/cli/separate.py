@@ -31,6 +31,9 @@ def separate(
     sum_to_mix: Annotated[
         bool, typer.Option("--sum-to-mix", help="Make the sources sum to the mixture.")
     ] = False,
+    start: options.Start = 0.0,
+    duration: options.Duration = None,
+    skip_silent: options.SkipSilent = None,
     exist: options.Exist = "overwrite",
     with_plot: options.Plot = False,
     json_output: options.Json = False,
@@ -43,6 +46,7 @@ def separate(
     """
     from cplxsep.engine import shelf
     from cplxsep.engine.batch import Settings
+    from cplxsep.engine.flow import Part
     from cplxsep.engine.inputs import Naming
 
     with ExitStack() as stack:
@@ -62,7 +66,14 @@ def separate(
                 "overlap": overlap,
                 "batch": batch,
             },
-            settings=Settings(kind, subtype, rate == "model", sum_to_mix),
+            settings=Settings(
+                kind,
+                subtype,
+                rate == "model",
+                sum_to_mix,
+                part=Part(start, duration),
+                skip_silent=skip_silent,
+            ),
             exist=exist,
             dry_run=dry_run,
             json_output=json_output,

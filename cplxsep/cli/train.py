@@ -32,7 +32,8 @@ def train(
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(min=0, help="Stop after this long; resume later.")
+        float | None,
+        typer.Option(min=0, help="Stop so long after the command's start; resume later."),
     ] = None,
     check: Annotated[bool, typer.Option(help="One step and one validation; keep nothing.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,

@@ -2,9 +2,12 @@
 
 import io as streams
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +24,38 @@ _FULL = 32767.0
 # No click in a recording is so far above the loudest hundredth of its samples.
 _OUTLIER, _USUAL_SHARE = 200.0, 0.99
 Report = Callable[[InputError], None]
+
+
+@dataclass(frozen=True)
+class Making:
+    """A cache that is being made at `path`; seconds as the recordings' headers or manifest say."""
+
+    path: Path
+    recordings: int
+    seconds: float
+    sample_rate: int
+
+    @property
+    def size(self) -> float:
+        """Bytes that it will have."""
+        return 2 * self.seconds * self.sample_rate
+
+
+Watch = Callable[[Iterable[Any], Making], Iterable[Any]]
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """While open, what is decoded for a cache in a folder passes through `watch`, one by one.
+
+    It is made where examples are first asked for, far below those who can tell a person of it.
+    """
+    before = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(before)
 
 
 @dataclass(frozen=True)
@@ -110,6 +145,7 @@ def _decode_all(
     sample_rate: int,
     write: Callable[[bytes], object],
     report: Report | None,
+    path: Path | None = None,
 ) -> dict[str, list]:
     def work(utterance: Utterance) -> tuple[np.ndarray, float] | InputError:
         try:
@@ -120,7 +156,10 @@ def _decode_all(
         return steps, float(rms(steps.astype(np.float32)))
 
     index: dict[str, list] = {"kept": [], "lengths": [], "levels": []}
-    results = ordered_map(work, utterances, default_workers())
+    results: Iterable[Any] = ordered_map(work, utterances, default_workers())
+    if path is not None and (watch := _watch.get()) is not None:
+        seconds = sum(utterance.seconds for utterance in utterances)
+        results = watch(results, Making(path, len(utterances), seconds, sample_rate))
     for position, result in enumerate(results):
         if isinstance(result, InputError):
             if report:
@@ -149,7 +188,7 @@ def _build(
     with replacing(Path(f"{stem}.npy")) as temporary, temporary.open("wb") as file:
         room = len(_header(0))
         file.write(bytes(room))
-        index = _decode_all(utterances, sample_rate, file.write, report)
+        index = _decode_all(utterances, sample_rate, file.write, report, Path(f"{stem}.npy"))
         head = _header(sum(index["lengths"]))
         if len(head) != room:
             raise RuntimeError("numpy's header changed its size")

@@ -10,6 +10,7 @@ from torch import nn
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
 from cplxsep.engine.flow import Blocks
+from cplxsep.engine.offset import without_offset
 from cplxsep.engine.runtime import Runner
 from cplxsep.engine.seams import Seam, TalkerOrder
 from cplxsep.engine.together import Together
@@ -80,5 +81,6 @@ class AtRate:
         waiting = iter(chunks)
         # All that is ready, but not more than a batch, and never waiting for more to come.
         while group := list(itertools.islice(waiting, self._runner.batch)):
-            outputs = self._together(np.stack([chunk.samples for chunk in group]))
+            heard = [without_offset(chunk.samples, self.rate) for chunk in group]
+            outputs = self._together(np.stack(heard))
             yield from zip(group, outputs, strict=True)

@@ -1,5 +1,6 @@
 """Separates planned jobs, one file after another, and says what became of each."""
 
+import math
 import os
 import threading
 import time
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cplxsep.audio.level import db
 from cplxsep.engine.ahead import Ahead
 from cplxsep.engine.enhance import Enhancement, enhanced
 from cplxsep.engine.files import make_folder, writing
+from cplxsep.engine.flow import WHOLE, Meter, Part
 from cplxsep.engine.inputs import Job
 from cplxsep.engine.plot import plot
 from cplxsep.errors import CplxsepError, DeviceError, InputError
@@ -27,22 +30,29 @@ Watch = Callable[[Iterable[np.ndarray], int | None], Iterable[np.ndarray]]
 
 @dataclass(frozen=True)
 class Settings:
-    """How outputs are written: container, sample type, rate, what they sum to; and enhancement."""
+    """How outputs are written: container, sample type, rate, what they sum to; and enhancement.
+
+    part: of the recording, that is worked on. skip_silent: level in dB, less the input's, below
+    which an output is not kept.
+    """
 
     kind: str = "wav"
     subtype: str = "float"
     at_model_rate: bool = False
     sum_to_mix: bool = False
     enhancement: Enhancement | None = None
+    part: Part = WHOLE
+    skip_silent: float | None = None
 
 
 @dataclass
 class Outcome:
     """What became of a job.
 
-    status: done, skipped, planned or failed. levels: of each source, dB re full scale.
-    gain: that the sources were scaled by not to clip. elapsed: seconds. seams: how the chunks
-    were joined.
+    status: done, skipped, planned or failed. input_level: of what was heard of the input, without
+    its offset, dB re full scale. levels: of each source. silent: files of sources too soft to keep.
+    gain: that the sources were scaled by not to clip. elapsed: seconds. seams: how the chunks were
+    joined.
     """
 
     input: str
@@ -52,13 +62,24 @@ class Outcome:
     seconds: float | None = None
     sample_rate: int | None = None
     gain: float = 1.0
+    input_level: float | None = None
     levels: list[float | None] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
     seams: list["Seam"] = field(default_factory=list)
     elapsed: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {**asdict(self), "weak_seams": len(self.weak_seams)}
+
+    @property
+    def lost(self) -> float:
+        """By how many dB the first output, before its gain, is below the input; 0 for silence."""
+        if self.input_level is None or not self.levels:
+            return 0.0
+        if self.levels[0] is None:
+            return math.inf
+        return self.input_level - self.levels[0] + db(self.gain)
 
     @property
     def weak_seams(self) -> list["Seam"]:
@@ -97,6 +118,9 @@ def separate_file(
         DeviceError: the memory does not suffice.
     """
     begun, info = time.monotonic(), job.info
+    heard = settings.part.frames(info.frames, info.sample_rate)
+    if info.frames and not heard:
+        raise InputError(f"{job.label} is {info.seconds:.2f} s long: nothing is left after --start")
     for path in job.written:
         # Found out when all is done, it would be after other files were replaced.
         if path.is_dir():
@@ -112,7 +136,8 @@ def separate_file(
             # With {source} as a folder all files have one name: what differs is told, too.
             common = os.path.commonpath([path.parent for path in job.outputs])
             names = [os.path.relpath(path, common) for path in job.outputs]
-            plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)))
+            named = dict(zip(names, sources, strict=True))
+            plot(job.plot, job.found.path, job.channel, named, settings.part)
 
     def separated(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         if settings.enhancement:
@@ -132,36 +157,61 @@ def separate_file(
             seams=seams,
         )
 
+    given = Meter(settings.part.cut(job.blocks(size), info.sample_rate))
     try:
         with (
-            _overlapped(
-                watch(job.blocks(size), -(-info.frames // size) or None), separated, cancelled
-            ) as parts,
+            _overlapped(watch(given, -(-heard // size) or None), separated, cancelled) as parts,
             writing(
                 job.outputs,
                 rate,
                 kind=settings.kind,
                 subtype=settings.subtype,
-                frames=round(info.seconds * rate),
+                frames=round(heard / info.sample_rate * rate),
                 channels=job.channels,
                 inspect=draw,
             ) as writer,
         ):
             for part in parts:
                 writer.write(part)
+            if not writer.frames:
+                raise InputError(f"{job.label} has nothing after --start")
     except MemoryError as error:
         raise DeviceError("out of memory: use a shorter --chunk") from error
+    # As if nothing had been scaled not to clip.
+    level = None if given.level is None else given.level + db(writer.gain)
+    silent = _drop_silent(job.outputs, writer.levels, level, settings.skip_silent)
     return Outcome(
         job.label,
         "done",
-        outputs=[str(path) for path in job.written],
+        outputs=[str(path) for path in job.written if path not in silent],
         seconds=round(writer.frames / rate, 6),
         sample_rate=rate,
         gain=writer.gain,
+        input_level=given.level,
         levels=writer.levels,
+        silent=[str(path) for path in silent],
         seams=seams,
         elapsed=round(time.monotonic() - begun, 3),
     )
+
+
+def _drop_silent(
+    outputs: Sequence[Path],
+    levels: Sequence[float | None],
+    heard: float | None,
+    most_below: float | None,
+) -> list[Path]:
+    """Remove the outputs that are further below the input's level than asked for; their paths."""
+    if most_below is None:
+        return []
+    silent = [
+        path
+        for path, level in zip(outputs, levels, strict=True)
+        if level is None or heard is None or level < heard + most_below
+    ]
+    for path in silent:
+        path.unlink(missing_ok=True)
+    return silent
 
 
 @contextmanager

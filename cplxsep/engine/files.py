@@ -98,7 +98,7 @@ def writing(
     All are scaled by one gain if one would clip in a format that can.
 
     Args:
-        kind: wav, flac or ogg.
+        kind: wav, flac, ogg or mp3.
         subtype: float, pcm16 or pcm24.
         frames: how many samples will come, 0 where that is not known.
         channels: of each file.

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -9,6 +10,43 @@ import soxr
 from cplxsep.errors import InputError
 
 Blocks = Iterable[np.ndarray]
+SILENT = 1e-20  # power: what rounding leaves of a constant
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a recording, in seconds: from `start` on, to its end where `duration` is None."""
+
+    start: float = 0.0
+    duration: float | None = None
+
+    def frames(self, of: int, sample_rate: int) -> int:
+        """How many of a recording's samples are in it."""
+        first, most = self._bounds(sample_rate)
+        left = max(of - first, 0)
+        return left if most is None else min(left, most)
+
+    def cut(self, blocks: Blocks, sample_rate: int) -> Iterator[np.ndarray]:
+        """What of the blocks (..., S) is in it; no more is read than that takes."""
+        skip, left = self._bounds(sample_rate)
+        for block in blocks:
+            passed = min(skip, block.shape[-1])
+            skip -= passed
+            end = None if left is None else passed + left
+            inside = block[..., passed:end]
+            if left is not None:
+                left -= inside.shape[-1]
+            if inside.shape[-1]:
+                yield inside
+            if left == 0:
+                return
+
+    def _bounds(self, sample_rate: int) -> tuple[int, int | None]:
+        first = round(self.start * sample_rate)
+        return first, None if self.duration is None else max(round(self.duration * sample_rate), 1)
+
+
+WHOLE = Part()
 
 
 class Waiting:
@@ -49,6 +87,30 @@ class Tap:
                 self.copy_to.put(block)
             yield block
         self.ended = True
+
+
+class Meter:
+    """Passes blocks (S,) or (C, S) on and knows their level."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._samples = 0
+        self._sum: np.ndarray | float = 0.0  # of each channel
+        self._energy: np.ndarray | float = 0.0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self._blocks:
+            self._samples += block.shape[-1]
+            self._sum = self._sum + block.sum(axis=-1, dtype=np.float64)
+            self._energy = self._energy + np.square(block, dtype=np.float64).sum(axis=-1)
+            yield block
+
+    @property
+    def level(self) -> float | None:
+        """RMS of all channels less their means, in dB re full scale; None for silence."""
+        count = max(self._samples, 1)
+        power = float(np.mean(self._energy / count - np.square(self._sum / count)))
+        return round(10 * float(np.log10(power)), 2) if power > SILENT else None
 
 
 def checked(blocks: Blocks) -> Iterator[np.ndarray]:

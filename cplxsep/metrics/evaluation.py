@@ -7,14 +7,14 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics import conditions, pool, score, summary
+from cplxsep.metrics import conditions, pool, score, sexes, summary
 from cplxsep.metrics.conditions import Column
 
 Case = tuple[np.ndarray | None, np.ndarray, np.ndarray, int]
 Item = TypeVar("Item")
 Watch = Callable[[Iterator[Item], int], Iterable[Item]]
 
-DEFAULT_COLUMN = "condition"
+DEFAULT_COLUMNS = ("condition", sexes.COLUMN)
 
 
 class Cases(Protocol):
@@ -60,7 +60,7 @@ def run(
     """Score each example. One that cannot be loaded is told to `tell` and listed under `failed`.
 
     `by` are columns of the metadata, COLUMN or COLUMN:WIDTH for numbers in bins; by default
-    `condition` where there is one. UsageError: no such column.
+    `condition` and `sexes` where they are there. UsageError: no such column.
     """
     groups = _groups(cases, names, by)
     found: list[summary.Example] = []
@@ -87,7 +87,7 @@ def _groups(
         column for name in names for column in cases.metadata(name) if column is not None
     )
     if asked is None:
-        asked = [DEFAULT_COLUMN] if DEFAULT_COLUMN in columns else []
+        asked = [column for column in DEFAULT_COLUMNS if column in columns]
     groups = {}
     for text in asked:
         column = Column.parse(text, columns)

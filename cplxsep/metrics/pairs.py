@@ -6,7 +6,7 @@ import numpy as np
 
 from cplxsep.errors import InputError
 from cplxsep.metrics.listing import audio_files, pick, talker_files, talker_folders
-from cplxsep.metrics.references import References, read_alike
+from cplxsep.metrics.references import Cut, References, read_alike
 
 
 class PairFolders:
@@ -53,10 +53,13 @@ class PairFolders:
                     break
         return [talker]
 
-    def load(self, name: str) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, int]:
+    def load(
+        self, name: str, cut: Cut | None = None
+    ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, int]:
         """Mixture (S,) or None, references (N, S), estimates (N, S), rate in Hz.
 
-        InputError where a file is missing or bad, or two differ in rate or length.
+        InputError where a file is missing or bad, or two differ in rate, or in length without
+        `cut` (see read_alike).
         """
         sources = self.references.sources
         references, mixture = self.references.files(name)
@@ -64,7 +67,8 @@ class PairFolders:
             pick(talker, name, "estimate", self._expected(name, number))
             for number, talker in enumerate(self._talkers[:sources], 1)
         ]
-        audio, rate = read_alike([*references, *estimates, *([mixture] if mixture else [])])
+        paths = [*references, *estimates, *([mixture] if mixture else [])]
+        audio, rate = read_alike(paths, cut)
         return audio[-1] if mixture else None, audio[:sources], audio[sources : 2 * sources], rate
 
     def unused(self) -> int:

@@ -1,5 +1,6 @@
 """A folder of references, and the mixtures that belong to them, in the layouts of the field."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,14 @@ from cplxsep.audio import io
 from cplxsep.audio.layout import kinds
 from cplxsep.errors import InputError, UsageError
 from cplxsep.metrics.listing import audio_files, pick, talker_files, talker_folders
+
+
+@dataclass
+class Cut:
+    """Examples that were cut to the shortest of their files, and by how much at the most."""
+
+    examples: int = 0
+    seconds: float = 0.0
 
 
 class References:
@@ -82,15 +91,17 @@ class References:
             return self.folder / f"s{number}" / f"{name}.wav"
         return self.folder / (f"{name}_s{number}.wav" if self.numbered else f"{name}.wav")
 
-    def load(self, name: str) -> tuple[np.ndarray | None, np.ndarray, int]:
+    def load(self, name: str, cut: Cut | None = None) -> tuple[np.ndarray | None, np.ndarray, int]:
         """Mixture (S,) or None, references (N, S), rate in Hz; InputError as `read_alike`."""
         references, mixture = self.files(name)
-        audio, rate = read_alike([*references, *([mixture] if mixture else [])])
+        audio, rate = read_alike([*references, *([mixture] if mixture else [])], cut)
         return audio[-1] if mixture else None, audio[: self.sources], rate
 
 
-def read_alike(paths: list[Path]) -> tuple[np.ndarray, int]:
+def read_alike(paths: list[Path], cut: Cut | None = None) -> tuple[np.ndarray, int]:
     """Mono files of one rate and length as float32 (files, S), and the rate in Hz.
+
+    With `cut` their lengths may differ: all are cut to the shortest, which is counted there.
 
     InputError where one cannot be read, holds NaN, has several channels, or differs.
     """
@@ -104,8 +115,13 @@ def read_alike(paths: list[Path]) -> tuple[np.ndarray, int]:
         rates.append(rate)
         if rate != rates[0]:
             raise InputError(f"{paths[0]} has {rates[0]} Hz but {path} has {rate} Hz")
-        if len(audio[0]) != len(signals[0]):
+        if cut is None and len(audio[0]) != len(signals[0]):
             raise InputError(
-                f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio[0])}"
+                f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio[0])}; "
+                "--cut scores what both have"
             )
-    return np.stack(signals), rates[0]
+    lengths = [len(signal) for signal in signals]
+    if cut is not None and max(lengths) > min(lengths):
+        cut.examples += 1
+        cut.seconds = max(cut.seconds, (max(lengths) - min(lengths)) / rates[0])
+    return np.stack([signal[: min(lengths)] for signal in signals]), rates[0]

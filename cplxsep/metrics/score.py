@@ -18,6 +18,9 @@ DEFAULT_METRICS = (*BSS_METRICS, "si-sdr")
 # The mixture has no artefacts: its SAR is without bound, and an improvement over it means nothing.
 IMPROVED = ("sdr", "sir", "si-sdr", *perceptual.PACKAGES)
 
+ALONE_DB = 60.0
+"""SI-SDR from which a mixture is its only source: what differs is the rounding of the files."""
+
 
 @dataclass
 class SourceScore:
@@ -64,8 +67,10 @@ def score_example(
     """Score N estimates (N, S) against N references (N, S), and the gain over the mixture (S,).
 
     One permutation serves all metrics, that with the best mean of `criterion`. The baseline of an
-    improvement is the mixture taken as the estimate. A silent or non-finite signal gives None and
-    a reason, for its own source only. `sample_rate` in Hz matters to PESQ and STOI alone.
+    improvement is the mixture taken as the estimate; there is none where the mixture is the source
+    alone. A silent or non-finite signal gives None and a reason, for its own source only; so do
+    SDR, SIR and SAR of signals that are shorter than the filters they forgive. `sample_rate` in Hz
+    matters to PESQ and STOI alone.
     ValueError where the shapes do not fit.
     """
     ref, est = signals(references), signals(estimates)
@@ -93,6 +98,9 @@ def _fill(score: SourceScore, metric: str, pairs: "_Pairs", mixture: int | None)
         return
     if mixture is None or not improve:
         return
+    if pairs.alone(score.reference, mixture):
+        score.values[better], score.null[better] = None, "the mixture is this source alone"
+        return
     try:
         score.values[better] = value - pairs.score(metric, score.reference, mixture)
     except UndefinedError as error:
@@ -110,8 +118,13 @@ class _Pairs:
         self._sample_rate = sample_rate
         self._si_sdr = si_sdr_matrix(self._references, self._candidates)
         self._bss: bss.BssPairs | None = None
-        if (by := criterion(metrics)) != "si-sdr":
-            self._bss = bss.bss_pairs(self._references, self._candidates, interference=by == "sir")
+        count, samples = references.shape
+        # A filter of more taps than there are samples makes anything of anything.
+        self._fits_all = samples >= count * bss.FILTER_LENGTH
+        self._fits_one = samples >= bss.FILTER_LENGTH
+        if (by := criterion(metrics)) != "si-sdr" and self._fits_one:
+            interference = by == "sir" and self._fits_all
+            self._bss = bss.bss_pairs(self._references, self._candidates, interference=interference)
 
     def permutation(self) -> NDArray[np.intp]:
         """Index of the estimate for each reference."""
@@ -125,6 +138,8 @@ class _Pairs:
         fault = self._reference_faults[j] or self._candidate_faults[k]
         if fault is not None:
             raise UndefinedError(fault)
+        if metric in BSS_METRICS and not (self._fits_one if metric == "sdr" else self._fits_all):
+            raise UndefinedError(f"too short for filters of {bss.FILTER_LENGTH} taps")
         value = self._value(metric, j, k)
         if np.isfinite(value):
             return value
@@ -135,6 +150,10 @@ class _Pairs:
         if self._bss is not None and self._bss.dependent:
             raise UndefinedError("references are linearly dependent")
         raise UndefinedError("only one source: nothing interferes")
+
+    def alone(self, j: int, mixture: int) -> bool:
+        """Whether the mixture, a candidate, is reference j but for rounding."""
+        return bool(self._si_sdr[j, mixture] > ALONE_DB)
 
     def _value(self, metric: str, j: int, k: int) -> float:
         if metric == "si-sdr":

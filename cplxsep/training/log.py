@@ -71,6 +71,10 @@ class Log:
                 self._file.close()
             self._board.close()
 
+    def begin(self, step: int) -> None:
+        """Where a resumed run goes on, for the bar to begin there."""
+        self._bar.reset(self._task, completed=step)
+
     def step(
         self, step: int, loss: float, norm: float, lr: float, audio: float, busy: float
     ) -> None:

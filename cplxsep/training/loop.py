@@ -70,6 +70,7 @@ class Trainer:
         self.parent = parent
         self.stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
         self.deadline = math.inf
+        self._saved_at = time.monotonic()
         self.optimizer = build_optimizer(model, config.optim)
         self.average = Average(model, config.optim.ema)
         self.best = BestWeights(folder, config.train.average_best)
@@ -88,9 +89,11 @@ class Trainer:
         restore(self.optimizer, state["optimizer"])
         self.average.load(state["average"])
         self.progress = Progress(**{**state["progress"], "step": state["step"]})
+        self.log.begin(self.progress.step)
 
     def save(self) -> None:
         """Write a checkpoint from which `resume` continues exactly."""
+        self._saved_at = time.monotonic()
         if not self.ranks.first:
             return
         checkpoint.save(
@@ -166,7 +169,7 @@ class Trainer:
                 raise Stopped
             if progress.step % settings.valid_every == 0:
                 self.validate()
-            elif progress.step % settings.save_every == 0:
+            elif self._save_due():
                 self.save()
 
     def validate(self) -> None:
@@ -224,6 +227,13 @@ class Trainer:
     def over(self) -> bool:
         """Whether the run has had its steps, or its minutes."""
         return share_done(self.progress.step, self.progress.busy, self.config.train) >= 1
+
+    def _save_due(self) -> bool:
+        """Whether it is time for a checkpoint, by the clock or by steps."""
+        settings = self.config.train
+        if settings.save_every and self.progress.step % settings.save_every == 0:
+            return True
+        return time.monotonic() - self._saved_at >= 60 * settings.save_minutes
 
     def _no_better(self) -> bool:
         """Whether validation has not improved for as long as the run has patience."""

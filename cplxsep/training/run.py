@@ -12,12 +12,14 @@ import torch
 from rich.console import Console
 
 from cplxsep.config import Config
+from cplxsep.data.cache import watched
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
 from cplxsep.training import init, optim, publish, resume
+from cplxsep.training.decoding import told
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
 from cplxsep.training.lock import alone
@@ -128,7 +130,10 @@ def _prepare(
         why = ranks.one_after_first(lambda: fast.enable(ranks.device.type))
         if why:
             say(f"no compiled kernels, training is slower: {why}")
-    train_set, valid_set = ranks.one_after_first(lambda: load_examples(config, options.folder, say))
+    with watched(told(console, say)):
+        train_set, valid_set = ranks.one_after_first(
+            lambda: load_examples(config, options.folder, say)
+        )
     trainer = Trainer(
         model,
         config,

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from standins import tiny_model
 
+from cplxsep.engine.offset import without_offset
 from cplxsep.networks import registry
 
 
@@ -31,6 +32,11 @@ def stereo(tmp_path, monkeypatch):
     return audio.astype(np.float32)
 
 
+def heard(stereo):
+    """What the network gets."""
+    return np.stack([without_offset(channel, 8000) for channel in stereo.T], axis=1)
+
+
 def read(path):
     return soundfile.read(path, dtype="float32")[0]
 
@@ -39,7 +45,7 @@ def read(path):
 def test_stereo_stays_stereo(stereo, denoiser, command):
     done = command("enhance", "a.wav", "-m", denoiser)
     assert (done.code, done.out, done.err) == (0, "enhanced/a_enhanced.wav\n", "")
-    np.testing.assert_allclose(read("enhanced/a_enhanced.wav"), 0.5 * stereo, atol=1e-6)
+    np.testing.assert_allclose(read("enhanced/a_enhanced.wav"), 0.5 * heard(stereo), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
@@ -60,7 +66,8 @@ def test_the_noise_is_what_was_taken_out(stereo, denoiser, command, kind, subtyp
 @pytest.mark.usefixtures("half")
 def test_mix_back_leaves_noise(stereo, denoiser, command):
     command("enhance", "a.wav", "-m", denoiser, "--mix-back", "-20")
-    np.testing.assert_allclose(read("enhanced/a_enhanced.wav"), 0.55 * stereo, atol=1e-6)
+    expected = 0.45 * heard(stereo) + 0.1 * stereo
+    np.testing.assert_allclose(read("enhanced/a_enhanced.wav"), expected, atol=1e-6)
     assert command("enhance", "a.wav", "-m", denoiser, "--mix-back", "3").code == 2
 
 
@@ -107,7 +114,7 @@ def test_bad_input_is_told_and_the_rest_is_done(denoiser, command, tmp_path):
     done = command("enhance", "text.wav", "a.wav", "empty.wav", "gone.wav", "-m", denoiser)
     assert done.code == 1
     assert done.out.split() == ["enhanced/a_enhanced.wav"]
-    assert len(done.err.splitlines()) == 3
+    assert sum(line.startswith("error: ") for line in done.err.splitlines()) == 3
     assert command("enhance", "a.wav", "-m", "nowhere").code == 3
 
 
@@ -135,3 +142,20 @@ def test_more_channels_than_flac_holds_are_told_before_the_work(denoiser, comman
     done = command("enhance", path, "-m", denoiser, "-o", tmp_path / "out", "--format", "flac")
     assert done.code == 1
     assert "flac holds up to 8 channels, this has 9; use wav" in done.err
+
+
+@pytest.mark.parametrize(("left", "said"), [(0.5, ""), (0.1, "20 dB softer"), (0.0, "silent now")])
+def test_levels_and_a_warning_where_most_was_taken_away(
+    stereo, denoiser, command, monkeypatch, left, said
+):
+    """Regression: a child in wind lost 17 dB without a word."""
+    monkeypatch.setattr(
+        registry.SeparationModel, "forward", lambda _, mixture: left * mixture.unsqueeze(1)
+    )
+    soundfile.write("a.wav", stereo + np.array([0.3, -0.1]), 8000, subtype="FLOAT")
+    done = command("enhance", "a.wav", "-m", denoiser, "--json")
+    (file,) = json.loads(done.out)["files"]
+    assert file["input_level"] == pytest.approx(-20, abs=0.1)  # without the offset
+    if left:
+        assert file["levels"] == [pytest.approx(-20 + 20 * np.log10(left), abs=0.1)]
+    assert (said in done.err) if said else done.err == ""

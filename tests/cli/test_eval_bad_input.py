@@ -149,6 +149,17 @@ def test_lengths_that_differ(command, data):
     assert (done.code, failure["name"]) == (1, NAMES[0])
     assert "has 2400 samples but" in failure["reason"]
     assert "has 2399" in failure["reason"]
+    assert "--cut" in failure["reason"]
+
+
+def test_lengths_that_differ_are_cut_if_asked(command, data):
+    put(data / "est" / "s1" / f"{NAMES[0]}.wav", signals(NAMES[0])[1][0][:-3])
+    put(data / "tt" / "mix" / f"{NAMES[1]}.wav", signals(NAMES[1])[0].sum(axis=0)[:-40])
+    done = command(*arguments(data, "--json", "--cut"))
+    assert (done.code, json.loads(done.out)["failed"]) == (0, [])
+    assert json.loads(done.out)["summary"]["si_sdr_i"]["n"] == 3
+    assert done.err == "cut to the shortest of their files: 2, by 0.005 s at the most\n"
+    assert command(*arguments(data, "--cut", "--limit", 1)).code == 0
 
 
 def test_talkers_that_are_missing(command, data):

@@ -54,6 +54,19 @@ def test_stopping_early_and_going_on(command, tiny_config, tmp_path):
         assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
 
 
+def test_the_first_start_tells_that_it_decodes(command, tiny_config, tmp_path):
+    """Regression: over a minute without a word, for a folder of half a gigabyte."""
+    arguments = ("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *EAGER)
+    done = command(*arguments, "--max-steps", "1")
+    where = f"once, into {tmp_path / 'run' / 'cache'}: 0 MB"
+    told = [line for line in done.err.splitlines() if "decoding" in line]
+    assert told == [
+        f"decoding 4 recordings (0.0 h), {where}",
+        f"decoding 2 recordings (0.0 h), {where}",
+    ]
+    assert "decoding" not in command(*arguments, "--max-steps", "2").err
+
+
 def test_a_removed_model_is_published_again(command, tiny_config, tmp_path):
     """Regression: a finished run whose model folder was removed said that no score was finite."""
     arguments = ("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *EAGER)

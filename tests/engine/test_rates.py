@@ -10,6 +10,7 @@ from standins import TWO_RATES, Stand, checkpoint, copies
 
 from cplxsep.engine import verify
 from cplxsep.engine.at_rate import AtRate
+from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import ModelError
 from cplxsep.networks import registry
@@ -96,7 +97,8 @@ def test_a_model_that_knows_of_one_rate_only_has_that_one(make_separator):
 def test_a_short_signal_gives_what_the_model_gives_at_that_rate(model, separator, talk, rate):
     signal = talk(1.5, rate)
     with torch.inference_mode():
-        expected = model.at(rate)(torch.from_numpy(signal)[None])[0].numpy()
+        heard = torch.from_numpy(without_offset(signal, rate))
+        expected = model.at(rate)(heard[None])[0].numpy()
     found = separator(signal, rate)
     assert np.square(found - expected).sum() < 1e-8 * np.square(expected).sum()
 
@@ -131,10 +133,10 @@ def test_silence_gives_silence_at_each_rate(separator, rate):
 def test_the_band_above_is_that_above_the_rate_in_use(talk, rate):
     """A network that lets all through gives, with the band above it kept, what came in."""
     separator = Separator(TwoRates(lambda x: x[:, None], 1), device="cpu", chunk=1.0)
-    signal = talk(3.0, rate)
-    assert np.abs(separator(signal, rate, above="keep")[0] - signal).max() < 1e-5
+    signal = without_offset(talk(3.0, rate), rate)
+    assert np.abs(separator(signal, rate, above="keep")[0] - signal).max() < 3e-3
     dropped = separator(signal, rate)[0]
-    assert np.abs(dropped - signal).max() > 1e-3 or rate in separator.rates
+    assert np.abs(dropped - signal).max() > 3e-2 or rate in separator.rates
 
 
 def test_what_no_recording_needs_is_not_made(separator, made, talk):

@@ -6,6 +6,8 @@ import pytest
 import torch
 from standins import RATE, Stand, copies, halves, swapping
 
+from cplxsep.engine.flow import resampled
+from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import InputError, UsageError
 
@@ -15,16 +17,19 @@ def blocks_of(signal: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("seconds", [0.000125, 0.01, 3.0, 8.0, 8.1, 31.7])
-def test_identity_network_gives_the_input_back_bit_for_bit(make_separator, talk, seconds):
-    signal = talk(seconds)
-    sources = make_separator(copies)(signal, RATE)
+def test_identity_network_gives_the_input_back_less_what_is_below_speech(
+    make_separator, talk, seconds
+):
+    signal = without_offset(talk(seconds), RATE)
+    sources = make_separator(copies)(talk(seconds), RATE)
     assert sources.dtype == np.float32
-    assert np.array_equal(sources, np.stack([signal, signal]))
+    assert np.abs(sources - signal).max() < 1e-4
 
 
 def test_one_chunk_gives_what_the_network_gives(make_separator, talk):
     signal = talk(7.9)
-    expected = halves(torch.from_numpy(signal)[None])[0].numpy()
+    heard = without_offset(signal, RATE)
+    expected = halves(torch.from_numpy(heard)[None])[0].numpy()
     assert np.array_equal(make_separator()(signal, RATE), expected)
 
 
@@ -103,8 +108,9 @@ def test_sources_sum_to_the_mixture_if_asked(make_separator, talk, rate, at_mode
     separator = make_separator(lambda x: torch.stack([0.3 * x, 0.2 * x.flip(-1)], 1), chunk=2.0)
     options = {"sum_to_mix": True, "at_model_rate": at_model_rate}
     total = separator(signal, rate, **options).sum(axis=0)
-    mixture = make_separator(lambda x: x[:, None], 1)(signal, rate, at_model_rate=at_model_rate)[0]
-    expected = mixture if at_model_rate else signal
+    expected = signal
+    if at_model_rate:
+        expected = np.concatenate(list(resampled([signal], rate, RATE)))
     assert total.shape == expected.shape
     assert np.abs(total - expected).max() < 1e-4
 
@@ -166,7 +172,7 @@ def test_two_channels_are_refused(make_separator):
 def test_any_number_of_sources(make_separator, talk, sources):
     signal = talk(20)
     separator = make_separator(lambda x: torch.stack([x] * sources, 1), sources)
-    assert np.array_equal(separator(signal, RATE), np.stack([signal] * sources))
+    assert np.abs(separator(signal, RATE) - without_offset(signal, RATE)).max() < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -172,3 +172,13 @@ def test_spectrograms_of_any_length(length):
         # 1 kHz of 4: the brightest row is a quarter from the bottom.
         row = image.mean(axis=1).argmax()
         assert 1 - row / len(image) == pytest.approx(0.25, abs=0.03)
+
+
+def test_the_scatter_shows_each_talker_or_the_two_systems(pages):
+    """The mean of two talkers in a mixture is about 0 dB in every file: it tells nothing."""
+    about = {kind: [plot["aria-label"] for plot in page.all("svg")] for kind, page in pages.items()}
+    # Of four files that could be scored one has a silent estimate.
+    assert "SI-SDRi dB against SI-SDR dB of each talker in the mixture, 7 points" in about["one"]
+    assert "SI-SDR dB B against SI-SDR dB A, 4 points" in about["two"]
+    dots = [mark for mark in pages["one"].all("circle") if mark["class"] == "dot"]
+    assert len(dots) == 7

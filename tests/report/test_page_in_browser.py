@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from page_cases import Synthetic, compared, evaluated
 
+from cplxsep.metrics.score import DEFAULT_METRICS
 from cplxsep.report.html import write_page
 
 FLAGS = """
@@ -136,7 +137,7 @@ def test_sorting_by_keyboard(page):
     first.send_keys(keys.SPACE)
     assert names(page) == ordered[::-1]
     first.send_keys(keys.TAB)
-    assert page.switch_to.active_element.text.startswith("condition")
+    assert page.switch_to.active_element.text.startswith("SI-SDR")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
@@ -153,6 +154,34 @@ def test_it_fits_the_width_and_has_contrast(page, width, scheme):
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+LONG = [f"{number}-294811-0012_1.9083_1188-133604-00{number}_-1.9083" for number in (24, 25)]
+
+
+@pytest.mark.parametrize("systems", [1, 2])
+def test_all_scores_fit_a_screen_and_one_fits_a_phone(browser, tmp_path, systems):
+    """With the default scores and names as long as those of wsj0-2mix nothing scrolls sideways."""
+    path, cases = tmp_path / "page.html", Synthetic(names=LONG)
+    if systems == 1:
+        write_page(path, evaluated(cases, metrics=DEFAULT_METRICS), [cases], 0)
+    else:
+        other = Synthetic(0.1, names=LONG)
+        write_page(path, compared(cases, other, DEFAULT_METRICS), [cases, other], 0)
+    browser.get(path.as_uri())
+    try:
+        for width, selector, shown in ((1280, ".scroll th", "all"), (390, "#all-files .n", "one")):
+            metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+            cells = (
+                f"return [...document.querySelectorAll('{selector}')].map((cell) =>"
+                "cell.getBoundingClientRect().right"
+                " <= cell.closest('.scroll').getBoundingClientRect().right)"
+            )
+            seen = browser.execute_script(cells)
+            assert all(seen) if shown == "all" else seen[0]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 CONTRAST = """

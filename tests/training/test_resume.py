@@ -1,5 +1,6 @@
 """A run that was killed and resumed ends with the weights of one that was not."""
 
+import io
 import json
 import math
 import os
@@ -7,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
 from tiny_run import CONFIG
 
 from cplxsep.config import ModelConfig, OptimConfig, read_config
@@ -224,6 +227,32 @@ def test_what_fails_in_a_validation_is_done_again(tiny_config, tmp_path, monkeyp
     run.train(config, options, None, print)
     history = checkpoint.load(options.folder / checkpoint.NAME)["progress"]["history"]
     assert [step for step, _ in history] == [5, 7]
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(1e-9, [*range(8)]), (60, [0, 5, 7])])
+def test_checkpoints_by_the_clock(tiny_config, tmp_path, monkeypatch, minutes, steps):
+    """By the clock alone, where `save_every`, which older configurations have, is 0."""
+    saved = []
+    save = checkpoint.save
+    monkeypatch.setattr(
+        checkpoint, "save", lambda folder, state: (saved.append(state["step"]), save(folder, state))
+    )
+    changes = ["train.compile=false", "train.steps=7", "train.save_every=0"]
+    config = read_config(tiny_config, [*changes, f"train.save_minutes={minutes}"])
+    run.train(config, run.Options(tmp_path / "run", device="cpu"), None, print)
+    assert sorted(set(saved)) == steps
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tiny_config, tmp_path):
+    """Regression: it stood at step 0 until the first step was done."""
+    config = read_config(tiny_config, ["train.compile=false"])
+    options = run.Options(tmp_path / "run", device="cpu", max_steps=7)
+    run.train(config, options, None, print)
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    run.train(config, replace(options, max_steps=8), screen, print)
+    shown = screen.file.getvalue()
+    assert "step 7/12" in shown
+    assert "step 0/12" not in shown
 
 
 def test_the_end_of_another_process_saves_first(tiny_config, tmp_path, monkeypatch):

@@ -1,17 +1,31 @@
 """What `cplxsep eval` scores: a model's output, or files of estimates."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cplxsep.cli import common
-from cplxsep.errors import InputError, UsageError
+from cplxsep.errors import InputError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from cplxsep.metrics.evaluation import Case, Cases
-    from cplxsep.metrics.references import References
+    from cplxsep.metrics.references import Cut, References
 
 Metadata = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What systems are scored on: references by name, their metadata, whether lengths may differ.
+
+    names: those to score. cut: where to count what was cut to the shortest, if that is allowed.
+    """
+
+    references: "References"
+    metadata: Metadata
+    names: list[str]
+    cut: "Cut | None" = None
 
 
 class ModelCases:
@@ -19,23 +33,16 @@ class ModelCases:
 
     has_mixture = True
 
-    def __init__(
-        self,
-        model: str,
-        references: "References",
-        metadata: Metadata,
-        *,
-        device: str = "auto",
-        precision: str = "auto",
-    ) -> None:
+    def __init__(self, model: str, data: Data, engine: Mapping[str, Any]) -> None:
         """InputError, ModelError, DeviceError; UsageError if the number of sources differs."""
         from cplxsep.engine.separator import Separator
 
+        references = data.references
         if references.mixtures is None:
             raise InputError(f"{references.folder} has no mixtures for {model} to separate")
-        self.names = references.names
-        self._references, self._metadata = references, metadata
-        self._separator = Separator.load(model, device=device, precision=precision)
+        self.names = data.names
+        self._data = data
+        self._separator = Separator.load(model, **engine)
         if self._separator.sources != references.sources:
             raise UsageError(
                 f"{model} separates {self._separator.sources} sources, "
@@ -43,42 +50,63 @@ class ModelCases:
             )
 
     def load(self, name: str) -> "Case":
-        mixture, references, rate = self._references.load(name)
+        mixture, references, rate = self._data.references.load(name, self._data.cut)
         assert mixture is not None
         return mixture, references, self._separator(mixture, rate), rate
 
     def metadata(self, name: str) -> Mapping[str, str]:
-        return self._metadata.get(name, {})
+        return self._data.metadata.get(name, {})
 
 
 class FileCases:
     """Files of estimates."""
 
-    def __init__(self, references: "References", est: Path, metadata: Metadata) -> None:
+    def __init__(self, est: Path, data: Data) -> None:
         """InputError where the estimates are missing or none fits."""
         from cplxsep.metrics.pairs import PairFolders
 
-        self._pairs = PairFolders(references, est)
-        self._metadata = metadata
-        self.names = references.names
-        self.has_mixture = references.mixtures is not None
+        self._pairs = PairFolders(data.references, est)
+        self._data = data
+        self.names = data.names
+        self.has_mixture = data.references.mixtures is not None
         if unused := self._pairs.unused():
             common.note(f"{est}: {unused} estimates have no reference and are left out")
 
     def load(self, name: str) -> "Case":
-        return self._pairs.load(name)
+        return self._pairs.load(name, self._data.cut)
 
     def metadata(self, name: str) -> Mapping[str, str]:
-        return self._metadata.get(name, {})
+        return self._data.metadata.get(name, {})
 
 
-class Listed:
-    """Only the examples that a CSV file lists."""
+def read_data(
+    data: Path | None,
+    split: str | None,
+    ref: Path | None,
+    mix: Path | None,
+    metadata: Path | None,
+    speakers: Path | None,
+    cut: bool,
+) -> Data:
+    """What the options of the same names say. InputError, UsageError."""
+    from cplxsep.metrics.references import Cut
+    from cplxsep.metrics.sexes import with_sexes
 
-    def __init__(self, cases: "Cases", names: Sequence[str]) -> None:
-        self.names = list(names)
-        self.has_mixture = cases.has_mixture
-        self.load, self.metadata = cases.load, cases.metadata
+    found = references(data, split, ref, mix)
+    rows = with_sexes(read_metadata(found, metadata), read_speakers(speakers) if speakers else {})
+    names = listed(data, found.names) if data and is_list(data) else found.names
+    return Data(found, rows, names, Cut() if cut else None)
+
+
+def read_speakers(path: Path) -> dict[str, str]:
+    """Sex, M or F, by speaker, from a CSV with columns speaker and sex. InputError."""
+    from cplxsep.data.table import read_table
+    from cplxsep.metrics.sexes import known_sexes
+
+    columns, rows = read_table(path)
+    if not {"speaker", "sex"} <= set(columns):
+        raise InputError(f"{path} tells of no speakers: it needs columns speaker and sex")
+    return known_sexes(row for _, row in rows)
 
 
 def references(
@@ -100,18 +128,28 @@ def references(
     return References(folder, mix)
 
 
-def of_system(
-    system: str,
-    data: Path | None,
-    references: "References",
-    metadata: Metadata,
-    **runtime: str,
-) -> "Cases":
-    """Examples of a model on `data`, or of a folder of estimates."""
-    if data is None:
-        return FileCases(references, Path(system), metadata)
-    cases = ModelCases(system, references, metadata, **runtime)
-    return Listed(cases, listed(data, cases.names)) if is_list(data) else cases
+def of_system(system: str, data: Data, engine: Mapping[str, Any]) -> "Cases":
+    """Examples of a side of --compare: a model, run with these options, or estimates."""
+    if is_estimates(system):
+        return FileCases(Path(system), data)
+    try:
+        return ModelCases(system, data, engine)
+    except ModelError as error:
+        if Path(system).exists():
+            raise
+        raise ModelError(f"{error} or one of estimates") from None
+
+
+def is_estimates(system: str) -> bool:
+    """Whether a system is a folder of estimates: one that holds no model."""
+    from cplxsep.engine import shelf
+    from cplxsep.networks.folder import CONFIG, WEIGHTS
+
+    folder = Path(system)
+    if shelf.shipped(system) is not None or not folder.is_dir():
+        return False
+    files = [place / name for place in (folder, folder / "model") for name in (CONFIG, WEIGHTS)]
+    return not any(file.exists() for file in files)
 
 
 def read_metadata(references: "References", file: Path | None) -> Metadata:
@@ -141,7 +179,9 @@ def listed(path: Path, known: Sequence[str]) -> list[str]:
     columns, rows = read_table(path)
     if not rows or "name" not in columns:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
-    names = [row["name"] for _, row in rows]
+    names = list(dict.fromkeys(row["name"] for _, row in rows))
+    if twice := len(rows) - len(names):
+        common.note(f"{path} lists {twice} mixtures again: each is scored once")
     if missing := set(names).difference(known):
         raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
     return names

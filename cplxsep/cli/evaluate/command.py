@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from cplxsep import report
 from cplxsep.cli.evaluate import cases as inputs
 from cplxsep.cli.evaluate import options, running
 from cplxsep.errors import UsageError
+
+if TYPE_CHECKING:
+    from cplxsep.metrics.evaluation import Cases
 
 DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
 
@@ -41,7 +44,7 @@ def evaluate(
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,
-        typer.Option("--compare", help="Two models, or two folders of estimates: B less A."),
+        typer.Option("--compare", help="Two, each a model or a folder of estimates: B less A."),
     ] = None,
     metrics: Annotated[
         str,
@@ -55,13 +58,22 @@ def evaluate(
         typer.Option(
             "--by",
             help="Column of the metadata to group by; COLUMN:WIDTH sets the bins of numbers. "
-            "Repeatable; default condition if it exists.",
+            "Repeatable; default condition and sexes where they exist.",
         ),
     ] = None,
     metadata: Annotated[
         Path | None,
         typer.Option("--metadata", help="CSV with a row by name; default REF/metadata.csv."),
     ] = None,
+    speakers: Annotated[
+        Path | None,
+        typer.Option(
+            "--speakers", help="CSV of speaker and sex, to group by same and different sex."
+        ),
+    ] = None,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Cut files of different lengths to the shortest.")
+    ] = False,
     ci: Annotated[
         float, typer.Option("--ci", min=1, max=99.9, help="Confidence interval, percent.")
     ] = 95.0,
@@ -101,37 +113,47 @@ def evaluate(
     precision: Annotated[
         str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
     ] = None,
+    chunk: Annotated[
+        float | None,
+        typer.Option("--chunk", min=0.1, max=3600, help="Seconds the network sees at once."),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option("--overlap", min=0, max=0.5, help="Overlap of chunks, as a fraction of one."),
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option("--batch", help="Chunks at once: auto or a number.")
+    ] = None,
 ) -> None:
     """Score separated or enhanced speech: SDR, SIR, SAR, SI-SDR, PESQ, STOI, and improvements.
 
     A model on mixtures (--model, --data), files (--ref, --est), or two of either (--compare).
     """
-    given: dict[str, object] = {
-        "--model": model,
-        "--data": data,
-        "--split": split,
-        "--ref": ref,
-        "--est": est,
-    }
-    given |= {"--compare": compare, "--device": device, "--precision": precision}
-    options.check_form(given)
+    given: dict[str, object] = {"--model": model, "--est": est, "--compare": compare}
+    given |= {"--data": data, "--ref": ref, "--split": split}
+    engine: dict[str, Any] = {"device": device, "precision": precision}
+    engine |= {"chunk": chunk, "overlap": overlap, "batch": batch}
+    engine = {name: value for name, value in engine.items() if value is not None}
+    options.check_form(given | {f"--{name}": value for name, value in engine.items()})
     wanted = options.read_metrics(metrics)
     thresholds = dict(options.read_threshold(text) for text in fail_under or [])
-    sides = [side for side in (model, est, *(compare or ())) if side is not None]
-    folders = [ref, mix, metadata, *(Path(side) for side in sides if data is None)]
+    estimates = [Path(side) for side in compare or () if inputs.is_estimates(side)]
+    folders = [ref, mix, metadata, speakers, est, *estimates]
     for option, target in (("--csv", csv_file), ("--html", html)):
         options.check_target(option, target, data, folders)
     if csv_file and html and csv_file.absolute() == html.absolute():
         raise UsageError(f"--csv and --html would both write {html}: name two files")
-    references = inputs.references(data, split, ref, mix)
-    rows = inputs.read_metadata(references, metadata)
-    runtime = {"device": device or "auto", "precision": precision or "auto"}
-    systems = [
-        (str(side), inputs.of_system(str(side), data, references, rows, **runtime))
-        for side in sides
-    ]
+    scored_on = inputs.read_data(data, split, ref, mix, metadata, speakers, cut)
+    systems: list[tuple[str, Cases]] = []
+    if model is not None:
+        systems.append((model, inputs.ModelCases(model, scored_on, engine)))
+    elif est is not None:
+        systems.append((str(est), inputs.FileCases(est, scored_on)))
+    for side in compare or ():
+        systems.append((side, inputs.of_system(side, scored_on, engine)))
     running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
     scored = [(side, running.score(cases, wanted, by, limit, workers)) for side, cases in systems]
+    running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"model": model, "est": est}
     about: dict[str, Any] = {"command": "eval", "version": version("cplxsep")}

@@ -8,27 +8,25 @@ from pathlib import Path
 from cplxsep.cli.evaluate.cases import is_list
 from cplxsep.errors import InputError, UsageError
 
+ENGINE = ("--device", "--precision", "--chunk", "--overlap", "--batch")
+"""Options of how a model runs."""
+
 
 def check_form(given: Mapping[str, object]) -> None:
-    """UsageError unless the options make one of the forms, with none of another's.
+    """UsageError unless the options say what is scored, and on what, each in one way.
 
-    A model (--model) on prepared mixtures (--data), files (--est) against references (--ref), or
-    two models or two folders of files (--compare).
+    That is a model, estimates, or two of these, on prepared mixtures or references.
     """
     there = {name for name, value in given.items() if value is not None}
-    form = "give --model and --data, or --ref and --est, or --compare A B with --data or --ref"
-    if "--data" in there and "--ref" in there:
-        raise UsageError("--data does not go with --ref: see cplxsep eval --help")
-    by_model = "--data" in there or ("--model" in there and "--ref" not in there)
-    data, system = ("--data", "--model") if by_model else ("--ref", "--est")
-    for name in ("--est",) if by_model else ("--model", "--split", "--device", "--precision"):
-        if name in there and there & {data, system}:
-            first = data if data in there else system
-            raise UsageError(f"{first} does not go with {name}: see cplxsep eval --help")
-    if "--compare" in there and system in there:
-        raise UsageError(f"--compare does not go with {system}: see cplxsep eval --help")
-    if data not in there or not there & {"--compare", system}:
-        raise UsageError(form)
+    clashes = [("--compare", "--model"), ("--compare", "--est"), ("--model", "--est")]
+    clashes += [("--data", "--ref"), ("--ref", "--split"), *(("--est", name) for name in ENGINE)]
+    for one, other in clashes:
+        if {one, other} <= there:
+            raise UsageError(f"{one} does not go with {other}: see cplxsep eval --help")
+    if not (there & {"--compare", "--model", "--est"} and there & {"--data", "--ref"}):
+        raise UsageError(
+            "give --model and --data, or --ref and --est, or --compare A B with --data or --ref"
+        )
 
 
 def read_metrics(text: str) -> list[str]:

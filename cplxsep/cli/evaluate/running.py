@@ -13,6 +13,7 @@ from cplxsep.report import scores
 
 if TYPE_CHECKING:
     from cplxsep.metrics.evaluation import Cases, Scores
+    from cplxsep.metrics.references import Cut
 
 Item = TypeVar("Item")
 
@@ -64,6 +65,13 @@ def score(
 
 def _track(results: Iterable[Item], total: int) -> Iterable[Item]:
     return common.track(results, "eval", total=total)
+
+
+def tell_of_cuts(cut: "Cut | None") -> None:
+    """Say how many examples were cut to the shortest of their files, and by how much."""
+    if cut is not None and cut.examples:
+        seconds = f"{cut.seconds:.4g} s"
+        common.note(f"cut to the shortest of their files: {cut.examples}, by {seconds} at the most")
 
 
 def summed_up(

@@ -65,16 +65,24 @@ def histogram(values: Sequence[float], mean: float, title: str) -> Markup:
     return _frame(about, x, y, title, "files", marks)
 
 
-def scatter(points: Sequence[tuple[float, float, str]], x_title: str, y_title: str) -> Markup:
-    """One dot a file, at (x, y), with its name."""
+def scatter(
+    points: Sequence[tuple[float, float, str]],
+    x_title: str,
+    y_title: str,
+    *,
+    diagonal: bool = False,
+) -> Markup:
+    """One dot at each (x, y), with its name; `diagonal`: a line where both are the same."""
     x = Axis(min(p[0] for p in points), max(p[0] for p in points), LEFT, WIDTH - RIGHT)
     y = Axis(min(p[1] for p in points), max(p[1] for p in points), HEIGHT - BOTTOM, TOP, ticks=4)
     dots = [
         tag("circle", tag("title", name), class_="dot", cx=x(a), cy=y(b), r=2.5)
         for a, b, name in points
     ]
-    about = f"{y_title} against {x_title}, {len(points)} files"
-    return _frame(about, x, y, x_title, y_title, dots)
+    about = f"{y_title} against {x_title}, {len(points)} points"
+    low, high = max(x.low, y.low), min(x.high, y.high)
+    line = [_line(x(low), y(low), x(high), y(high), "mean")] if diagonal and low < high else []
+    return _frame(about, x, y, x_title, y_title, [*line, *dots])
 
 
 def intervals(rows: Sequence[tuple[str, float, tuple[float, float] | None]], title: str) -> Markup:

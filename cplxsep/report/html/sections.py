@@ -1,6 +1,6 @@
 """The parts of the page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cplxsep.report.html import plots
@@ -26,7 +26,7 @@ def anchor(title: str) -> str:
 def headline(view: View) -> Markup:
     """Cards with the means that matter most: improvements where there are any."""
     keys = [key for key in view.summary if key.endswith("_i")] or list(view.summary)
-    keys = [view.rank_key, *(key for key in keys if key != view.rank_key)][:4]
+    keys = _first(view.rank_key, keys)[:4]
     cards = []
     for key in keys:
         value = view.summary[key]
@@ -62,7 +62,7 @@ def summary(view: View) -> Markup:
 
 
 def distributions(view: View) -> Markup:
-    """A histogram for each score, and the improvement against what the mixture has."""
+    """A histogram for each score, and a scatter of improvements or of the two systems."""
     drawn = []
     for column in view.plotted:
         values = [v for row in view.rows if (v := row.scores[column]) is not None]
@@ -74,26 +74,34 @@ def distributions(view: View) -> Markup:
 
 
 def _scatter(view: View) -> list[Markup]:
+    """B against A, one dot a file; or what each talker gained against how loud it was mixed."""
     if len(view.sides) > 1:
-        x, y, less = f"{view.rank_key} a", f"{view.rank_key} b", False
-    elif view.rank.endswith("_i"):
-        x, y, less = view.rank.removesuffix("_i"), view.rank, True
-    else:
+        x, y = f"{view.rank_key} a", f"{view.rank_key} b"
+        points = [
+            (a, b, row.name)
+            for row in view.rows
+            if (a := row.scores[x]) is not None and (b := row.scores[y]) is not None
+        ]
+        titles = view.titles[x], view.titles[y]
+        return [plots.scatter(points, *titles, diagonal=True)] if points else []
+    if not view.rank.endswith("_i"):
         return []
+    plain = view.rank.removesuffix("_i")
     points = [
-        (a - b if less else a, b, row.name)
-        for row in view.rows
-        if (a := row.scores[x]) is not None and (b := row.scores[y]) is not None
+        (source[plain] - gained, gained, f"{entry['name']} {source['source']}")
+        for entry in view.result["per_example"]
+        for source in entry["sources"]
+        if (gained := source[view.rank]) is not None
     ]
-    title = f"{label(x)} of the mixture" if less else view.titles[x]
-    return [plots.scatter(points, title, view.titles[y])] if points else []
+    title = f"{label(plain)} of each talker in the mixture"
+    return [plots.scatter(points, title, view.titles[view.rank])] if points else []
 
 
 def conditions(view: View) -> Markup:
     """Means by condition, as a table and with intervals, for each column of the metadata."""
     parts: list[Markup] = []
     for column, groups in view.by.items():
-        keys = list(view.summary)
+        keys = _first(view.rank_key, view.summary)
         rows = [
             [name, value[view.rank_key]["n"], *(number(value[key]["mean"]) for key in keys)]
             for name, value in groups.items()
@@ -112,18 +120,20 @@ def conditions(view: View) -> Markup:
 
 
 def files(view: View, heard: Mapping[str, str]) -> Markup:
-    """Every file and its scores, sortable by each; those that can be heard are links."""
-    head = [_sorter(title) for title in ("file", *view.by)]
-    head += [_sorter(title, "n", column == view.rank) for column, title in view.titles.items()]
+    """Every file and its scores, sortable by each; those that can be heard are links.
+
+    The score that ranks them is beside the name, where a phone shows it, too.
+    """
+    first, *others = _first(view.rank, view.titles)
+    head = [_sorter("file"), _sorter(view.titles[first], "n", True)]
+    head += [_sorter(title) for title in view.by]
+    head += [_sorter(view.titles[column], "n") for column in others]
     body = []
     for row in sorted(view.rows, key=_worst_first(view)):
         name = tag("a", row.name, href=f"#{heard[row.name]}") if row.name in heard else row.name
-        cells = [tag("th", name, scope="row")]
+        cells = [tag("th", name, scope="row"), _score(row.scores[first])]
         cells += [tag("td", row.groups.get(column, "")) for column in view.by]
-        for column in view.titles:
-            value = row.scores[column]
-            exact = "" if value is None else f"{value:.6f}"
-            cells.append(tag("td", number(value), class_="n", data_v=exact))
+        cells += [_score(row.scores[column]) for column in others]
         body.append(tag("tr", *cells))
     grid = tag(
         "table",
@@ -136,10 +146,22 @@ def files(view: View, heard: Mapping[str, str]) -> Markup:
     return join([tag("p", sorted_by, class_="status", role="status"), _scrolled("All files", grid)])
 
 
+def _first(key: str, keys: Iterable[str]) -> list[str]:
+    """The keys with one of them in front."""
+    return [key, *(other for other in keys if other != key)]
+
+
+def _score(value: float | None) -> Markup:
+    exact = "" if value is None else f"{value:.6f}"
+    return tag("td", number(value), class_="n", data_v=exact)
+
+
 def _sorter(title: str, kind: str | None = None, chosen: bool = False) -> Markup:
     """The head of a column that sorts by it; `chosen` if the table is so sorted."""
     order = "ascending" if chosen else "none"
-    button = tag("button", title, type="button")
+    # A score's name is not broken at its hyphen, its unit may stand below it.
+    name, space, unit = title.partition(" ") if kind else ("", "", title)
+    button = tag("button", tag("span", name) if name else None, space + unit, type="button")
     return tag("th", button, scope="col", aria_sort=order, class_=kind)
 
 

@@ -73,7 +73,8 @@ def _comparison(result: Result) -> View:
     titles = {
         f"{key} {part}": f"{label(key)} {sign}"
         for key in compared["difference"]
-        for part, sign in (("a", "A"), ("b", "B"), ("difference", "B − A"))  # noqa: RUF001
+        # Broken before the signs, if at all.
+        for part, sign in (("a", "A"), ("b", "B"), ("difference", "B\xa0−\xa0A"))  # noqa: RUF001
     }
     rows = [
         Row(
