@@ -199,7 +199,7 @@ class Trainer:
             # score with the batch, and with the number of processes. None comes twice.
             batch = 1
             count = min(count, len(examples)) if isinstance(examples, Sized) else count
-        quality = validate(
+        return validate(
             self.model.at(max(self.rates)),
             examples,
             count,
@@ -209,9 +209,6 @@ class Trainer:
             autocast=self.autocast,
             stop=self.stop,
         )
-        if quality is None:
-            raise Stopped
-        return quality
 
     def _publish_if_best(self, score: float) -> None:
         before = self.progress.best
@@ -278,16 +275,14 @@ class Trainer:
         rate = self.rates[progress.step % len(self.rates)]
         value, stop, late = self._gradients(self.model.at(rate), mixtures, sources)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip).item()
-        if math.isfinite(value) and math.isfinite(norm):
+        finite = math.isfinite(value) and math.isfinite(norm)
+        if finite:
             self.optimizer.step()
             self.average.update(self.model, progress.step)
-            progress.bad_in_a_row = 0
         else:
-            progress.bad_steps += 1
-            progress.bad_in_a_row += 1
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)  # batch norm has taken the bad values in already
-        progress.step += 1
+        progress.count(finite)
         progress.audio += settings.train.batch * mixtures.shape[1] / rate
         # The mean, for what goes by it must be the same in every process.
         progress.busy += self.ranks.sum(time.monotonic() - started) / self.ranks.count
@@ -312,15 +307,10 @@ class Trainer:
         mixtures = mixtures.to(device, non_blocking=True)
         sources = sources.to(device, non_blocking=True)
         self.optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=device)
-        parts = settings.accumulate
-        for some, theirs in zip(mixtures.chunk(parts), sources.chunk(parts), strict=True):
-            # Dropout draws must not depend on what came before a resume, nor on how the batch
-            # is divided.
-            torch.manual_seed(settings.seed + 1_000_003 * (self.progress.step + 1))
-            loss = self.objective(model, some, theirs, self.autocast) / parts
-            loss.backward()
-            total += loss.detach()
+        seed = settings.seed + 1_000_003 * (self.progress.step + 1)
+        total = self.objective.backward(
+            model, mixtures, sources, self.autocast, parts=settings.accumulate, seed=seed
+        )
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         wishes = torch.tensor([self.stop(), time.monotonic() > self.deadline], dtype=torch.float32)
         report = torch.cat([total.view(1), wishes.to(device)])

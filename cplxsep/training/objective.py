@@ -73,6 +73,29 @@ class Objective:
             losses = losses + self.magnitude * magnitude_distance(matched, sources)
         return losses.mean() * (sources.shape[1] if self.summed else 1)
 
+    def backward(
+        self,
+        model: SeparationModel,
+        mixtures: Tensor,
+        sources: Tensor,
+        autocast: torch.dtype | None,
+        *,
+        parts: int,
+        seed: int,
+    ) -> Tensor:
+        """Mean loss of a batch that is worked on in `parts`; adds its gradient to the parameters'.
+
+        Dropout is drawn by `seed`, so that it depends neither on what came before a resume nor on
+        how the batch is divided.
+        """
+        total = torch.zeros((), device=mixtures.device)
+        for some, theirs in zip(mixtures.chunk(parts), sources.chunk(parts), strict=True):
+            torch.manual_seed(seed)
+            loss = self(model, some, theirs, autocast) / parts
+            loss.backward()
+            total += loss.detach()
+        return total
+
 
 def _silence_fillings(estimates: Estimates, mixtures: Tensor, *, spectral: bool) -> None:
     """Set estimates to zero behind the last sample of each mixture (B, S) that is not zero.

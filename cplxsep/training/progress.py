@@ -17,6 +17,12 @@ class Progress:
     history: list[tuple[int, float]] = field(default_factory=list)
     averaged: int = -1  # step at which the best weights were averaged last
 
+    def count(self, finite: bool) -> None:
+        """One step more, which did nothing where it was not finite."""
+        self.step += 1
+        self.bad_steps += not finite
+        self.bad_in_a_row = 0 if finite else self.bad_in_a_row + 1
+
     def validated(self) -> bool:
         """Whether the weights of this step have been validated."""
         return bool(self.history) and self.history[-1][0] == self.step

@@ -13,6 +13,7 @@ from cplxsep.metrics.isolation import isolation, talking
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training.batches import Examples
 from cplxsep.training.distributed import Ranks
+from cplxsep.training.stop import Stopped
 
 _LEAST_SECONDS = 0.5  # of several who talk, for a score of that part
 
@@ -41,17 +42,17 @@ def validate(
     ranks: Ranks,
     autocast: torch.dtype | None,
     stop: Callable[[], bool],
-) -> Quality | None:
+) -> Quality:
     """Quality over `count` examples, best permutation of each.
 
-    Several processes take every so manieth. None when `stop` came true before the end.
+    Several processes take every so manieth. Stopped: `stop` came true before the end.
     """
     own = range(ranks.rank, count, ranks.count)
     sums = np.zeros(4)  # improvement and isolation, each with what it is a sum of
     for first in range(0, len(own), batch):
         # Several processes must all stop at the same place: after the next step.
         if ranks.count == 1 and stop():
-            return None
+            raise Stopped
         pairs = [examples.example(index) for index in own[first : first + batch]]
         mixtures, sources = (torch.from_numpy(part).to(ranks.device) for part in stack(pairs))
         with torch.autocast(ranks.device.type, autocast, enabled=autocast is not None):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cplxsep.training.distributed import Ranks
+from cplxsep.training.stop import Stopped
 from cplxsep.training.validate import validate
 
 RATE = 8000
@@ -53,8 +54,9 @@ def test_conversations_by_where_several_talk_and_where_one_does(leak):
     assert found.isolation == pytest.approx(-20 * np.log10(leak), abs=0.3)
 
 
-def test_a_stop_gives_nothing():
-    assert quality(0.1, stop=lambda: True) is None
+def test_a_stop_is_heard():
+    with pytest.raises(Stopped):
+        quality(0.1, stop=lambda: True)
 
 
 def test_without_conversations_nothing_is_said_of_lone_talkers():
