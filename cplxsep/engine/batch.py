@@ -119,25 +119,11 @@ def separate_file(
     """
     begun, info = time.monotonic(), job.info
     heard = settings.part.frames(info.frames, info.sample_rate)
-    if info.frames and not heard:
-        raise InputError(f"{job.label} is {info.seconds:.2f} s long: nothing is left after --start")
-    for path in job.written:
-        # Found out when all is done, it would be after other files were replaced.
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder")
+    _check(job, heard)
     runs = separator.at(info.sample_rate)
     rate = runs.rate if settings.at_model_rate else info.sample_rate
     size = max(round((block or runs.seconds(runs.batch)) * info.sample_rate), 1)
     seams: list[Seam] = []
-
-    def draw(sources: Sequence[Path]) -> None:
-        if job.plot:
-            make_folder(job.plot.parent)
-            # With {source} as a folder all files have one name: what differs is told, too.
-            common = os.path.commonpath([path.parent for path in job.outputs])
-            names = [os.path.relpath(path, common) for path in job.outputs]
-            named = dict(zip(names, sources, strict=True))
-            plot(job.plot, job.found.path, job.channel, named, settings.part)
 
     def separated(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         if settings.enhancement:
@@ -168,7 +154,7 @@ def separate_file(
                 subtype=settings.subtype,
                 frames=round(heard / info.sample_rate * rate),
                 channels=job.channels,
-                inspect=draw,
+                inspect=lambda sources: _draw(job, sources, settings.part),
             ) as writer,
         ):
             for part in parts:
@@ -193,6 +179,26 @@ def separate_file(
         seams=seams,
         elapsed=round(time.monotonic() - begun, 3),
     )
+
+
+def _check(job: Job, heard: int) -> None:
+    """InputError for what would be found out when all is done, and other files replaced."""
+    if job.info.frames and not heard:
+        seconds = f"{job.info.seconds:.2f} s"
+        raise InputError(f"{job.label} is {seconds} long: nothing is left after --start")
+    for path in job.written:
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder")
+
+
+def _draw(job: Job, sources: Sequence[Path], part: Part) -> None:
+    if not job.plot:
+        return
+    make_folder(job.plot.parent)
+    # With {source} as a folder all files have one name: what differs is told, too.
+    common = os.path.commonpath([path.parent for path in job.outputs])
+    names = [os.path.relpath(path, common) for path in job.outputs]
+    plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)), part)
 
 
 def _drop_silent(

@@ -25,7 +25,8 @@ from cplxsep.nn.device import pick_device
 class Separator:
     """Separates single-channel recordings of any length and sample rate.
 
-    Each recording is run at the highest of the model's rates that it reaches. Safe to call from
+    Each recording is run at the highest of the model's rates that it reaches. What lies below some
+    10 Hz, such as a constant offset, is taken off before and is in no source. Safe to call from
     several threads at once; on a GPU their chunks share batches.
 
     Args:

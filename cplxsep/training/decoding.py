@@ -8,6 +8,8 @@ from rich.progress import track
 
 from cplxsep.data.cache import Making
 
+SHORT = 600.0  # seconds of audio that are decoded before anybody wonders
+
 
 def told(
     console: Console | None, say: Callable[[str], None]
@@ -15,6 +17,9 @@ def told(
     """What `cache.watched` takes: a line before, and a bar where there is a console."""
 
     def watch(results: Iterable[Any], making: Making) -> Iterator[Any]:
+        if making.seconds < SHORT:
+            yield from results
+            return
         say(
             f"decoding {making.recordings} recordings ({making.seconds / 3600:.1f} h), once, into "
             f"{making.path.parent}: {making.size / 1e6:.0f} MB"

@@ -116,7 +116,7 @@ def test_a_list_scores_each_mixture_once(command, data):
     listed.write_text(f"name\n{NAMES[2]}\n{NAMES[0]}\n{NAMES[2]}\n")
     done = command("eval", "--data", listed, "--est", data / "est", "--json")
     assert [entry["name"] for entry in json.loads(done.out)["per_example"]] == [NAMES[2], NAMES[0]]
-    assert "lists 1 mixtures again: each is scored once" in done.err
+    assert "lists mixtures more than once (1 rows): each is scored once" in done.err
 
 
 def test_options_of_the_engine(command, data, model, monkeypatch):

@@ -181,7 +181,7 @@ def listed(path: Path, known: Sequence[str]) -> list[str]:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
     names = list(dict.fromkeys(row["name"] for _, row in rows))
     if twice := len(rows) - len(names):
-        common.note(f"{path} lists {twice} mixtures again: each is scored once")
+        common.note(f"{path} lists mixtures more than once ({twice} rows): each is scored once")
     if missing := set(names).difference(known):
         raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
     return names

@@ -155,7 +155,7 @@ def evaluate(
     scored = [(side, running.score(cases, wanted, by, limit, workers)) for side, cases in systems]
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
-    places |= {"model": model, "est": est}
+    places |= {"speakers": speakers, "model": model, "est": est}
     about: dict[str, Any] = {"command": "eval", "version": version("cplxsep")}
     about["inputs"] = {name: str(place) for name, place in places.items() if place is not None}
     result = about | running.summed_up(scored, ci, thresholds)
