@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
 
 _RANGE_DB = -40.0  # a frame is speech down to this far under the loud tenth of all frames
+_LEAST = 1e-10  # of the other's energy: 100 dB
 _GUARD_SECONDS = 0.2  # around the speech of others, where nobody counts as alone
 
 Mask = NDArray[np.bool_]
@@ -54,8 +55,9 @@ def isolation(
 ) -> list[float | None]:
     """How far each talker of (N, S), where alone, is down in the other outputs, in dB.
 
-    The talker's energy over that of all other estimates in the same frames, at most 100 dB; None
-    for those who are never alone. What noise or a room leaves in the others counts as well.
+    The energy of the talker's own output over that of all others in the same frames, between -100
+    and 100 dB; None for those who are never alone. What noise or a room leaves in the others counts
+    as well.
     """
     who = talking(references, sample_rate)
     found: list[float | None] = []
@@ -63,8 +65,11 @@ def isolation(
         if not frames.any():
             found.append(None)
             continue
-        own = np.square(who.cut(references[talker], frames), dtype=np.float64).sum()
-        others = np.delete(estimates, talker, axis=0)
-        leaked = np.square(who.cut(others, frames), dtype=np.float64).sum()
-        found.append(float(np.clip(10 * np.log10(own / max(leaked, own * 1e-10)), -100, 100)))
+        energies = np.square(who.cut(estimates, frames), dtype=np.float64).sum(axis=1)
+        own, others = energies[talker], np.delete(energies, talker).sum()
+        found.append(_db(own + _LEAST * others, others + _LEAST * own))
     return found
+
+
+def _db(one: float, other: float) -> float:
+    return 10 * float(np.log10(one / other)) if other else 0.0

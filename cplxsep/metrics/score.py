@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from cplxsep.metrics import bss, perceptual
 from cplxsep.metrics.assignment import best_permutation
 from cplxsep.metrics.coherence import Array, signals, silent
+from cplxsep.metrics.isolation import isolation
 from cplxsep.metrics.perceptual import UndefinedError
 from cplxsep.metrics.sisdr import si_sdr_matrix
 
-METRICS = ("sdr", "sir", "sar", "si-sdr", *perceptual.PACKAGES)
+ISOLATION = "isolation"
+METRICS = ("sdr", "sir", "sar", "si-sdr", ISOLATION, *perceptual.PACKAGES)
 BSS_METRICS = ("sdr", "sir", "sar")
 DEFAULT_METRICS = (*BSS_METRICS, "si-sdr")
 # The mixture has no artefacts: its SAR is without bound, and an improvement over it means nothing.
@@ -70,7 +72,7 @@ def score_example(
     improvement is the mixture taken as the estimate; there is none where the mixture is the source
     alone. A silent or non-finite signal gives None and a reason, for its own source only; so do
     SDR, SIR and SAR of signals that are shorter than the filters they forgive. `sample_rate` in Hz
-    matters to PESQ and STOI alone.
+    matters to PESQ, STOI and isolation alone.
     ValueError where the shapes do not fit.
     """
     ref, est = signals(references), signals(estimates)
@@ -82,7 +84,10 @@ def score_example(
     scores = [SourceScore(j, int(k)) for j, k in enumerate(pairs.permutation())]
     for score in scores:
         for metric in metrics:
-            _fill(score, metric, pairs, None if mixture is None else len(est))
+            if metric != ISOLATION:
+                _fill(score, metric, pairs, None if mixture is None else len(est))
+    if ISOLATION in metrics:
+        _fill_isolation(scores, pairs, sample_rate)
     return scores
 
 
@@ -107,16 +112,28 @@ def _fill(score: SourceScore, metric: str, pairs: "_Pairs", mixture: int | None)
         score.values[better], score.null[better] = None, f"mixture: {error}"
 
 
+def _fill_isolation(scores: list[SourceScore], pairs: "_Pairs", sample_rate: int) -> None:
+    """Store how far each talker, where alone, is down in the other estimates."""
+    ordered = pairs.candidates[[score.estimate for score in scores]]
+    found, reason = isolation(pairs.references, ordered, sample_rate), "never talks alone"
+    if len(scores) == 1:
+        found, reason = [None], "only one source: there is no other output"
+    for score, value in zip(scores, found, strict=True):
+        score.values[ISOLATION] = value
+        if value is None:
+            score.null[ISOLATION] = reason
+
+
 class _Pairs:
     """Scores of N references with M >= N candidates: the N estimates, and perhaps the mixture."""
 
     def __init__(
         self, references: Array, candidates: Array, metrics: Sequence[str], sample_rate: int
     ) -> None:
-        self._references, self._reference_faults = _sounding(references, "reference")
-        self._candidates, self._candidate_faults = _sounding(candidates, "estimate")
+        self.references, self._reference_faults = _sounding(references, "reference")
+        self.candidates, self._candidate_faults = _sounding(candidates, "estimate")
         self._sample_rate = sample_rate
-        self._si_sdr = si_sdr_matrix(self._references, self._candidates)
+        self._si_sdr = si_sdr_matrix(self.references, self.candidates)
         self._bss: bss.BssPairs | None = None
         count, samples = references.shape
         # A filter of more taps than there are samples makes anything of anything.
@@ -124,11 +141,11 @@ class _Pairs:
         self._fits_one = samples >= bss.FILTER_LENGTH
         if (by := criterion(metrics)) != "si-sdr" and self._fits_one:
             interference = by == "sir" and self._fits_all
-            self._bss = bss.bss_pairs(self._references, self._candidates, interference=interference)
+            self._bss = bss.bss_pairs(self.references, self.candidates, interference=interference)
 
     def permutation(self) -> NDArray[np.intp]:
         """Index of the estimate for each reference."""
-        count = len(self._references)
+        count = len(self.references)
         if self._bss is not None:
             return bss.choose(self._bss, count)
         return best_permutation(self._si_sdr[:, :count])
@@ -159,7 +176,7 @@ class _Pairs:
         if metric == "si-sdr":
             return float(self._si_sdr[j, k])
         if self._bss is None or metric not in BSS_METRICS:
-            pair = self._references[j], self._candidates[k]
+            pair = self.references[j], self.candidates[k]
             return perceptual.measure(metric, *pair, self._sample_rate)
         table = {"sdr": self._bss.sdr, "sir": self._bss.sir, "sar": self._bss.sar}[metric]
         return float(table[j, k])

@@ -226,3 +226,22 @@ def test_a_value_that_is_no_number_is_null(metric, monkeypatch):
     monkeypatch.setattr(perceptual, metric, lambda *_: float("nan"))
     for source in score_example(*example(), [metric], 16000):
         assert source.values == {metric: None, f"{metric}_i": None}
+
+
+def test_isolation_is_of_the_order_that_all_scores_share():
+    """Estimates the other way round; one talker never alone, one silent: null with a reason."""
+    rate, rng = 8000, np.random.default_rng(0)
+    references = 0.1 * rng.standard_normal((2, 6 * rate))
+    references[0, 4 * rate :] = 0
+    references[1, : 2 * rate] = 0
+    estimates = (references + 0.1 * references[::-1])[::-1]
+    metrics = ("si-sdr", "isolation")
+    for found in score_example(references.sum(axis=0), references, estimates, metrics, rate):
+        assert found.values["isolation"] == pytest.approx(20, abs=0.3)
+        assert "isolation_i" not in found.values
+    references[0] = 0
+    silent, lone = score_example(None, references, estimates, ("isolation",), rate)
+    assert (silent.values["isolation"], silent.null["isolation"]) == (None, "never talks alone")
+    assert lone.values["isolation"] > 0
+    (one,) = score_example(None, references[1:], estimates[:1], ("isolation",), rate)
+    assert one.null["isolation"] == "only one source: there is no other output"
