@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cplxsep.audio.atomic import check_target
 from cplxsep.engine.ahead import Ahead
 from cplxsep.engine.enhance import Enhancement, enhanced
-from cplxsep.engine.files import make_folder, writing
+from cplxsep.engine.files import writing
 from cplxsep.engine.inputs import Job
 from cplxsep.engine.plot import plot
-from cplxsep.errors import CplxsepError, DeviceError, InputError
+from cplxsep.errors import CplxsepError, DeviceError
 
 if TYPE_CHECKING:
     from cplxsep.engine.seams import Seam
@@ -99,8 +100,7 @@ def separate_file(
     begun, info = time.monotonic(), job.info
     for path in job.written:
         # Found out when all is done, it would be after other files were replaced.
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder")
+        check_target(path)
     runs = separator.at(info.sample_rate)
     rate = runs.rate if settings.at_model_rate else info.sample_rate
     size = max(round((block or runs.seconds(runs.batch)) * info.sample_rate), 1)
@@ -108,7 +108,6 @@ def separate_file(
 
     def draw(sources: Sequence[Path]) -> None:
         if job.plot:
-            make_folder(job.plot.parent)
             # With {source} as a folder all files have one name: what differs is told, too.
             common = os.path.commonpath([path.parent for path in job.outputs])
             names = [os.path.relpath(path, common) for path in job.outputs]

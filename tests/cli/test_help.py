@@ -25,7 +25,7 @@ def test_help_loads_nothing_heavy(arguments):
     )
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
-    assert ("before the command" in done.stdout) == (arguments == ["--help"])
+    assert ("may stand anywhere" in done.stdout) == (arguments == ["--help"])
 
 
 def test_refusing_an_unknown_model_loads_no_torch():

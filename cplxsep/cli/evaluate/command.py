@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cplxsep import report
+from cplxsep.cli import common
 from cplxsep.cli.evaluate import cases as inputs
 from cplxsep.cli.evaluate import options, running
 from cplxsep.errors import UsageError
@@ -66,10 +67,16 @@ def evaluate(
         float, typer.Option("--ci", min=1, max=99.9, help="Confidence interval, percent.")
     ] = 95.0,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write a row for each example and source.")
+        Path | None,
+        typer.Option(
+            "--csv", callback=common.on_disk, help="Write a row for each example and source."
+        ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page to look at and to listen to.")
+        Path | None,
+        typer.Option(
+            "--html", callback=common.on_disk, help="Write a page to look at and to listen to."
+        ),
     ] = None,
     html_examples: Annotated[
         int,
