@@ -1,6 +1,7 @@
 """What all commands share: where text goes, and how errors become one line."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -152,6 +153,8 @@ def _interrupt(_signal: int, _frame: object) -> None:
 def run(command: Callable[[], object]) -> int:
     """Run the application; errors meant for people become one line and their exit code."""
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    # It complains of a home folder that cannot be written, and does without.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Paths need not be valid text; what goes out must be the very bytes that came in.
         sys.stdout.reconfigure(errors="surrogateescape")
