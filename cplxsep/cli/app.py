@@ -14,13 +14,21 @@ _OURS = re.compile("-q|-v+|--quiet|--verbose")
 
 
 class _Commands(TyperGroup):
-    """Takes -q and -v behind a command, too."""
+    """Takes -q and -v behind a command, too; tells of wrong values in plain words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
         ours = [arg for arg in args[:end] if _OURS.fullmatch(arg)]
         others = [arg for arg in args[:end] if not _OURS.fullmatch(arg)]
         return super().parse_args(ctx, [*ours, *others, *args[end:]])
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # How pydantic begins, which newer versions of Typer pass on.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
 
 
 app = typer.Typer(

@@ -5,13 +5,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from cplxsep.cli import common
+from cplxsep.cli import common, completion
 
 Inputs = Annotated[
     list[str],
     typer.Argument(help="Audio files, folders (searched through), globs, or - for stdin."),
 ]
-Model = Annotated[str, typer.Option("-m", "--model", help="Shipped name or checkpoint folder.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "-m",
+        "--model",
+        autocompletion=completion.models,
+        help="Shipped name, checkpoint folder or folder of a training run.",
+    ),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", callback=common.on_disk, help="Output folder.")]
 Name = Annotated[
     str, typer.Option(help="Output name, of {stem}, {source}, {ext}, {parent} and {input_ext}.")

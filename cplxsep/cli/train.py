@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cplxsep.cli import common
+from cplxsep.cli import common, completion
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def train(
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file of the run, or the name of a shipped config or model."),
+        typer.Option(
+            autocompletion=completion.configs,
+            help="TOML file of the run, or the name of a shipped config or model.",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Override one value: section.key=value.")
@@ -25,12 +28,16 @@ def train(
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            callback=common.on_disk, help="Checkpoints, log and model go here, not in runs/CONFIG."
+            callback=common.on_disk, help="Checkpoints, log and model go here, else in runs/CONFIG."
         ),
     ] = None,
     resume: Annotated[str, typer.Option(help="auto, never, or a checkpoint file.")] = "auto",
     init: Annotated[
-        str, typer.Option(help="Start from the weights of a shipped model, folder or file.")
+        str,
+        typer.Option(
+            autocompletion=completion.models,
+            help="Start from the weights of a shipped model, folder or file.",
+        ),
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[

@@ -15,6 +15,8 @@ RANGE = 70.0  # dB shown below the loudest point of the mixture
 def plot(path: Path, mixture: Path, channel: int | None, sources: Mapping[str, Path]) -> None:
     """Write a PNG of the mixture's channel (None: the mean of all) over its sources, by title.
 
+    Up to the highest frequency at which any of them shows something.
+
     InputError: a file cannot be read, or the picture not written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,20 +26,26 @@ def plot(path: Path, mixture: Path, channel: int | None, sources: Mapping[str, P
     figure = Figure(figsize=(10, 2.2 * len(titles)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
-    top: float | None = None
-    for axis, title, file in zip(axes, titles, [mixture, *sources.values()], strict=True):
-        spectra = spectrogram(file, channel if file == mixture else None)
-        top = float(spectra.max()) if top is None else top
-        info = io.probe(file)
+    files = [mixture, *sources.values()]
+    pictures = [spectrogram(file, channel if file == mixture else None) for file in files]
+    infos = [io.probe(file) for file in files]
+    top = float(pictures[0].max())
+    halves = [info.sample_rate / 2000 for info in infos]
+    shown = max(
+        _part_above(top - RANGE, picture) * half
+        for picture, half in zip(pictures, halves, strict=True)
+    )
+    for axis, title, spectra, info, half in zip(axes, titles, pictures, infos, halves, strict=True):
         axis.imshow(
             spectra,
             origin="lower",
             aspect="auto",
-            extent=(0, info.seconds, 0, info.sample_rate / 2000),
+            extent=(0, info.seconds, 0, half),
             vmin=top - RANGE,
             vmax=top,
             cmap="magma",
         )
+        axis.set_ylim(0, min(shown, half) or half)
         # Names of files may hold dollars, which are no formula, and bytes that are no text.
         text = title.encode(errors="replace").decode()
         axis.set_title(text, loc="left", fontsize=9, parse_math=False)
@@ -45,6 +53,13 @@ def plot(path: Path, mixture: Path, channel: int | None, sources: Mapping[str, P
     axes[-1].set_xlabel("seconds")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
+
+
+def _part_above(floor: float, spectra: np.ndarray) -> float:
+    """Fraction of the band in which levels in dB (F, columns) exceed the floor somewhere."""
+    rows = np.flatnonzero((spectra > floor).any(axis=1))
+    last = len(spectra) - 1
+    return min(int(rows[-1]) + 1, last) / last if rows.size else 0.0
 
 
 def spectrogram(path: Path, channel: int | None) -> np.ndarray:

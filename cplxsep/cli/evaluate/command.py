@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cplxsep import report
-from cplxsep.cli import common
+from cplxsep.cli import common, completion
 from cplxsep.cli.evaluate import cases as inputs
 from cplxsep.cli.evaluate import options, running
 from cplxsep.errors import UsageError
@@ -17,7 +17,13 @@ DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
 
 def evaluate(
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model to score: shipped name or folder.")
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            autocompletion=completion.models,
+            help="Model to score: shipped name or folder.",
+        ),
     ] = None,
     data: Annotated[
         Path | None,
