@@ -8,6 +8,10 @@ if TYPE_CHECKING:
 __all__ = ["Separator"]
 
 
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]
+
+
 def __getattr__(name: str) -> Any:
     # Imported on first use: the command line must answer --help without loading torch.
     if name == "Separator":

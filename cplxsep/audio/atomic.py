@@ -1,14 +1,18 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from cplxsep.errors import InputError
 
 TEMPORARY = ".cplxsep-*.tmp"
+_TRIAL = bytes(1 << 20)
 
 
 @contextmanager
@@ -18,19 +22,65 @@ def replacing(path: Path, *failures: type[Exception]) -> Iterator[Path]:
     OSError, and `failures` where a library has its own, become an InputError.
     """
     kinds: tuple[type[Exception], ...] = (OSError, *failures)
-    temporary = path.parent / TEMPORARY.replace("*", uuid.uuid4().hex)
+    try:
+        with temporary(path) as draft:
+            try:
+                yield draft
+            except kinds as error:
+                known = getattr(error, "strerror", None)
+                raise _failure(path, error if known else _refusal(draft) or error) from error
+            os.replace(draft, path)
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+@contextmanager
+def temporary(path: Path) -> Iterator[Path]:
+    """An empty file beside `path`, of a name that listings do not show; gone at the end.
+
+    A run that was killed cannot remove its own: the next that writes in the folder does. Whoever
+    uses one holds a lock on it, which ends with the process.
+
+    InputError: no file can be made there.
+    """
+    sweep(os.path.abspath(path.parent))
+    draft = path.parent / TEMPORARY.replace("*", uuid.uuid4().hex)
     try:
         # Made here, so that the user's umask decides who may read it.
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        yield temporary
-        os.replace(temporary, path)
-    except kinds as error:
-        why = getattr(error, "strerror", None) or str(error) or "the disk is full"
-        raise InputError(f"cannot write {path}: {why}") from error
-    finally:
-        # On a read-only disk even the name of no file cannot be removed.
-        with suppress(OSError):
-            temporary.unlink()
+        file = draft.open("xb")
+    except OSError as error:
+        raise _failure(path, error) from error
+    with file:
+        if not _locked(file.fileno()):
+            file.close()  # Windows, which has no such locks, renames no file that is open.
+        try:
+            yield draft
+        finally:
+            with suppress(OSError):
+                draft.unlink()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. InputError where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def check_target(path: Path) -> None:
+    """Make the folder of a file that will be written. InputError, before the work: it cannot be."""
+    make_folder(path.parent)
+    if os.path.isdir(path):
+        raise InputError(f"cannot write {path}: it is a folder")
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # its name is too long
+        raise _failure(path, error) from error
+    with temporary(path):
+        pass
 
 
 def write_text(path: Path, text: str) -> None:
@@ -38,5 +88,45 @@ def write_text(path: Path, text: str) -> None:
 
     Names of files that are no valid text are written as the very bytes that they are.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+@cache
+def sweep(folder: str) -> None:
+    """Remove temporary files that no process holds, once for each folder."""
+    for left in Path(folder).glob(TEMPORARY):
+        with suppress(OSError), left.open("r+b") as file:
+            if _locked(file.fileno()):
+                left.unlink()
+
+
+def _locked(handle: int) -> bool:
+    """Lock an open file. False: another process holds it, or there are no locks here."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _refusal(draft: Path) -> OSError | None:
+    """Why the system lets a file not grow, where a library only says that it does not."""
+    try:
+        with draft.open("ab", buffering=0) as file:
+            while file.write(_TRIAL) < len(_TRIAL):
+                pass  # a disk takes what it can before it fails
+    except OSError as error:
+        return error
+    return None
+
+
+def _failure(path: Path, error: Exception) -> InputError:
+    why = getattr(error, "strerror", None) or str(error) or "not all could be written"
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        why = f"the disk of {path.parent} is full ({why})"
+    return InputError(f"cannot write {path}: {why}")

@@ -1,17 +1,41 @@
 """The `cplxsep` command: registers each command and turns errors into exit codes."""
 
+import re
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cplxsep.cli import common, doctor, enhance, evaluate, models, prepare, separate, train
 
+_OURS = re.compile("-q|-v+|--quiet|--verbose")
+
+
+class _Commands(TyperGroup):
+    """Takes -q and -v behind a command, too; tells of wrong values in plain words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        ours = [arg for arg in args[:end] if _OURS.fullmatch(arg)]
+        others = [arg for arg in args[:end] if not _OURS.fullmatch(arg)]
+        return super().parse_args(ctx, [*ours, *others, *args[end:]])
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # How pydantic begins, which newer versions of Typer pass on.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="cplxsep",
+    cls=_Commands,
     help="Speech separation and enhancement with complex-valued networks.\n\n"
-    "-q and -v stand before the command: cplxsep -q separate a.wav",
+    "-q and -v may stand anywhere: cplxsep separate a.wav -q",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

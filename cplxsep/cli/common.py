@@ -1,6 +1,7 @@
 """What all commands share: where text goes, and how errors become one line."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -9,11 +10,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
+import typer
 from rich.console import Console
 
-from cplxsep.errors import CplxsepError, InputError, Note
+from cplxsep.errors import CplxsepError, InputError, Note, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -26,13 +29,24 @@ class Verbosity:
     level: int = 0
 
 
+class _Stderr(Console):
+    """Where everything but results goes; with nobody left who reads it, work goes on in silence."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _to_nowhere(sys.stderr)
+
+
 Item = TypeVar("Item")
 verbosity = Verbosity()
-stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+stderr = _Stderr(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def stdout(text: str) -> None:
-    """Print one result on stdout. InputError, once, where nobody takes it; then nothing more."""
+    """Print one result on stdout; nothing more once the reader of a pipe has seen enough.
+
+    InputError, once: it cannot be written.
+    """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         raise InputError("cannot write to standard output: it is closed")
@@ -40,12 +54,18 @@ def stdout(text: str) -> None:
         with _bars_aside():
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
+    except BrokenPipeError:
+        _to_nowhere(sys.stdout)
     except OSError as error:
-        # What is still in the buffer must not fail again when Python ends.
-        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _to_nowhere(sys.stdout)
         why = error.strerror or str(error)
         raise InputError(f"cannot write to standard output: {why}") from error
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still in the buffer must not fail again when Python ends."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def note(text: str, *, at: int = 0) -> None:
@@ -116,6 +136,13 @@ def _bars_aside() -> Iterator[None]:
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def on_disk(param: typer.CallbackParam, value: Path | None) -> Path | None:
+    """Callback of options that name what is written. UsageError for what means standard output."""
+    if value == Path("-"):
+        raise UsageError(f"{param.opts[-1]} -: name a place on disk, not standard output")
+    return value
+
+
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM. Not KeyboardInterrupt: Typer would turn that into exit code 1."""
 
@@ -166,6 +193,8 @@ def _own_stderr() -> Iterator[None]:
 def run(command: Callable[[], object]) -> int:
     """Run the application; errors meant for people become one line and their exit code."""
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    # It complains of a home folder that cannot be written, and does without.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Paths need not be valid text; what goes out must be the very bytes that came in.
         sys.stdout.reconfigure(errors="surrogateescape")
@@ -173,10 +202,10 @@ def run(command: Callable[[], object]) -> int:
         with _notes(), _own_stderr():
             command()
     except CplxsepError as error:
-        if verbosity.level >= 2:
-            traceback.print_exc()
-        fail(error)
-        return error.exit_code
+        return _ended_by(error)
+    except OSError as error:  # wherever the system refuses a name or a place of the user's
+        where = "" if error.filename is None else f"{error.filename}: "
+        return _ended_by(InputError(f"{where}{error.strerror or error}"))
     except Interrupted:
         stderr.print("interrupted", markup=False)
         return 130
@@ -184,3 +213,10 @@ def run(command: Callable[[], object]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def _ended_by(error: CplxsepError) -> int:
+    if verbosity.level >= 2:
+        traceback.print_exc()
+    fail(error)
+    return error.exit_code

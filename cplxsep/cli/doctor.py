@@ -106,6 +106,14 @@ def _compiler() -> str:
     return find_compiler()
 
 
+def _compiled_code() -> str:
+    """The folder that keeps native code compiled for this machine; compiled now if it is not."""
+    from cplxsep.nn.native import build
+
+    build.library("residual_blocks")
+    return str(build.cache_folder())
+
+
 _CHECKS: dict[str, Callable[[], Any]] = {
     "cplxsep": lambda: version("cplxsep"),
     "torch": _torch,
@@ -116,6 +124,7 @@ _CHECKS: dict[str, Callable[[], Any]] = {
     "cpu": _cpu,
     "gpus": _gpus,
     "c++ compiler": _compiler,
+    "compiled code": _compiled_code,
 }
 
 

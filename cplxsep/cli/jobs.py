@@ -130,15 +130,22 @@ class Run:
             UsageError: two files would have one name; nothing has been done.
             ModelError, DeviceError: nothing more can be done; the report is written nevertheless.
         """
+        from cplxsep.audio.atomic import check_target
         from cplxsep.engine.batch import Outcome
-        from cplxsep.engine.inputs import Job, check_clashes
+        from cplxsep.engine.inputs import Job, check_clashes, without_results
 
+        if self.exist == "skip":
+            before, items = len(items), without_results(items)
+            if left_out := before - len(items):
+                common.note(f"{left_out} files are results of an earlier run, no inputs")
         jobs = [item for item in items if isinstance(item, Job)]
         broken = [Path(item.input) for item in items if isinstance(item, Outcome)]
         with told_in_json(self.command, self.json_output):
             check_clashes(jobs, broken, self.report)
-            if self.report and self.report.is_dir():
+            if self.report and os.path.isdir(self.report):
                 raise UsageError(f"--report {self.report} is a folder: give the name of a file")
+            if self.report:
+                check_target(self.report)
         stopped: str | None = "interrupted"
         try:
             # A model or device of no use is to be known before the first file.
@@ -148,7 +155,7 @@ class Run:
                 for outcome in self._outcomes(items, bar):
                     self._record(outcome)
             stopped = None
-        except CplxsepError as error:
+        except Exception as error:
             stopped = str(error)
             raise
         finally:
@@ -204,7 +211,7 @@ class Run:
             pool.shutdown(cancel_futures=True)
 
     def _skips(self, job: "Job") -> bool:
-        return self.exist == "skip" and all(map(os.path.exists, job.written))
+        return self.exist == "skip" and job.is_there
 
     def _do(self, item: "Item", bar: common.Bar, cancelled: threading.Event) -> "Outcome":
         from rich.markup import escape
@@ -274,7 +281,6 @@ class Run:
 
     def _conclude(self, stopped: str | None) -> None:
         from cplxsep.audio.atomic import write_text
-        from cplxsep.engine.files import make_folder
         from cplxsep.report import to_json
 
         counts = {
@@ -297,7 +303,6 @@ class Run:
         if self.json_output:
             self._print(text)
         if self.report:
-            make_folder(self.report.parent)
             write_text(self.report, f"{text}\n")
 
 

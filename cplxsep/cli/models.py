@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cplxsep.cli import common
+from cplxsep.cli import common, completion
 from cplxsep.errors import ModelError
 
 app = typer.Typer(help="List, describe and verify models.", no_args_is_help=True)
@@ -47,7 +47,10 @@ def list_models(json_output: Json = False) -> None:
 
 @app.command("info")
 def info(
-    name: Annotated[str, typer.Argument(help="Shipped name or checkpoint folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(autocompletion=completion.models, help="Shipped name or checkpoint folder."),
+    ],
     json_output: Json = False,
 ) -> None:
     """Print a model's card, the rates it runs at, and its configuration."""
@@ -79,7 +82,10 @@ def info(
 @app.command("verify")
 def verify(
     name: Annotated[
-        str | None, typer.Argument(help="Shipped name or folder; all shipped without it.")
+        str | None,
+        typer.Argument(
+            autocompletion=completion.models, help="Shipped name or folder; all shipped without it."
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:

@@ -5,13 +5,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import common, completion
+
 Inputs = Annotated[
     list[str],
     typer.Argument(help="Audio files, folders (searched through), globs, or - for stdin."),
 ]
-Model = Annotated[str, typer.Option("-m", "--model", help="Shipped name or checkpoint folder.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Output folder.")]
-Name = Annotated[str, typer.Option(help="Output name, of {stem}, {source}, {ext} and {parent}.")]
+Model = Annotated[
+    str,
+    typer.Option(
+        "-m",
+        "--model",
+        autocompletion=completion.models,
+        help="Shipped name, checkpoint folder or folder of a training run.",
+    ),
+]
+Out = Annotated[Path, typer.Option("-o", "--out", callback=common.on_disk, help="Output folder.")]
+Name = Annotated[
+    str, typer.Option(help="Output name, of {stem}, {source}, {ext}, {parent} and {input_ext}.")
+]
 Chunk = Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds the network sees at once.")]
 Overlap = Annotated[
     float, typer.Option(min=0, max=0.5, help="Overlap of chunks, as a fraction of one.")
@@ -55,6 +67,7 @@ Exist = Annotated[
 Plot = Annotated[bool, typer.Option("--plot", help="Also a PNG of spectrograms, as source 'plot'.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of paths.")]
 Report = Annotated[
-    Path | None, typer.Option(help="Write that JSON object to a file.", metavar="FILE")
+    Path | None,
+    typer.Option(callback=common.on_disk, help="Write that JSON object to a file.", metavar="FILE"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be written.")]

@@ -1,12 +1,13 @@
 """`cplxsep train`: train a model from a TOML configuration."""
 
+import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cplxsep.cli import common
+from cplxsep.cli import common, completion
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,20 +17,32 @@ if TYPE_CHECKING:
 def train(
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file of the run, or the name of a shipped config or model."),
+        typer.Option(
+            autocompletion=completion.configs,
+            help="TOML file of the run, or the name of a shipped config or model.",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Override one value: section.key=value.")
     ] = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Checkpoints, log and model go here [runs/CONFIG].")
+        Path | None,
+        typer.Option(
+            callback=common.on_disk, help="Checkpoints, log and model go here, else in runs/CONFIG."
+        ),
     ] = None,
     resume: Annotated[str, typer.Option(help="auto, never, or a checkpoint file.")] = "auto",
     init: Annotated[
-        str, typer.Option(help="Start from the weights of a shipped model, folder or file.")
+        str,
+        typer.Option(
+            autocompletion=completion.models,
+            help="Start from the weights of a shipped model, folder or file.",
+        ),
     ] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None, typer.Option(help="Instead of the config's.")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step.")] = None,
     max_minutes: Annotated[
         float | None,
@@ -55,7 +68,7 @@ def train(
     if show:
         common.stdout(text.rstrip())
         return
-    if resume not in ("auto", "never") and not Path(resume).is_file():
+    if resume not in ("auto", "never") and not os.path.isfile(resume):
         raise UsageError(f"--resume {resume}: neither auto, never, nor a checkpoint file")
 
     # Read by torch when it first allocates: huge pages made a step on a CPU a fifth faster.
@@ -97,11 +110,19 @@ def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
     from cplxsep.networks.folder import CONFIG
 
     name = config.as_posix()
-    if not config.exists() and (name.startswith(configs.FAMILIES) or name in configs.names()):
+    if os.path.exists(config):
+        settings = read_config(config, changes)
+    elif name.startswith(configs.FAMILIES) or name in configs.names():
         settings = configs.load(name, changes)
         return settings, name.replace("/", "-"), configs.text(name, settings)
-    shipped = None if config.exists() else shelf.shipped(name)
-    settings = read_config(shipped / CONFIG if shipped else config, changes)
+    elif shipped := shelf.shipped(name):
+        settings = read_config(shipped / CONFIG, changes)
+    else:
+        close = difflib.get_close_matches(name, [*configs.names(), *shelf.names()], n=1)
+        meant = f"did you mean '{close[0]}'? " if close else ""
+        raise UsageError(
+            f"there is no file and no shipped config {name}: {meant}cplxsep train --list names them"
+        )
     return settings, config.name, to_toml(settings)
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cplxsep.audio.atomic import check_target
 from cplxsep.audio.level import db
 from cplxsep.engine.ahead import Ahead
 from cplxsep.engine.enhance import Enhancement, enhanced
-from cplxsep.engine.files import make_folder, writing
+from cplxsep.engine.files import writing
 from cplxsep.engine.flow import WHOLE, Meter, Part
 from cplxsep.engine.inputs import Job
 from cplxsep.engine.plot import plot
@@ -187,14 +188,12 @@ def _check(job: Job, heard: int) -> None:
         seconds = f"{job.info.seconds:.2f} s"
         raise InputError(f"{job.label} is {seconds} long: nothing is left after --start")
     for path in job.written:
-        if path.is_dir():
-            raise InputError(f"cannot write {path}: it is a folder")
+        check_target(path)
 
 
 def _draw(job: Job, sources: Sequence[Path], part: Part) -> None:
     if not job.plot:
         return
-    make_folder(job.plot.parent)
     # With {source} as a folder all files have one name: what differs is told, too.
     common = os.path.commonpath([path.parent for path in job.outputs])
     names = [os.path.relpath(path, common) for path in job.outputs]

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from cplxsep.audio import header, io
-from cplxsep.audio.atomic import replacing
+from cplxsep.audio.atomic import make_folder, replacing, temporary
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
     check_channels,
@@ -116,12 +116,11 @@ def writing(
         check_channels(path, kind, channels)
         make_folder(path.parent)
     with ExitStack() as stack:
+        # Drafts first: they still fill the disk when a final file asks why it cannot be written.
+        late = [] if final_at_once else paths
+        drafts = [stack.enter_context(temporary(path)) for path in late]
         finals = [stack.enter_context(replacing(path, soundfile.LibsndfileError)) for path in paths]
-        drafts = finals
-        if not final_at_once:
-            beside = tempfile.TemporaryDirectory(prefix=".cplxsep-", dir=paths[0].parent)
-            folder = Path(stack.enter_context(beside))
-            drafts = [folder / f"{index}.tmp" for index in range(len(paths))]
+        drafts = drafts or finals
         writer = SourceWriter(drafts, sample_rate, frames or UNKNOWN, channels)
         try:
             yield writer
@@ -161,14 +160,6 @@ def _put(file: Any, samples: np.ndarray) -> None:
 def _verify(path: Path, frames: int) -> None:
     if soundfile.info(file_name(path)).frames != frames:
         raise OSError("the disk is full")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it. InputError where that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
 @contextmanager

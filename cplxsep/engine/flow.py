@@ -114,17 +114,37 @@ class Meter:
 
 
 def checked(blocks: Blocks) -> Iterator[np.ndarray]:
-    """Float32 blocks (S,). InputError: another shape, or samples that are not finite."""
+    """Float32 blocks (S,). InputError: no floats, another shape, or samples that are not finite."""
     for block in blocks:
-        samples = np.asarray(block, dtype=np.float32)
+        given = np.asarray(block)
+        if given.dtype.kind != "f":
+            raise InputError(f"samples are {given.dtype}, not floats{_scale(given.dtype)}")
+        samples = given.astype(np.float32, copy=False)
         if samples.ndim == 2 and len(samples) == 1:
             samples = samples[0]
         if samples.ndim != 1:
-            raise InputError(f"expected one channel of samples, found shape {samples.shape}")
+            shape = f"{samples.shape}{_one_of(samples.shape)}"
+            raise InputError(f"expected one channel of samples, found shape {shape}")
         if not np.isfinite(samples).all():
             raise InputError("samples are not all finite (NaN or infinity)")
         if samples.size:
             yield samples
+
+
+def _scale(dtype: np.dtype) -> str:
+    """How integers become floats whose full scale is 1."""
+    if dtype.kind not in "iu":
+        return ""
+    full = 1 << (8 * dtype.itemsize - 1)
+    return f": pass x / {full}" if dtype.kind == "i" else f": pass (x - {full}.0) / {full}"
+
+
+def _one_of(shape: tuple[int, ...]) -> str:
+    """How many channels become one."""
+    if len(shape) != 2:
+        return ""
+    one, mean = ("x[0]", "x.mean(0)") if shape[0] < shape[1] else ("x[:, 0]", "x.mean(1)")
+    return f": pass {one}, or the mean {mean}"
 
 
 def resampled(blocks: Blocks, from_rate: int, to_rate: int) -> Iterator[np.ndarray]:

@@ -62,6 +62,11 @@ class Job:
         return self.outputs if self.plot is None else (*self.outputs, self.plot)
 
     @property
+    def is_there(self) -> bool:
+        """Whether all of them exist."""
+        return all(map(os.path.exists, self.written))
+
+    @property
     def channels(self) -> int:
         """Channels of each output."""
         return self.info.channels if self.every else 1
@@ -102,7 +107,8 @@ class Naming:
             self.channel.isdecimal() and int(self.channel) > 0
         ):
             raise UsageError(f"channel '{self.channel}': use mix, each or a number from 1")
-        names = {self._name("a", "p", source) for source in self.sources}
+        any_file = Found(Path("a.wav"), "a.wav", "a", "p")
+        names = {self._name(any_file, "a", source) for source in self.sources}
         if len(names) < len(self.sources):
             raise UsageError(f"name '{self.template}' gives all sources one file: use {{source}}")
 
@@ -127,20 +133,25 @@ class Naming:
 
     def _job(self, found: Found, info: AudioInfo, channel: int | None, stem: str) -> Job:
         folder = self.out / found.below
-        outputs = tuple(folder / self._name(stem, found.parent, tag) for tag in self.sources)
-        plot = folder / self._name(stem, found.parent, "plot", "png") if self.plot else None
+        outputs = tuple(folder / self._name(found, stem, tag) for tag in self.sources)
+        plot = folder / self._name(found, stem, "plot", "png") if self.plot else None
         if plot in outputs or (plot and plot.suffix != ".png"):
             plot = outputs[0].with_name(f"{stem}_plot.png")
         return Job(found, info, channel, outputs, plot, self.channel == "all")
 
-    def _name(self, stem: str, parent: str, source: str, extension: str | None = None) -> str:
-        fields = {"stem": stem, "parent": parent, "source": source}
+    def _name(self, found: Found, stem: str, source: str, extension: str | None = None) -> str:
+        fields = {
+            "stem": stem,
+            "source": source,
+            "ext": extension or self.extension,
+            "parent": found.parent,
+            "input_ext": found.path.suffix.removeprefix("."),
+        }
         try:
-            name = self.template.format(**fields, ext=extension or self.extension)
+            name = self.template.format(**fields)
         except (KeyError, IndexError, ValueError, AttributeError):
-            raise UsageError(
-                f"name '{self.template}': use {{stem}}, {{source}}, {{ext}} and {{parent}} only"
-            ) from None
+            known = ", ".join(f"{{{field}}}" for field in fields)
+            raise UsageError(f"name '{self.template}': use {known} only") from None
         name = name.lstrip("/\\")
         if not name or name.endswith(("/", "\\")):
             raise UsageError(f"name '{self.template}' names no file")
@@ -184,25 +195,58 @@ def unique(items: Iterable[Item]) -> list[Item]:
     return list(seen.values())
 
 
+def without_results(items: Sequence[Item]) -> list[Item]:
+    """The items without jobs on what an earlier run wrote, all of it, for another job.
+
+    So a folder that grows can be worked on in place.
+    """
+    results: set[object] = set()
+    for item in items:
+        if isinstance(item, Job) and item.is_there:
+            own = {_identity(path) for path in item.outputs}
+            results |= own if _identity(item.found.path) not in own else set()
+    return [
+        item
+        for item in items
+        if not (isinstance(item, Job) and _identity(item.found.path) in results)
+    ]
+
+
 def check_clashes(jobs: Sequence[Job], named: Iterable[Path], report: Path | None = None) -> None:
     """Raise UsageError if a file would be written twice or an input would be replaced.
 
     `named` are further inputs, such as those that cannot be read.
     """
     inputs = {_identity(path) for path in (*(job.found.path for job in jobs), *named)}
-    writers = {_real(report): "--report"} if report else {}
+    writers: dict[str, Job] = {}
     if report and _identity(report) in inputs:
         raise UsageError(f"--report {report} would replace an input")
     for job in jobs:
         for path in job.written:
             if _identity(path) in inputs:
-                raise UsageError(f"{path} would replace an input: choose another --out")
+                skip = ", or --exist skip if an earlier run wrote it" if job.is_there else ""
+                raise UsageError(f"{path} would replace an input: choose another --out{skip}")
+            if report and _real(path) == _real(report):
+                raise UsageError(
+                    f"--report and {job.label} would both write {path}: name another file"
+                )
             if (other := writers.get(_real(path))) is not None:
                 raise UsageError(
-                    f"{other} and {job.label} would both write {path}: "
-                    "run them apart or put {parent} into --name"
+                    f"{other.label} and {job.label} would both write {path}: "
+                    f"{_how_apart(other.found, job.found)}"
                 )
-            writers[_real(path)] = job.label
+            writers[_real(path)] = job
+
+
+def _how_apart(first: Found, second: Found) -> str:
+    """How two inputs can have outputs of different names."""
+    field = ""
+    if first.path.suffix != second.path.suffix:
+        field = "{input_ext}"
+    elif first.parent != second.parent:
+        field = "{parent}"
+    put = f"put {field} into --name, or " if field else ""
+    return f"{put}run them apart, each with its own --out"
 
 
 def _found(path: Path, below: Path = Path()) -> Found:

@@ -18,7 +18,8 @@ def plot(
 ) -> None:
     """Write a PNG of the mixture's channel (None: the mean of all) over its sources, by title.
 
-    `part` is what the sources are of the mixture.
+    `part` is what the sources are of the mixture. Up to the highest frequency at which any of them
+    shows something.
 
     InputError: a file cannot be read, or the picture not written.
     """
@@ -29,22 +30,29 @@ def plot(
     figure = Figure(figsize=(10, 2.2 * len(titles)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
-    top: float | None = None
-    for axis, title, file in zip(axes, titles, [mixture, *sources.values()], strict=True):
-        own = (channel, part) if file == mixture else (None, WHOLE)
-        spectra = spectrogram(file, *own)
-        top = float(spectra.max()) if top is None else top
-        info = io.probe(file)
-        seconds = own[1].frames(info.frames, info.sample_rate) / info.sample_rate
+    files = [mixture, *sources.values()]
+    parts = [(channel, part), *((None, WHOLE) for _ in sources)]
+    pictures = [spectrogram(file, *own) for file, own in zip(files, parts, strict=True)]
+    infos = [io.probe(file) for file in files]
+    top = float(pictures[0].max())
+    halves = [info.sample_rate / 2000 for info in infos]
+    shown = max(
+        _part_above(top - RANGE, picture) * half
+        for picture, half in zip(pictures, halves, strict=True)
+    )
+    drawn = zip(axes, titles, pictures, infos, halves, parts, strict=True)
+    for axis, title, spectra, info, half, (_, own) in drawn:
+        seconds = own.frames(info.frames, info.sample_rate) / info.sample_rate
         axis.imshow(
             spectra,
             origin="lower",
             aspect="auto",
-            extent=(0, seconds, 0, info.sample_rate / 2000),
+            extent=(0, seconds, 0, half),
             vmin=top - RANGE,
             vmax=top,
             cmap="magma",
         )
+        axis.set_ylim(0, min(shown, half) or half)
         # Names of files may hold dollars, which are no formula, and bytes that are no text.
         text = title.encode(errors="replace").decode()
         axis.set_title(text, loc="left", fontsize=9, parse_math=False)
@@ -52,6 +60,13 @@ def plot(
     axes[-1].set_xlabel("seconds")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
+
+
+def _part_above(floor: float, spectra: np.ndarray) -> float:
+    """Fraction of the band in which levels in dB (F, columns) exceed the floor somewhere."""
+    rows = np.flatnonzero((spectra > floor).any(axis=1))
+    last = len(spectra) - 1
+    return min(int(rows[-1]) + 1, last) / last if rows.size else 0.0
 
 
 def spectrogram(path: Path, channel: int | None, part: Part) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The public way to separate: whole signals or streams, any rate, any length."""
 
+import numbers
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,18 @@ class Separator:
         """
         return cls(registry.load(resolve(model)), **options)
 
+    def __repr__(self) -> str:
+        rates = ", ".join(map(str, self.rates))
+        return f"<Separator: {self.sources} sources at {rates} Hz, {self.device}, {self.precision}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what runs on the device: a copy, as in another process, makes its own."""
+        own = {"_made", "_making"}
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _made={}, _making=threading.Lock())
+
     @property
     def device(self) -> str:
         """Name of the device in use."""
@@ -93,7 +106,9 @@ class Separator:
         """The rate in Hz at which a recording of `sample_rate` Hz is run.
 
         The highest of the model's that the recording reaches; if it reaches none, the lowest.
+        UsageError: no number of Hz, or no whole one.
         """
+        _check_rate(sample_rate)
         return max((rate for rate in self.rates if rate <= sample_rate), default=self.rates[0])
 
     def at(self, sample_rate: int) -> AtRate:
@@ -132,10 +147,12 @@ class Separator:
         Gives a tensor, on the waveform's device, for a tensor. Options as for `stream`.
 
         Raises:
-            InputError: the waveform has another shape or samples that are not finite.
+            InputError: the waveform has another shape, or samples that are no floats or not finite.
         """
         if isinstance(waveform, Tensor):
-            sources = self(waveform.detach().cpu().float().numpy(), sample_rate, **options)
+            given = waveform.detach().cpu()
+            samples = (given.float() if given.is_floating_point() else given).numpy()
+            sources = self(samples, sample_rate, **options)
             return torch.from_numpy(sources).to(waveform.device)
         parts = list(self.stream([waveform], sample_rate, **options))
         empty = np.zeros((self.sources + bool(options.get("rest")), 0), np.float32)
@@ -168,15 +185,14 @@ class Separator:
 
         Raises:
             UsageError: the options make no sense together.
-            InputError: a block has another shape or samples that are not finite.
+            InputError: a block has another shape, or samples that are no floats or not finite.
         """
-        if sample_rate < 1:
-            raise UsageError(f"sample rate {sample_rate} is not positive")
+        runs = self.at(sample_rate)
+        sample_rate = int(sample_rate)
         if above != "drop" and self.sources > 1:
             raise UsageError(
                 f"above '{above}' needs a model of one source, this one has {self.sources}"
             )
-        runs = self.at(sample_rate)
         if at_model_rate or sample_rate <= runs.rate:
             above = "drop"
         finish = Finish(sum_to_mix, rest, above)
@@ -198,6 +214,12 @@ class Separator:
             if finish.needs_input:
                 part = finish.apply(part, self.sources, mixture.take(part.shape[1]))
             yield part
+
+
+def _check_rate(sample_rate: Any) -> None:
+    number = isinstance(sample_rate, numbers.Real) and not isinstance(sample_rate, bool)
+    if not number or sample_rate < 1 or sample_rate % 1:
+        raise UsageError(f"sample rate {sample_rate!r}: give a positive whole number of Hz")
 
 
 def _batch_size(batch: int | str) -> int | None:

@@ -4,6 +4,7 @@ Importing this loads no torch: listing models and refusing an unknown one must b
 """
 
 import difflib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import cplxsep
 from cplxsep.engine.shipped import ALIASES, DEFAULT_MODEL
 from cplxsep.errors import ModelError
-from cplxsep.networks.folder import CONFIG, configuration, metrics
+from cplxsep.networks.folder import CONFIG, OF_RUN, configuration, metrics
 
 __all__ = ["DEFAULT_MODEL", "Entry", "describe", "names", "resolve", "root", "shipped"]
 
@@ -58,14 +59,16 @@ def shipped(name: str) -> Path | None:
 
 
 def resolve(model: str | Path) -> Path:
-    """Folder of a shipped name or of a path. Raises ModelError naming what there is."""
+    """Folder of a shipped name, path or training run. Raises ModelError naming what there is."""
     found = shipped(str(model))
     if found is not None:
         return found
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder
-    if folder.exists():
+    folder = Path(os.path.expanduser(model))
+    if os.path.isdir(folder):
+        of_run = folder / OF_RUN
+        own, published = (os.path.exists(place / CONFIG) for place in (folder, of_run))
+        return of_run if published and not own else folder
+    if os.path.exists(folder):
         raise ModelError(f"model {model} is a file: give the folder that holds {CONFIG}")
     known = names()
     near = difflib.get_close_matches(str(model), known, n=1)

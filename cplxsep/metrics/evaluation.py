@@ -104,7 +104,8 @@ def check_thresholds(wanted: Mapping[str, float], keys: Sequence[str]) -> None:
     """UsageError for a threshold on a score that is not computed."""
     for key in wanted:
         if key not in keys:
-            raise UsageError(f"--fail-under {key}: not computed here, only {', '.join(keys)}")
+            text = f"{key}: not computed here, only {', '.join(keys)}"
+            raise UsageError(f"--fail-under {text.replace('_', '-')}")
 
 
 def missed(

@@ -9,6 +9,7 @@ from cplxsep.config import Config, read_config
 from cplxsep.errors import ModelError, UsageError
 
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.toml", "metrics.json", "README.md"
+OF_RUN = "model"  # the folder that a training run publishes in its own
 
 
 def configuration(folder: Path) -> Config:

@@ -50,7 +50,8 @@ def comparison_text(result: Result) -> str:
 def missed(miss: Mapping[str, Any]) -> str:
     """The line for a threshold that was missed."""
     mean = "has no value" if miss["mean"] is None else f"is {miss['mean']:.2f} on average"
-    return f"{miss['metric']} {mean}, less than the {miss['least']:g} of --fail-under"
+    name = miss["metric"].replace("_", "-")  # as in the option
+    return f"{name} {mean}, less than the {miss['least']:g} of --fail-under"
 
 
 def _row(key: str, value: Mapping[str, Any]) -> list[object]:

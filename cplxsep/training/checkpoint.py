@@ -42,7 +42,12 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """State from a checkpoint file. Raises UsageError when it is missing or corrupt."""
+    """State from a checkpoint file. Raises UsageError when it is missing, corrupt or another's."""
+    if path.suffix == ".safetensors":
+        raise UsageError(
+            f"checkpoint {path} is a model's weights, without the state of a run: start from them "
+            "with --init"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch.load looks at no checksum

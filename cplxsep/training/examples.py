@@ -1,6 +1,7 @@
 """A run's training and validation examples, from what the configuration says of its data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,12 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
         raise UsageError(
             "model.sources = 1 leaves nothing to separate: set noise.recordings, to enhance speech"
         )
-    speech = _recordings(data.speech, load_speech, say)
-    noise = _recordings(config.noise.recordings, load_noise, say) if config.noise.recordings else []
+    noise: list[Utterance] = []
+    with _named("data.speech"):
+        speech = _recordings(data.speech, load_speech, say)
+    with _named("noise.recordings"):
+        if config.noise.recordings:
+            noise = _recordings(config.noise.recordings, load_noise, say)
     cache = user_path(data.cache) if data.cache else folder / "cache"
 
     def report(error: InputError) -> None:
@@ -90,6 +95,15 @@ def _undamaged(config: Config) -> Config:
     noise = config.noise.model_copy(update=dict.fromkeys(shares, 0.0))
     data = config.data.model_copy(update={"speed": (1.0, 1.0), "similar": 0.0})
     return config.model_copy(update={"noise": noise, "data": data})
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Tell of which key a fault is: paths of a shipped configuration are not the user's."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error} (set by {key})") from error
 
 
 def _prepared(config: Config, training: bool) -> Examples:

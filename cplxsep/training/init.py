@@ -12,11 +12,10 @@ from cplxsep.config import user_path
 from cplxsep.engine import shelf
 from cplxsep.errors import ModelError, UsageError
 from cplxsep.networks.dual_path import DualPathNetwork
-from cplxsep.networks.folder import CONFIG, WEIGHTS, checksum, configuration, metrics
+from cplxsep.networks.folder import CONFIG, OF_RUN, WEIGHTS, checksum, configuration, metrics
 from cplxsep.networks.model import SeparationModel
 
 _SHOWN = 3  # names in a line
-_RUN = "model"  # name of the folder that a run publishes in its own
 
 
 def start(source: str, model: SeparationModel, say: Callable[[str], None]) -> dict[str, Any]:
@@ -79,7 +78,7 @@ def _find(source: str, model: SeparationModel) -> tuple[Path, dict[str, Any]]:
     full = folder.resolve()
     facts = {
         # A run's own folder says more than the name that all published ones have.
-        "name": full.parent.name if full.name == _RUN else full.name,
+        "name": full.parent.name if full.name == OF_RUN else full.name,
         "licence": known.get("licence"),
     }
     return folder / WEIGHTS, facts | ({"parent": known["parent"]} if "parent" in known else {})

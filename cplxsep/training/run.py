@@ -15,6 +15,7 @@ from cplxsep.config import Config
 from cplxsep.data.cache import watched
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
+from cplxsep.networks.folder import OF_RUN
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
@@ -28,7 +29,6 @@ from cplxsep.training.loop import Trainer
 from cplxsep.training.stop import StopSignals
 from cplxsep.training.summary import summary
 
-MODEL = "model"  # sub-folder of a run
 Say = Callable[[str], None]
 
 
@@ -66,7 +66,7 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
     """
     minutes = options.max_minutes
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    target = options.folder / MODEL
+    target = options.folder / OF_RUN
     with flushed_denormals(), join(options.device) as ranks, ExitStack() as held:
         if not ranks.first:
             console, say = None, _silent
@@ -97,7 +97,7 @@ def _prepare(
     config: Config, options: Options, ranks: Ranks, console: Console | None, say: Say
 ) -> Trainer:
     """A trainer with its data, at the step where the run stopped."""
-    target = options.folder / MODEL
+    target = options.folder / OF_RUN
 
     def find() -> tuple[dict[str, Any] | None, bool]:
         ranks.share(config.train.batch, config.train.accumulate)

@@ -2,6 +2,7 @@ import os
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,12 +234,10 @@ def test_no_folder_to_write_in(tmp_path):
 
 
 def test_read_only_disk(tmp_path, monkeypatch):
-    # There even the removal of a file that is not there fails.
     def fail(*_args, **_options):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(os, "open", fail)
-    monkeypatch.setattr(os, "unlink", fail)
+    monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(InputError, match="Read-only file system") as error:
         io.write(tmp_path / "a.wav", np.zeros(10, np.float32), 8000)
     assert "a.wav" in one_line(error)

@@ -1,9 +1,14 @@
+import ctypes
 import json
+import os
 import sys
 
+import pytest
+from native_code import needs_compiler
 from standins import tiny_model
 
 from cplxsep.engine import shelf
+from cplxsep.nn.native import build
 
 
 def test_doctor_finds_all_well(tmp_path, monkeypatch, command):
@@ -26,6 +31,41 @@ def test_doctor_finds_all_well(tmp_path, monkeypatch, command):
     assert found["works"] is True
     assert "libsndfile" in found["soundfile"]
     assert found["cpu"]["threads"] >= 1
+
+
+def test_doctor_names_a_cache_folder_that_cannot_be_used(tmp_path, monkeypatch, command):
+    needs_compiler()
+    tiny_model(tmp_path / "models" / "one")
+    (tmp_path / "cache").write_text("")
+    monkeypatch.setattr(shelf, "root", lambda: tmp_path / "models")
+    monkeypatch.setattr(build, "library", build.library.__wrapped__)
+    assert json.loads(command("doctor", "--json").out)["compiled code"] == str(build.cache_folder())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = command("doctor")
+    assert done.code == 0
+    assert f"error cannot keep compiled code in {tmp_path / 'cache' / 'cplxsep'}: " in done.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no capabilities")
+def test_a_cache_folder_that_must_not_be_read(model, tmp_path, examples, run_cli):
+    """HOME of another user, as in containers that run with another user id."""
+    needs_compiler()
+    libc = ctypes.CDLL(None)
+
+    def obey():
+        for capability in (1, 2):  # of root, to write and read everything
+            libc.prctl(24, capability)
+
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    arguments = ("-v", "separate", examples / "two_talkers.wav", "-m", model, "--plot")
+    done = run_cli(*arguments, cwd=tmp_path, env=environment, preexec_fn=obey)
+    assert done.returncode == 0, done.stderr
+    used, note, file = done.stderr.splitlines()
+    assert note.startswith("note: ")
+    assert "6.0 s of audio" in file
+    assert f"plain PyTorch: cannot keep compiled code in {cache}/cplxsep: Permission de" in used
 
 
 def test_doctor_says_when_nothing_works(tmp_path, monkeypatch, command):

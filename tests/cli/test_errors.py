@@ -3,6 +3,7 @@
 import pytest
 
 from cplxsep.cli import common
+from cplxsep.engine import shelf
 from cplxsep.errors import InputError
 
 
@@ -20,6 +21,37 @@ def test_tracebacks_change_no_exit_code(command, arguments, code):
     done = command("-vv", *arguments)
     assert (done.code, "Traceback" in done.err) == (code, True)
     assert done.err.endswith(plain.err)
+
+
+@pytest.mark.parametrize("kind", ["--format", "--exist"])
+def test_a_word_that_is_no_choice(command, kind):
+    done = command("separate", "a.wav", kind, "mp3")
+    assert done.code == 2
+    assert "'mp3' is not one of" in " ".join(done.err.replace("│", "").split())
+    assert "Value error" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["models", "list"], 1),
+        (["models", "list", "-q"], 0),
+        (["-q", "models", "list"], 0),
+        (["models", "-v", "list"], 1),
+        (["models", "info", "nothing", "-q"], 1),
+        (["models", "info", "-q", "nothing"], 1),
+        (["models", "info", "--", "-q"], 1),
+    ],
+)
+def test_quiet_wherever_it_stands(command, monkeypatch, tmp_path, arguments, lines):
+    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    assert len(command(*arguments).err.splitlines()) == lines
+
+
+def test_tracebacks_behind_the_command(command):
+    assert "Traceback" in command("models", "info", "nothing", "-vv").err
+    assert "Traceback" in command("models", "info", "nothing", "-v", "-v").err
+    assert "Traceback" not in command("models", "info", "nothing", "-v").err
 
 
 def test_error_lines_hold_names_as_they_are(capsys):

@@ -55,7 +55,7 @@ def test_the_table_and_thresholds(run_cli, data):
     assert worst[0].split() == ["worst", "files", "SI-SDRi", "dB"]
     assert {line.split()[0] for line in worst[1:]} == set(NAMES)
     (line,) = error_lines(done)
-    assert "si_sdr_i" in line
+    assert "si-sdr-i is " in line
     assert "50" in line
     reached = run_cli(*arguments(data, "--fail-under", "si-sdr=1", "--limit", 1))
     assert (reached.returncode, error_lines(reached)) == (0, [])

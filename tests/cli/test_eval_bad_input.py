@@ -139,7 +139,7 @@ def test_a_threshold_is_refused_before_the_work(command, data):
     for more in (("--fail-under", "si-sdr-j=1"), ("--fail-under", "sdr=1")):
         done = command(*arguments(data, *more))
         assert (done.code, done.err.count("error")) == (2, 1)
-        assert "not computed here, only si_sdr, si_sdr_i" in done.err
+        assert "not computed here, only si-sdr, si-sdr-i" in done.err
 
 
 def test_lengths_that_differ(command, data):

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from cplxsep.cli.app import app
+
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "matplotlib", "safetensors")
 
 
@@ -25,7 +27,7 @@ def test_help_loads_nothing_heavy(arguments):
     )
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
-    assert ("before the command" in done.stdout) == (arguments == ["--help"])
+    assert ("may stand anywhere" in done.stdout) == (arguments == ["--help"])
 
 
 def test_refusing_an_unknown_model_loads_no_torch():
@@ -39,3 +41,25 @@ def test_refusing_an_unknown_model_loads_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("separate a.wav -m dce-2", ["dce-2spk"]),
+        ("models info dce-d", ["dce-denoise-16k"]),
+        ("eval --model dce-2", ["dce-2spk"]),
+        ("train --config paper/conv", ["paper/conv-tasnet"]),
+        ("train --config dce-den", ["dce-denoise-16k"]),
+        ("train --init dce-2", ["dce-2spk"]),
+        ("separate a.wav -m ./models/", []),
+    ],
+)
+def test_the_shell_completes_names(monkeypatch, capsys, typed, offered):
+    monkeypatch.setenv("_CPLXSEP_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"cplxsep {typed}")
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split())))
+    with pytest.raises(SystemExit) as end:
+        app(prog_name="cplxsep")
+    assert end.value.code == 0
+    assert capsys.readouterr().out.split() == offered

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from matplotlib.figure import Figure
 from standins import copies
 
 from cplxsep.engine.offset import without_offset
+from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator
 from cplxsep.networks import registry
 from cplxsep.nn.device import fast_bf16_cpu
@@ -271,6 +273,19 @@ def test_doubtful_joints_are_told_once(folder, model, command, monkeypatch):
     assert entry["weak_seams"] == len(weak) > 0
     (line,) = done.err.splitlines()
     assert f"{len(weak)} of {len(entry['seams'])} joints" in line
+
+
+@pytest.mark.parametrize(("level", "highest"), [(0.1, 5.1), (0.0, 24)])
+def test_plot_shows_the_band_that_holds_something(folder, monkeypatch, level, highest):
+    limits = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *_, **__: limits.extend(a.get_ylim() for a in self.axes)
+    )
+    angles = 2 * np.pi * 5000 * np.arange(48000) / 48000
+    save(folder / "a.wav", level * np.sin(angles) * np.hanning(48000), 48000)
+    save(folder / "low.wav", np.zeros(8000), 8000)
+    plot(folder / "a.png", folder / "a.wav", None, {"low": folder / "low.wav"})
+    assert np.allclose(limits, [(0, highest), (0, 4)], atol=0.2)
 
 
 def test_plot(folder, model, command):

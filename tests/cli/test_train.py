@@ -24,7 +24,8 @@ def test_a_run_gives_a_log_and_a_model_that_separates(run_cli, tiny_config, tmp_
     checked = run_cli("models", "verify", model)
     assert checked.returncode == 0, checked.stderr
     out = tmp_path / "out"
-    separated = run_cli("separate", examples / "two_talkers.wav", "-m", model, "-o", out)
+    run = model.parent
+    separated = run_cli("separate", examples / "two_talkers.wav", "-m", run, "-o", out)
     assert separated.returncode == 0, separated.stderr
     assert sorted(path.name for path in out.iterdir()) == [
         "two_talkers_s1.wav",
@@ -82,22 +83,32 @@ def test_a_removed_model_is_published_again(command, tiny_config, tmp_path):
 
 
 MISTAKES = [
-    (2, ["--config", "none.toml"], "cannot read config none.toml"),
-    (2, ["--set", "train.los=x"], "unknown key 'train.los'; did you mean 'loss'?"),
+    (2, ["--config", "none.toml"], "no file and no shipped config none.toml: cplxsep train --list"),
+    (2, ["--config", "dce-2spk-8k-larg"], "did you mean 'dce-2spk-8k-large'? cplxsep train --list"),
+    (2, ["--set", "train.los=x"], "--set train.los=x: unknown key 'train.los'; did you mean 'loss"),
+    (2, ["--config", "dce-2spk", "--set", "optim.lr=x"], "error: --set optim.lr=x: 'optim.lr': "),
+    (
+        2,
+        ["--set", "train.accumulate=3"],
+        "with --set train.compile=false --set train.accumulate=3",
+    ),
     (2, ["--set", "data.speech=''"], "neither data.speech is set"),
-    (1, ["--set", "data.speech=none.csv"], "none.csv"),
+    (1, ["--set", "data.speech=none.csv"], "none.csv: No such file or directory (set by data."),
+    (1, ["--set", "model.sources=1", "--set", "noise.recordings=no"], "(set by noise.recordings)"),
     (2, ["--set", "data.train_split=nope"], "has no split 'nope'; it has: cv, tr"),
     (2, ["--set", "data.valid_split=nope"], "has no split 'nope'"),
     (2, ["--resume", "none.pt"], "neither auto, never, nor a checkpoint file"),
+    (2, ["--resume", "model.safetensors"], "a model's weights, without the state of a run: start"),
     (1, ["--run-dir", "tiny.toml/run"], "cannot"),
     (4, ["--device", "cuda:99"], "cuda:99"),
-    (2, ["--precision", "int4"], "'train.precision'"),
+    (2, ["--set", "train.precision=int4"], "'train.precision'"),
 ]
 
 
 @pytest.mark.parametrize(("code", "changes", "message"), MISTAKES)
 def test_mistakes_are_one_line(command, tiny_config, tmp_path, monkeypatch, code, changes, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.safetensors").write_text("weights")
     done = command(
         "train", "--config", tiny_config, "--run-dir", tmp_path / "run", *EAGER, *changes
     )

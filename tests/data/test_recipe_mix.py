@@ -11,6 +11,7 @@ import soundfile
 from synthetic import make_manifest, make_speech
 
 from cplxsep.audio import io
+from cplxsep.audio.atomic import sweep
 from cplxsep.audio.level import active_rms, db, rms
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.recipes import mix as recipe
@@ -171,6 +172,7 @@ def test_interrupted_and_continued(manifest, tmp_path, monkeypatch, after):
         file.write('{"name": "torn')
     assert not (tmp_path / "parts" / "tt" / "metadata.csv").exists()
     monkeypatch.setattr(recipe, "render", lambda task: made.append(task.name) or render(task))
+    sweep.cache_clear()  # as in a new process
     prepare(manifest, tmp_path / "parts", count=8)
     assert len(made) == len(set(made)) == 8
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")

@@ -1,15 +1,18 @@
+import pickle
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from standins import RATE, Stand, copies, halves, swapping
+from standins import RATE, TWO_RATES, Stand, checkpoint, copies, halves, swapping
 
+import cplxsep
 from cplxsep.engine.flow import resampled
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import InputError, UsageError
+from cplxsep.model_config import ModelConfig
 
 
 def blocks_of(signal: np.ndarray, size: int) -> list[np.ndarray]:
@@ -163,9 +166,74 @@ def test_nothing_in_nothing_out(make_separator):
     assert list(make_separator().stream([], 44100)) == []
 
 
-def test_two_channels_are_refused(make_separator):
-    with pytest.raises(InputError, match="one channel"):
-        make_separator()(np.ones((2, 100), np.float32), RATE)
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (
+            np.ones((2, 100), np.float32),
+            r"one channel .* \(2, 100\): pass x\[0\], or .* x.mean\(0\)",
+        ),
+        (np.ones((100, 2)), r"one channel .* \(100, 2\): pass x\[:, 0\], or .* x.mean\(1\)"),
+        (np.ones((2, 3, 100)), r"one channel of samples, found shape \(2, 3, 100\)$"),
+        (np.ones(100, np.int8), "int8, not floats: pass x / 128$"),
+        (np.ones(100, np.int16), "int16, not floats: pass x / 32768$"),
+        (np.ones(100, np.int32), "int32, not floats: pass x / 2147483648$"),
+        (np.ones(100, np.uint8), r"uint8, not floats: pass \(x - 128.0\) / 128$"),
+        (np.ones(100, bool), "bool, not floats$"),
+        (np.ones(100, complex), "complex128, not floats$"),
+        (np.full(100, "x"), "not floats$"),
+    ],
+)
+def test_arrays_that_are_no_waveform_are_refused_with_what_to_do(make_separator, samples, message):
+    with pytest.raises(InputError, match=message):
+        make_separator()(samples, RATE)
+    with pytest.raises(InputError, match=message):
+        list(make_separator().stream([samples], RATE))
+    if samples.dtype.kind != "U":
+        with pytest.raises(InputError, match=message):
+            make_separator()(torch.from_numpy(samples), RATE)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_floats_of_any_size(make_separator, talk, dtype):
+    signal = talk(1).astype(dtype)
+    expected = make_separator()(signal.astype(np.float32), RATE)
+    assert np.array_equal(make_separator()(signal, RATE), expected)
+    assert np.array_equal(make_separator()(torch.from_numpy(signal), RATE).numpy(), expected)
+
+
+@pytest.mark.parametrize("rate", ["48000", None, True, 0, -8000, 44100.5, 8000j, float("nan")])
+def test_sample_rates_that_are_none(make_separator, talk, rate):
+    separator = make_separator()
+    for use in (lambda: separator(talk(1), rate), lambda: separator.rate_for(rate)):
+        with pytest.raises(UsageError, match="give a positive whole number of Hz"):
+            use()
+
+
+@pytest.mark.parametrize("rate", [16000.0, np.int64(16000), np.float32(16000)])
+def test_sample_rates_of_other_types(make_separator, talk, rate):
+    signal = talk(1, 16000)
+    separator = make_separator()
+    assert np.array_equal(separator(signal, rate), separator(signal, 16000))
+
+
+@pytest.mark.parametrize("network", [ModelConfig(start_maps=4, levels=1), TWO_RATES])
+def test_a_separator_goes_to_another_process(tmp_path, talk, network):
+    separator = Separator.load(checkpoint(tmp_path / "model", network), device="cpu", chunk=2.0)
+    signal = talk(5)
+    expected = separator(signal, RATE)
+    copy = pickle.loads(pickle.dumps(separator))
+    assert np.array_equal(copy(signal, RATE), expected)
+    assert np.array_equal(separator(signal, RATE), expected)
+
+
+def test_a_separator_says_what_it_is(make_separator):
+    said = repr(make_separator(precision="fp32"))
+    assert said == "<Separator: 2 sources at 8000 Hz, cpu, fp32>"
+
+
+def test_the_package_lists_what_it_offers():
+    assert [name for name in dir(cplxsep) if not name.startswith("__")] == ["Separator"]
 
 
 @pytest.mark.parametrize("sources", [1, 3])

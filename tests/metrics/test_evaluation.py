@@ -89,9 +89,9 @@ def test_a_row_longer_than_the_metadata_has_columns():
 def test_thresholds():
     result = run(fail_under={"si_sdr": 5, "si_sdr_i": 90})
     assert [(miss["metric"], miss["least"]) for miss in result["missed"]] == [("si_sdr_i", 90)]
-    with pytest.raises(UsageError, match="only si_sdr, si_sdr_i"):
+    with pytest.raises(UsageError, match="only si-sdr, si-sdr-i"):
         run(fail_under={"sdr": 5})
-    with pytest.raises(UsageError, match="si_sdr_i"):
+    with pytest.raises(UsageError, match="si-sdr-i"):
         run(cases=Synthetic(has_mixture=False), fail_under={"si_sdr_i": 5})
 
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from cplxsep.config import read_config
+from cplxsep.networks.folder import OF_RUN
 from cplxsep.training import checkpoint, curves, run, validate
 from cplxsep.training.loop import Trainer
 from cplxsep.training.stop import Stopped
@@ -93,7 +94,7 @@ def assert_same_run(one, other):
     for part in ("model", "average"):
         for name, value in a[part].items():
             assert torch.equal(value, b[part][name]), (part, name)
-    a, b = (load_file(folder / run.MODEL / "model.safetensors") for folder in (one, other))
+    a, b = (load_file(folder / OF_RUN / "model.safetensors") for folder in (one, other))
     assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cplxsep import report
+from cplxsep.cli import common, completion
 from cplxsep.cli.evaluate import cases as inputs
 from cplxsep.cli.evaluate import options, running
 from cplxsep.errors import UsageError
@@ -19,7 +20,13 @@ DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
 
 def evaluate(
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Model to score: shipped name or folder.")
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            autocompletion=completion.models,
+            help="Model to score: shipped name or folder.",
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -78,10 +85,16 @@ def evaluate(
         float, typer.Option("--ci", min=1, max=99.9, help="Confidence interval, percent.")
     ] = 95.0,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write a row for each example and source.")
+        Path | None,
+        typer.Option(
+            "--csv", callback=common.on_disk, help="Write a row for each example and source."
+        ),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page to look at and to listen to.")
+        Path | None,
+        typer.Option(
+            "--html", callback=common.on_disk, help="Write a page to look at and to listen to."
+        ),
     ] = None,
     html_examples: Annotated[
         int,

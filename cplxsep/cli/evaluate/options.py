@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cplxsep.audio import atomic
 from cplxsep.cli.evaluate.cases import is_list
 from cplxsep.errors import InputError, UsageError
 
@@ -61,16 +62,11 @@ def check_target(
     """Fail before the work, not after it. InputError; UsageError if it is or may be an input."""
     if path is None:
         return
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(f"{option} {path} is a folder: give the name of a file")
     if _is_data(path, data) or any(_inside(path, folder) for folder in folders if folder):
         raise UsageError(f"{option} {path} lies among the inputs: choose another place")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {path.parent}: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"cannot write {path}: its folder is read-only")
+    atomic.check_target(path)
 
 
 def _inside(path: Path, folder: Path) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Speech = Annotated[
     Path, typer.Option(help="Manifest CSV, or a folder with one sub-folder a speaker.")
 ]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Output folder.")]
+Out = Annotated[Path, typer.Option("-o", "--out", callback=common.on_disk, help="Output folder.")]
 Rate = Annotated[int, typer.Option(min=1000, max=384000, help="Sample rate in Hz.")]
 Level = Annotated[
     Literal["rms", "active", "p56"],

@@ -41,8 +41,6 @@ class Ledger:
                 self._write_identity({})
             for folder in (self.folder, *(self.folder / name for name in self._subfolders)):
                 folder.mkdir(exist_ok=True)
-                for left in folder.glob(TEMPORARY):
-                    left.unlink()  # By a run that was killed.
         except OSError as error:
             raise InputError(f"cannot write in {self.folder}: {error.strerror}") from error
         if known is not None and "left_out" in known:

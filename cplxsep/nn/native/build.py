@@ -66,7 +66,8 @@ def built(name: str) -> Path:
             if not path.is_file():
                 _compile(compiler, texts, path)
     except OSError as error:
-        raise NoCompilerError(f"cannot build {path}: {error}") from None
+        why = error.strerror or error
+        raise NoCompilerError(f"cannot keep compiled code in {path.parent}: {why}") from None
     return path
 
 
@@ -137,8 +138,9 @@ def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
             _, errors = process.communicate()
             _compiling.discard(process)
         if process.returncode:
-            first = next((line for line in errors.splitlines() if "error" in line), "failed")
-            raise NoCompilerError(f"{compiler}: {first[:200]}")
+            lines = errors.splitlines()
+            told = [line for line in lines if "error" in line or "No space left" in line]
+            raise NoCompilerError(f"{compiler}: {next(iter(told or lines), 'failed')[:200]}")
         # Whole or not at all, also where two processes build at once.
         os.replace(Path(folder) / path.name, path)
 

@@ -1,0 +1,16 @@
+"""What a shell offers where a name of ours may stand; where none fits it offers files."""
+
+
+def models(incomplete: str) -> list[str]:
+    """Shipped models."""
+    from cplxsep.engine import shelf
+
+    return [name for name in shelf.names() if name.startswith(incomplete)]
+
+
+def configs(incomplete: str) -> list[str]:
+    """Shipped configurations of training, those of models among them."""
+    from cplxsep import configs
+
+    own = [name for name in configs.names() if name.startswith(incomplete)]
+    return own + models(incomplete)
