@@ -58,6 +58,11 @@ class Activity:
         return [(start, end) for start, end in found if end - start >= _BURST_SECONDS]
 
 
+def shifted(segments: Segments, seconds: float) -> Segments:
+    """Segments so much later."""
+    return [(start + seconds, end + seconds) for start, end in segments]
+
+
 def rttm(name: str, voices: list[Segments]) -> str:
     """Segments as RTTM: lines SPEAKER NAME 1 START SECONDS ... of speakers s1, s2, ..., by time."""
     lines = sorted(

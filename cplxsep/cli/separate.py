@@ -36,6 +36,9 @@ def separate(
     skip_silent: options.SkipSilent = None,
     exist: options.Exist = "overwrite",
     with_plot: options.Plot = False,
+    rttm: Annotated[
+        bool, typer.Option("--rttm", help="Also an RTTM file that says who speaks when.")
+    ] = False,
     json_output: options.Json = False,
     report: options.Report = None,
     dry_run: options.DryRun = False,
@@ -55,7 +58,8 @@ def separate(
             if channel == "all":
                 raise UsageError("channel 'all': use mix, each or a number from 1")
             sources = tuple(f"s{index + 1}" for index in range(shelf.describe(folder).sources))
-            items = plan(inputs, Naming(out, name, sources, kind, channel, with_plot), stack)
+            naming = Naming(out, name, sources, kind, channel, with_plot, rttm)
+            items = plan(inputs, naming, stack)
         run = Run(
             command="separate",
             model=folder,

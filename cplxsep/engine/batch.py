@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cplxsep.audio.atomic import check_target
+from cplxsep.audio.activity import Activity, rttm, shifted
+from cplxsep.audio.atomic import check_target, write_text
 from cplxsep.audio.level import db
 from cplxsep.engine.ahead import Ahead
 from cplxsep.engine.enhance import Enhancement, enhanced
@@ -144,6 +145,7 @@ def separate_file(
             seams=seams,
         )
 
+    heard_of = Activity(rate) if job.rttm else None
     given = Meter(settings.part.cut(job.blocks(size), info.sample_rate))
     try:
         with (
@@ -155,11 +157,13 @@ def separate_file(
                 subtype=settings.subtype,
                 frames=round(heard / info.sample_rate * rate),
                 channels=job.channels,
-                inspect=lambda sources: _draw(job, sources, settings.part),
+                inspect=lambda sources: _write_beside(job, sources, settings.part, heard_of),
             ) as writer,
         ):
             for part in parts:
                 writer.write(part)
+                if heard_of:
+                    heard_of.push(part)
             if not writer.frames:
                 raise InputError(f"{job.label} has nothing after --start")
     except MemoryError as error:
@@ -191,13 +195,17 @@ def _check(job: Job, heard: int) -> None:
         check_target(path)
 
 
-def _draw(job: Job, sources: Sequence[Path], part: Part) -> None:
-    if not job.plot:
-        return
-    # With {source} as a folder all files have one name: what differs is told, too.
-    common = os.path.commonpath([path.parent for path in job.outputs])
-    names = [os.path.relpath(path, common) for path in job.outputs]
-    plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)), part)
+def _write_beside(job: Job, sources: Sequence[Path], part: Part, heard_of: Activity | None) -> None:
+    """Write what goes with the outputs, from their files and from who was heard when."""
+    if job.plot:
+        # With {source} as a folder all files have one name: what differs is told, too.
+        common = os.path.commonpath([path.parent for path in job.outputs])
+        names = [os.path.relpath(path, common) for path in job.outputs]
+        plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)), part)
+    if job.rttm and heard_of:
+        spoken = heard_of.segments(leaks=True)
+        text = rttm(job.rttm.stem, [shifted(voice, part.start) for voice in spoken])
+        write_text(job.rttm, text)
 
 
 def _drop_silent(

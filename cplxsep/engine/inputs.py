@@ -40,7 +40,7 @@ class Found:
 class Job:
     """One channel of one file (None: the mean of all) and the file for each source.
 
-    every: all channels instead, each kept.
+    every: all channels instead, each kept. rttm: file that says who speaks when.
     """
 
     found: Found
@@ -49,6 +49,7 @@ class Job:
     outputs: tuple[Path, ...]
     plot: Path | None
     every: bool = False
+    rttm: Path | None = None
 
     @property
     def label(self) -> str:
@@ -59,7 +60,7 @@ class Job:
     @property
     def written(self) -> tuple[Path, ...]:
         """All files that come of the job."""
-        return self.outputs if self.plot is None else (*self.outputs, self.plot)
+        return (*self.outputs, *(path for path in (self.plot, self.rttm) if path is not None))
 
     @property
     def is_there(self) -> bool:
@@ -101,6 +102,7 @@ class Naming:
     extension: str
     channel: str = "mix"
     plot: bool = False
+    rttm: bool = False
 
     def __post_init__(self) -> None:
         if self.channel not in ("mix", "each", "all") and not (
@@ -137,7 +139,14 @@ class Naming:
         plot = folder / self._name(found, stem, "plot", "png") if self.plot else None
         if plot in outputs or (plot and plot.suffix != ".png"):
             plot = outputs[0].with_name(f"{stem}_plot.png")
-        return Job(found, info, channel, outputs, plot, self.channel == "all")
+        rttm = folder / self._rttm_name(found, stem) if self.rttm else None
+        return Job(found, info, channel, outputs, plot, self.channel == "all", rttm)
+
+    def _rttm_name(self, found: Found, stem: str) -> Path:
+        """As the outputs, but for what names the source."""
+        name = Path(self._name(found, stem, "", "rttm"))
+        rest = name.stem.strip("_-. ") if name.suffix else ""  # the source may be all of it
+        return name.with_name(f"{rest or stem}.rttm")
 
     def _name(self, found: Found, stem: str, source: str, extension: str | None = None) -> str:
         fields = {

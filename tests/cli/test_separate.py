@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from standins import copies
 
+from cplxsep.engine.flow import WHOLE
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator
@@ -284,7 +285,7 @@ def test_plot_shows_the_band_that_holds_something(folder, monkeypatch, level, hi
     angles = 2 * np.pi * 5000 * np.arange(48000) / 48000
     save(folder / "a.wav", level * np.sin(angles) * np.hanning(48000), 48000)
     save(folder / "low.wav", np.zeros(8000), 8000)
-    plot(folder / "a.png", folder / "a.wav", None, {"low": folder / "low.wav"})
+    plot(folder / "a.png", folder / "a.wav", None, {"low": folder / "low.wav"}, WHOLE)
     assert np.allclose(limits, [(0, highest), (0, 4)], atol=0.2)
 
 
