@@ -247,7 +247,7 @@ def parse_config(values: dict[str, Any], source: str, changes: list[str] | None 
 def _blamed(place: tuple[int | str, ...], source: str, changes: list[str]) -> str:
     """Where the user finds a mistake: in a change of just that key, or in the source as changed."""
     keys = [str(part) for part in place]
-    beside = []
+    beside: list[str] = []
     for change in reversed(changes):  # the last of a key holds
         own = change.partition("=")[0].strip().split(".")
         if own == keys[: len(own)]:
