@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from cplxsep.config_errors import explain
+from cplxsep.config_errors import blamed, explain
 from cplxsep.data_config import ConversationConfig, DataConfig, NoiseConfig
 from cplxsep.errors import UsageError
 from cplxsep.model_config import Finite, ModelConfig, Positive, Section, Share
@@ -209,21 +209,8 @@ def parse_config(values: dict[str, Any], source: str, changes: list[str] | None 
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        where = _blamed(error.errors()[0]["loc"], source, changes or [])
+        where = blamed(error, source, changes or [])
         raise UsageError(f"{where}: {explain(error, Config)}") from None
-
-
-def _blamed(place: tuple[int | str, ...], source: str, changes: list[str]) -> str:
-    """Where the user finds a mistake: in a change of just that key, or in the source as changed."""
-    keys = [str(part) for part in place]
-    beside: list[str] = []
-    for change in reversed(changes):  # the last of a key holds
-        own = change.partition("=")[0].strip().split(".")
-        if own == keys[: len(own)]:
-            return f"--set {change}"
-        if keys == own[: len(keys)]:
-            beside.insert(0, f"--set {change}")
-    return " ".join([source, "with", *beside]) if beside else source
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -45,6 +45,22 @@ def explain(error: ValidationError, schema: type[BaseModel]) -> str:
     return f"'{key}': {message} (is {first.get('input')!r}){meant}{more}"
 
 
+def blamed(error: ValidationError, source: str, changes: list[str]) -> str:
+    """Where the first problem was made: in a change of just that key, or in the source as changed.
+
+    Changes are written `a.b=value`.
+    """
+    keys = [str(part) for part in error.errors()[0]["loc"]]
+    beside: list[str] = []
+    for change in reversed(changes):  # the last of a key holds
+        own = change.partition("=")[0].strip().split(".")
+        if own == keys[: len(own)]:
+            return f"--set {change}"
+        if keys == own[: len(keys)]:
+            beside.insert(0, f"--set {change}")
+    return " ".join([source, "with", *beside]) if beside else source
+
+
 def _nearest(location: list[str], schema: type[BaseModel]) -> str:
     section = schema
     for part in location[:-1]:

@@ -175,5 +175,6 @@ def spooled(stream: Any, head: bytes = b"") -> Iterator[Path]:
                 file.write(head)
                 shutil.copyfileobj(stream, file, 1 << 20)
         except OSError as error:
-            raise InputError(f"cannot store standard input: {error.strerror}") from error
+            place = path.parent.parent
+            raise InputError(f"cannot store standard input in {place}: {error.strerror}") from error
         yield path

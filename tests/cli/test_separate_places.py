@@ -103,6 +103,17 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(folder, model, 
         assert not (folder / "separated").exists()
 
 
+@pytest.mark.parametrize("option", ["--html", "--csv"])
+def test_a_page_that_cannot_be_written_is_told_before_the_work(folder, command, option):
+    for side in ("ref", "est"):
+        for talker in ("s1", "s2"):
+            save(folder / side / talker / "a.wav")
+    done = command("eval", "--ref", "ref", "--est", "est", option, "/proc/page")
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("error: cannot write /proc/page: ")
+
+
 def test_a_folder_that_grows_is_worked_on_in_place(folder, model, command):
     save(folder / "in/a.wav")
     arguments = ("separate", "in", "-o", "in", "-m", model)
