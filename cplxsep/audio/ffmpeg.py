@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Decoded:
     """The first audio track of a file, as `Recording` gives it; once only."""
 
     frames = UNKNOWN
+    tags: Mapping[str, str] = {}
 
     def __init__(self, path: Path, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None

@@ -34,7 +34,10 @@ def probe(path: Path) -> AudioInfo:
         frames = file.frames
         if frames >= UNKNOWN:
             frames = sum(block.shape[1] for block in file.blocks(WRITE_FRAMES))
-        return AudioInfo(path, file.sample_rate, file.channels, frames, file.format, file.subtype)
+        return AudioInfo(
+            *(path, file.sample_rate, file.channels, frames, file.format, file.subtype),
+            tags=file.tags,
+        )
 
 
 def read(path: Path) -> tuple[np.ndarray, int]:

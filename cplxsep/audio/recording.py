@@ -1,15 +1,15 @@
 """An audio file that is open: all that it holds, in blocks, and what is to be said of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 
-from cplxsep.audio import header, parts
+from cplxsep.audio import header, parts, tags
 from cplxsep.audio.encoding import file_name
 from cplxsep.audio.quiet import heard
 from cplxsep.audio.window import Part, Window
@@ -24,7 +24,10 @@ _MOST_FRAMES_PER_BYTE = 8192
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What is known of a file; `frames` are samples per channel, `sample_rate` in Hz."""
+    """What is known of a file; `frames` are samples per channel, `sample_rate` in Hz.
+
+    `tags` are title, artist and so on, where the file tells them.
+    """
 
     path: Path
     sample_rate: int
@@ -32,6 +35,7 @@ class AudioInfo:
     frames: int
     format: str
     subtype: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -77,6 +81,7 @@ class Recording:
             if part is self._parts[0]:
                 self.sample_rate, self.channels = audio.samplerate, audio.channels
                 self.format, self.subtype = audio.format, audio.subtype
+                self.tags = tags.read(audio)
             elif (audio.samplerate, audio.channels) != (self.sample_rate, self.channels):
                 raise InputError(
                     f"{self.path} is joined from recordings of {self.sample_rate} and "

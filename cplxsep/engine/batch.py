@@ -157,6 +157,7 @@ def separate_file(
                 subtype=settings.subtype,
                 frames=round(heard / info.sample_rate * rate),
                 channels=job.channels,
+                own_tags=info.tags,
                 inspect=lambda sources: _write_beside(job, sources, settings.part, heard_of),
             ) as writer,
         ):

@@ -2,15 +2,16 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from cplxsep.audio import header, io
+from cplxsep.audio import header, io, tags
 from cplxsep.audio.atomic import make_folder, replacing, temporary
 from cplxsep.audio.encoding import (
     WRITE_FRAMES,
@@ -31,7 +32,12 @@ class SourceWriter:
     """Writes blocks (N, S) or (N, C, S) into N files of float samples; knows peak and levels."""
 
     def __init__(
-        self, paths: Sequence[Path], sample_rate: int, frames: int, channels: int = 1
+        self,
+        paths: Sequence[Path],
+        sample_rate: int,
+        frames: int,
+        channels: int = 1,
+        own_tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._paths = paths
         self._files = [
@@ -45,6 +51,8 @@ class SourceWriter:
             )
             for path in paths
         ]
+        for file in self._files:
+            tags.write(file, own_tags)
         self._energy = np.zeros(len(paths))
         self.frames = 0
         self.peak = 0.0
@@ -91,6 +99,7 @@ def writing(
     subtype: str,
     frames: int,
     channels: int = 1,
+    own_tags: Mapping[str, str] = MappingProxyType({}),
     inspect: Callable[[Sequence[Path]], None] = lambda _: None,
 ) -> Iterator[SourceWriter]:
     """A writer of one file for each source; the files appear when the block has ended well.
@@ -101,7 +110,7 @@ def writing(
         kind: wav, flac, ogg or mp3.
         subtype: float, pcm16 or pcm24.
         frames: how many samples will come, 0 where that is not known.
-        channels: of each file.
+        channels: of each file. own_tags: title and so on of all of them.
         inspect: gets the complete files before they appear; if it fails none does.
 
     Raises:
@@ -121,7 +130,8 @@ def writing(
         drafts = [stack.enter_context(temporary(path)) for path in late]
         finals = [stack.enter_context(replacing(path, soundfile.LibsndfileError)) for path in paths]
         drafts = drafts or finals
-        writer = SourceWriter(drafts, sample_rate, frames or UNKNOWN, channels)
+        at_once = own_tags if final_at_once else {}
+        writer = SourceWriter(drafts, sample_rate, frames or UNKNOWN, channels, at_once)
         try:
             yield writer
             writer.close()
@@ -131,17 +141,20 @@ def writing(
             if encoding != "FLOAT":
                 writer.gain = common_gain(np.array([writer.peak]))
             for draft, final in zip(drafts, finals, strict=True):
-                _convert(draft, final, kind, encoding, writer.gain)
+                _convert(draft, final, kind, encoding, writer.gain, own_tags)
                 draft.unlink()
         inspect(finals)
 
 
-def _convert(draft: Path, final: Path, kind: str, encoding: str, gain: float) -> None:
+def _convert(
+    draft: Path, final: Path, kind: str, encoding: str, gain: float, own_tags: Mapping[str, str]
+) -> None:
     info, frames = io.probe(draft), 0
     form = libsndfile_format(kind, info.frames * info.channels)
     with soundfile.SoundFile(
         file_name(final), "w", info.sample_rate, info.channels, encoding, format=form
     ) as file:
+        tags.write(file, own_tags)
         for block in io.blocks(draft, WRITE_FRAMES):
             _put(file, encode(block.T * gain, encoding))
             frames += block.shape[1]
