@@ -17,12 +17,14 @@ from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, generator
 from cplxsep.data.rooms import load_rooms
 from cplxsep.data.scene import Scene, assemble
-from cplxsep.data.turns import Voice, converse, talk_throughout
+from cplxsep.data.turns import Voice, converse, one_alone, talk_throughout
 from cplxsep.errors import InputError
 
 Report = Callable[[InputError], None]
 _LEVEL_DB = -25.0  # of speech, before the example's gain
-_SPARE_SECONDS = 4.0  # an example begins up to so much later than its conversation
+# An example begins up to so much later than its conversation, and ends so much sooner: the level of
+# a talker is not that of a last syllable that happens to be in it.
+_SPARE_SECONDS = 4.0
 
 
 class Conversations:
@@ -81,11 +83,15 @@ class Conversations:
         noise = self._config.noise
         plan = self._planner.draw(rng)
         order = rng.permutation(len(plan.utterances))  # any of them may be the louder one
-        talk = self._talk([self._voice(plan.utterances[talker], rng) for talker in order], rng)
+        spare = round(_SPARE_SECONDS * self.sample_rate)
+        first = int(rng.integers(spare + 1))
+        samples = first + self.samples + spare
+        voices = [self._voice(plan.utterances[talker], samples, rng) for talker in order]
+        talk = self._talk(voices, samples, first, rng)
         kind = rng.random()
         background = None
         if self._noise is not None and kind < 1 - noise.clean:
-            background = self._noise.draw(self.samples, rng)
+            background = self._noise.draw(samples, rng)
             if kind < noise.noise_only:
                 talk = np.zeros_like(talk)
         responses = None
@@ -99,34 +105,37 @@ class Conversations:
             reference=self._config.conversation.reference,
             noise=background,
             noise_snr_db=rng.uniform(*noise.snr),
-        )
+        ).cut(first, first + self.samples)
 
-    def _talk(self, voices: list[Voice], rng: np.random.Generator) -> np.ndarray:
-        """What the talkers say (N, S), at a usual level."""
+    def _talk(
+        self, voices: list[Voice], samples: int, first: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """What the talkers say (N, samples), at a usual level; the example is from `first` on."""
         config = self._config.conversation
-        for voice in voices:
-            voice.skip(rng.random() / 2)
         if rng.random() < config.share:
-            spare = round(rng.uniform(0, _SPARE_SECONDS) * self.sample_rate)
-            talk = converse(voices, self.samples + spare, self.sample_rate, config, rng)[:, spare:]
+            talk, turns = converse(voices, samples, self.sample_rate, config, rng)
             if rng.random() < config.alone:
-                talk[np.arange(len(voices)) != rng.integers(len(voices))] = 0.0
+                one_alone(talk, turns, first, first + self.samples, rng)
         else:
-            talk = talk_throughout(voices, self.samples)
+            talk = talk_throughout(voices, samples)
         return talk * np.float32(from_db(_LEVEL_DB))
 
-    def _voice(self, chosen: int, rng: np.random.Generator) -> Voice:
-        """The talker of a recording, at a drawn speed."""
+    def _voice(self, chosen: int, samples: int, rng: np.random.Generator) -> Voice:
+        """The talker of a recording, who begins in it; at a drawn speed."""
         data = self._config.data
-        recordings = self._planner.recordings_of(chosen)
         speed = rng.uniform(*data.speed) if data.speed != (1.0, 1.0) else 1.0
+        others = [other for other in self._planner.recordings_of(chosen) if other != chosen]
+        order = [chosen, *rng.permutation(others).tolist()]
+        longest = int(np.ceil(samples * speed))
+        place = rng.random()
 
-        def read(number: int) -> np.ndarray:
-            audio = self._speech.audio(self._used[recordings[number]])
-            piece = audio.astype(np.float32) / np.float32(32768)
+        def read(position: int) -> np.ndarray:
+            audio = self._speech.audio(self._used[position])
+            begin = int(place * max(len(audio) - longest, 0))  # no more than can be used
+            piece = audio[begin : begin + longest].astype(np.float32) / np.float32(32768)
             return piece if speed == 1.0 else change_speed(piece, speed)
 
-        return Voice(len(recordings), read, self.sample_rate, rng)
+        return Voice(order, read, self.sample_rate, rng.random())
 
     def _places(self, talkers: int, rng: np.random.Generator) -> list[np.ndarray]:
         """Responses of different places, in one room where it has enough of them."""

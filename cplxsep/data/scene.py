@@ -22,6 +22,14 @@ class Scene:
     heard: np.ndarray
     noise: np.ndarray
 
+    def cut(self, first: int, last: int) -> "Scene":
+        """From one sample to another."""
+        part = slice(first, last)
+        return Scene(
+            *(self.mixture[part], self.references[:, part]),
+            *(self.heard[:, part], self.noise[part]),
+        )
+
     def scaled(self, gain: float) -> "Scene":
         """The same at another level; the sums stay exact."""
         heard, noise = self.heard * np.float32(gain), self.noise * np.float32(gain)

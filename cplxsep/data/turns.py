@@ -1,6 +1,7 @@
 """Talkers who take turns: who speaks when, and what, in a conversation of any length."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,33 +13,41 @@ _FADE_SECONDS = 0.01  # at both ends of a turn
 _SHORTEST_SECONDS = 0.3  # of a turn
 # A turn may end this much sooner or later than was drawn, where the talker is softest.
 _SLACK = 0.25
+_STEP_SECONDS = 0.01  # in which overlap is counted
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A talker's number, and the samples from `start` to `end` of what is said."""
+
+    talker: int
+    start: int
+    end: int
 
 
 class Voice:
     """One talker, whose recordings are read on from turn to turn, all at one level.
 
     Args:
-        recordings: number of them; `read` gives one (S,), float32. They come in a drawn order,
-            and again from the first when all are used.
+        order: of the recordings; they come again from the first when all are used. `read` gives
+            one (S,), float32.
+        skip: share of the first recording that is passed over.
     """
 
     def __init__(
         self,
-        recordings: int,
+        order: Sequence[int],
         read: Callable[[int], np.ndarray],
         sample_rate: int,
-        rng: np.random.Generator,
+        skip: float = 0.0,
     ) -> None:
-        self._order = rng.permutation(recordings)
+        self._order = order
         self._read = read
         self._rate = sample_rate
         self._next = 0
         self._rest: np.ndarray = np.zeros(0, np.float32)
-
-    def skip(self, share: float) -> None:
-        """Begin within the first recording, after a `share` of it."""
         self._open()
-        self._rest = self._rest[int(share * len(self._rest)) :]
+        self._rest = self._rest[int(skip * len(self._rest)) :]
 
     def take(self, samples: int) -> np.ndarray:
         """About `samples` (S,), up to the softest place near their end, or to the recording's."""
@@ -49,7 +58,7 @@ class Voice:
         return _faded(piece, round(_FADE_SECONDS * self._rate))
 
     def _open(self) -> None:
-        audio = self._read(int(self._order[self._next % len(self._order)]))
+        audio = self._read(self._order[self._next % len(self._order)])
         self._next += 1
         level = active_rms(audio, self._rate)
         self._rest = _trimmed(audio, self._rate) / np.float32(level or 1.0)
@@ -61,35 +70,54 @@ def converse(
     sample_rate: int,
     config: ConversationConfig,
     rng: np.random.Generator,
-) -> np.ndarray:
-    """What each of N talkers says in a conversation: (N, samples), float32.
+) -> tuple[np.ndarray, list[Turn]]:
+    """What each of N talkers says in a conversation, (N, samples) float32, and their turns.
 
-    Neighbouring turns overlap, so that both talk in a share of the time drawn from
-    `config.overlap`, or have a pause between them, after which either may go on.
+    Each turn begins so that the time in which several talk comes as close as it can to its share
+    of the time in which anyone does, drawn from `config.overlap`; or after a pause.
     """
     ratio = rng.uniform(*config.overlap)
-    # Turns of one length that overlap by this share of it overlap in `ratio` of the whole time.
-    share = ratio / (1 + ratio)
+    step = max(round(_STEP_SECONDS * sample_rate), 1)
     talk = np.zeros((len(voices), samples), np.float32)
-    free = [0] * len(voices)
-    talker = int(rng.integers(len(voices)))
-    before, paused = 0, False  # length of the turn before, and whether there is a pause after it
+    speaks = np.zeros((len(voices), samples // step + 1), bool)
+    turns: list[Turn] = []
+    free = np.zeros(len(voices), int)  # where each has ended
+    talker, paused = int(rng.integers(len(voices))), False
     while True:
         piece = voices[talker].take(round(rng.uniform(*config.turns) * sample_rate))
+        end = int(free.max())
         if paused:
-            start = max(free) + round(rng.uniform(*_PAUSE_SECONDS) * sample_rate)
+            start = end + round(rng.uniform(*_PAUSE_SECONDS) * sample_rate)
         else:
-            start = max(max(free) - round(share * min(before, len(piece))), free[talker])
+            count = speaks.sum(axis=0)
+            both, some = step * int((count > 1).sum()), step * int((count > 0).sum())
+            # From (both + x) / (some + length - x) = ratio.
+            wanted = round((ratio * (some + len(piece)) - both) / (1 + ratio))
+            start = max(end - max(wanted, 0), int(free[talker]))
         if start >= samples:
-            return talk
+            return talk, turns
         kept = piece[: samples - start]
         talk[talker, start : start + len(kept)] = kept
+        turns.append(Turn(talker, start, start + len(kept)))
+        speaks[talker, start // step : (start + len(kept)) // step] = True
         free[talker] = start + len(piece)
-        before, paused = len(piece), rng.random() < config.pauses
-        # Only another can talk over somebody; after a pause the same talker may go on.
-        if len(voices) > 1 and (not paused or rng.random() < 0.5):
-            others = [other for other in range(len(voices)) if other != talker]
-            talker = others[int(rng.integers(len(others)))]
+        paused = rng.random() < config.pauses
+        # Only another can talk over who ends last; after a pause anyone may go on.
+        last = int(free.argmax())
+        others = [other for other in range(len(voices)) if other != last]
+        talker = int(rng.integers(len(voices))) if paused or not others else int(rng.choice(others))
+
+
+def one_alone(
+    talk: np.ndarray, turns: Sequence[Turn], first: int, last: int, rng: np.random.Generator
+) -> list[Turn]:
+    """Silence all in (N, S) but one who talks between two samples; the turns that are left."""
+    there = sorted({turn.talker for turn in turns if turn.start < last and turn.end > first})
+    if not there:
+        return list(turns)
+    lone = int(rng.choice(there))
+    talk[np.arange(len(talk)) != lone] = 0.0
+    return [turn for turn in turns if turn.talker == lone]
 
 
 def talk_throughout(voices: Sequence[Voice], samples: int) -> np.ndarray:

@@ -1,12 +1,12 @@
 """One conversation: read the talkers, let them take turns, put them into room and noise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio.activity import Activity, rttm
+from cplxsep.audio.activity import Segments, rttm
 from cplxsep.audio.level import common_gain, from_db
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import add
@@ -16,9 +16,9 @@ from cplxsep.data.recipes.job import Rendered, quantised
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
 from cplxsep.data.recipes.rooms import read_response, room_file
 from cplxsep.data.recordings import usable_speech
-from cplxsep.data.scene import Scene, assemble
+from cplxsep.data.scene import assemble
 from cplxsep.data.table import Row
-from cplxsep.data.turns import Voice, converse
+from cplxsep.data.turns import Turn, Voice, converse, one_alone
 from cplxsep.data_config import ConversationConfig
 from cplxsep.errors import InputError
 
@@ -59,53 +59,57 @@ class _UnusableError(Exception):
 
 def render(task: ConversationTask) -> Rendered:
     """Mix; what cannot be used is given under the path of its file."""
+    rng = generator(task.seed)
     try:
-        scene, offset, overlap = _scene(task)
+        talk, turns = _talk(task, rng)
+        noise, offset = _noise(task)
+        responses = [_response(task, place) for place in task.places]
     except _UnusableError as error:
         return Rendered(None, {}, {str(error.path): str(error)})
+    scene = assemble(
+        talk,
+        snr_db=task.snr_db,
+        sample_rate=task.sample_rate,
+        responses=responses or None,
+        reference=task.config.reference,
+        noise=noise,
+        noise_snr_db=task.noise_snr_db,
+    )
     heard = [*scene.heard, scene.noise, *scene.references, scene.mixture]
     scene = scene.scaled(common_gain(np.stack(heard), _PEAK))
     steps = quantised(np.stack([*scene.heard, scene.noise]))
     files = {"mix": add(steps), "noise": steps[-1]}
     files |= {f"s{at + 1}": quantised(own) for at, own in enumerate(scene.references)}
-    activity = Activity(task.sample_rate)
-    activity.push(scene.references)
-    spoken = activity.segments(leaks=False)
+    spoken: list[Segments] = [[] for _ in talk]
+    for turn in turns:
+        spoken[turn.talker].append((turn.start / task.sample_rate, turn.end / task.sample_rate))
     text = {f"{RTTM}/{task.name}.rttm": rttm(task.name, spoken)}
-    return Rendered(_row(task, scene, offset, overlap), files, {}, text)
+    return Rendered(_row(task, turns, offset), files, {}, text)
 
 
-def _scene(task: ConversationTask) -> tuple[Scene, int, float]:
-    """What is heard, where in its recording the noise begins, and how much of the talk overlaps."""
-    rate, samples = task.sample_rate, task.samples
-    rng = generator(task.seed)
-    voices = [_voice(recordings, rate, rng) for recordings in task.talkers]
-    talk = converse(voices, samples, rate, task.config, rng) * np.float32(from_db(_LEVEL_DB))
+def _talk(task: ConversationTask, rng: np.random.Generator) -> tuple[np.ndarray, list[Turn]]:
+    """What is said (N, S), and the turns."""
+    voices = [_voice(recordings, task.sample_rate, rng) for recordings in task.talkers]
+    talk, turns = converse(voices, task.samples, task.sample_rate, task.config, rng)
     if rng.random() < task.config.alone:
-        talk[np.arange(len(talk)) != rng.integers(len(talk))] = 0.0
-    talking = (talk != 0).sum(axis=0)
-    overlap = float((talking > 1).sum() / max((talking > 0).sum(), 1))
-    noise, offset = None, 0
-    if task.noise is not None:
-        sounding = _read(task.noise.path, task.bank.sounding)
-        offset = offset_of(sounding, samples, task.place)
-        noise = cut(sounding, offset, samples, rate)
-    responses = None
-    if task.places:
-        try:
-            responses = [read_response(place, task.rooms, rate) for place in task.places]
-        except InputError as error:
-            raise _UnusableError(room_file(task.places[0], task.rooms), error) from error
-    scene = assemble(
-        talk,
-        snr_db=task.snr_db,
-        sample_rate=rate,
-        responses=responses,
-        reference=task.config.reference,
-        noise=noise,
-        noise_snr_db=task.noise_snr_db,
-    )
-    return scene, offset, overlap
+        turns = one_alone(talk, turns, 0, task.samples, rng)
+    return talk * np.float32(from_db(_LEVEL_DB)), turns
+
+
+def _noise(task: ConversationTask) -> tuple[np.ndarray | None, int]:
+    """Noise (S,), and where in its recording it begins."""
+    if task.noise is None:
+        return None, 0
+    sounding = _read(task.noise.path, task.bank.sounding)
+    offset = offset_of(sounding, task.samples, task.place)
+    return cut(sounding, offset, task.samples, task.sample_rate), offset
+
+
+def _response(task: ConversationTask, place: str) -> np.ndarray:
+    try:
+        return read_response(place, task.rooms, task.sample_rate)
+    except InputError as error:
+        raise _UnusableError(room_file(place, task.rooms), error) from error
 
 
 def _voice(recordings: tuple[Utterance, ...], rate: int, rng: np.random.Generator) -> Voice:
@@ -113,7 +117,7 @@ def _voice(recordings: tuple[Utterance, ...], rate: int, rng: np.random.Generato
         item = recordings[number]
         return _read(item.path, lambda _path: usable_speech(item, rate))
 
-    return Voice(len(recordings), read, rate, rng)
+    return Voice(rng.permutation(len(recordings)).tolist(), read, rate)
 
 
 def _read(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
@@ -123,7 +127,11 @@ def _read(path: Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
         raise _UnusableError(path, error) from error
 
 
-def _row(task: ConversationTask, scene: Scene, offset: int, overlap: float) -> Row:
+def _row(task: ConversationTask, turns: Sequence[Turn], offset: int) -> Row:
+    talking = np.zeros((len(task.talkers), task.samples), bool)
+    for turn in turns:
+        talking[turn.talker, turn.start : turn.end] = True
+    count = talking.sum(axis=0)
     row = {
         "name": task.name,
         "split": task.split,
@@ -133,8 +141,8 @@ def _row(task: ConversationTask, scene: Scene, offset: int, overlap: float) -> R
         "seconds": f"{task.samples / task.sample_rate:.6f}",
         "condition": _condition(task),
         "samples": str(task.samples),
-        "overlap": f"{overlap:.4f}",
-        "talking": str(int(scene.references.any(axis=1).sum())),
+        "overlap": f"{(count > 1).sum() / max((count > 0).sum(), 1):.4f}",
+        "talking": str(len({turn.talker for turn in turns})),
     }
     for number, recordings in enumerate(task.talkers, 1):
         row |= {
