@@ -28,6 +28,7 @@ from machine import in_words, machine
 
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.engine.separator import Separator
+from cplxsep.metrics.assignment import closest
 from cplxsep.metrics.isolation import isolation
 from cplxsep.metrics.sisdr import si_sdr_matrix
 from cplxsep.metrics.summary import describe
@@ -63,7 +64,7 @@ def prepare(options: argparse.Namespace, folder: Path, more: Sequence[object]) -
 
 def score(mixture: np.ndarray, sources: np.ndarray, estimates: np.ndarray) -> dict[str, float]:
     """Means over the talkers of a conversation: (S,), (2, S) and (2, S)."""
-    ordered = estimates[::-1] if _swapped(sources, estimates) else estimates
+    ordered = estimates[closest(sources, estimates)]
     talks = sources.any(axis=1)
     found = {}
     if talks.all():
@@ -75,18 +76,12 @@ def score(mixture: np.ndarray, sources: np.ndarray, estimates: np.ndarray) -> di
     return found | ({"isolation": float(np.mean(lone))} if lone else {})
 
 
-def _swapped(sources: np.ndarray, estimates: np.ndarray) -> bool:
-    """Whether the estimates fit better the other way: least squared error, silence included."""
-    match = sources.astype(np.float64) @ estimates.astype(np.float64).T
-    return bool(match[0, 1] + match[1, 0] > match[0, 0] + match[1, 1])
-
-
 def _best_of_chunks(sources: np.ndarray, estimates: np.ndarray) -> np.ndarray:
+    """The estimates in the best order for each 8 s."""
     pieces = []
     for start in range(0, sources.shape[1], CHUNK * RATE):
         part = slice(start, start + CHUNK * RATE)
-        piece = estimates[:, part]
-        pieces.append(piece[::-1] if _swapped(sources[:, part], piece) else piece)
+        pieces.append(estimates[closest(sources[:, part], estimates[:, part]), part])
     return np.concatenate(pieces, axis=1)
 
 
@@ -118,6 +113,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="store in the model's metrics.json")
     options = parser.parse_args()
+    if options.write and options.split != "test":
+        raise SystemExit("--write is for figures on the test split")
     if options.write:
         parts(options.model, "conversations")  # better known now than after the work
     found = measure(options)

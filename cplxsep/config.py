@@ -17,7 +17,7 @@ from cplxsep.errors import UsageError
 from cplxsep.model_config import Finite, ModelConfig, Positive, Section, Share
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-_TAKE_SILENCE = ("snr", "floored-snr", "sa-sdr")  # losses that do
+TAKE_SILENCE = ("snr", "floored-snr", "sa-sdr")  # losses that do
 _SHARES = 0.03, 0.35  # of a run, in which the rate goes up and down (TEMPORAL.md section 6)
 
 
@@ -148,6 +148,26 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_a_meaning(self) -> "Config":
+        damage = [name for name in ("offset", "hum", "coded") if getattr(self.noise, name)]
+        if damage and self.model.sources > 1 and not self.scenes:
+            raise ValueError(
+                f"noise.{damage[0]} is of talkers in noise, in rooms or in conversations: set "
+                f"noise.recordings, noise.rooms or conversation.share"
+            )
+        if self.data.pauses and self.scenes:
+            raise ValueError(
+                "data.pauses is of talkers without noise, rooms or turns: set it to 0, and "
+                "conversation.pauses instead"
+            )
+        if self.train.loss == "sa-sdr" and self.noise.recordings and self.noise.noise_only:
+            raise ValueError(
+                "train.loss sa-sdr needs somebody who talks: set noise.noise_only to 0, or "
+                "train.loss to floored-snr"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _takes_silence(self) -> "Config":
         silent = ""
         if self.data.pauses:
@@ -156,10 +176,10 @@ class Config(Section):
             silent = "conversation.share"
         elif self.scenes and self.noise.recordings and self.noise.noise_only:
             silent = "noise.noise_only"
-        if silent and self.train.loss not in _TAKE_SILENCE:
+        if silent and self.train.loss not in TAKE_SILENCE:
             raise ValueError(
                 f"train.loss {self.train.loss} cannot take a talker who says nothing: set "
-                f"{silent} to 0, or train.loss to one of {', '.join(_TAKE_SILENCE)}"
+                f"{silent} to 0, or train.loss to one of {', '.join(TAKE_SILENCE)}"
             )
         return self
 

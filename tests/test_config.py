@@ -111,6 +111,17 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path):
             [],
             "conversation.share is of talkers that are mixed here: set it to 0, or model.sources",
         ),
+        ("[noise]\nhum = 0.1", [], "noise.hum is of talkers in noise, in rooms or in conversation"),
+        (
+            "[train]\nloss = 'snr'\n[data]\npauses = 0.1\n[conversation]\nshare = 0.5",
+            [],
+            "data.pauses is of talkers without noise, rooms or turns: set it to 0, and convers",
+        ),
+        (
+            "[train]\nloss = 'sa-sdr'\n[noise]\nrecordings = 'x'",
+            [],
+            "sa-sdr needs somebody who talks: set noise.noise_only to 0",
+        ),
         ("[conversation]\nturns = [4, 2]", [], r"turns must be \[low, high\]"),
         ("[noise]\nsnr = [4, 2]", [], r"'noise': snr must be \[low, high\]"),
         ("[data]\nrates = [16000]", [], "data.rates 16000 is none of the model's, 8000"),

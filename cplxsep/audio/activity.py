@@ -4,8 +4,10 @@ import numpy as np
 
 from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
 
-# A frame is speech down to this far under the loud tenth of all voices' frames.
-_RANGE_DB = -35.0
+# A frame is speech if it is so far above the background, the tenth of the frames that is softest;
+# but from 35 dB under the loudest frames at the most, and from 20 dB at the least: where nobody
+# pauses, the softest tenth is speech, too.
+_ABOVE_DB, _RANGE_DB = 8.0, (-35.0, -20.0)
 # What is this far under another voice at the same time is taken for what leaks out of it.
 _LEAK_DB = -15.0
 _GAP_SECONDS = 0.4  # shorter pauses belong to the speech around them
@@ -40,8 +42,12 @@ class Activity:
         if not self._levels:
             return []
         levels = np.concatenate(self._levels, axis=1)
-        loud = np.quantile(levels.max(axis=0), 0.9) if levels.size else 0.0
-        speaks = levels > max(loud * from_db(_RANGE_DB), 0.0)
+        if not levels.size:
+            return [[] for _ in levels]
+        heard = levels.max(axis=0)
+        floor, loud = np.quantile(heard, 0.1), np.quantile(heard, 0.995)
+        least, most = (loud * from_db(decibels) for decibels in _RANGE_DB)
+        speaks = levels > np.clip(floor * from_db(_ABOVE_DB), least, most)
         if leaks:
             speaks &= levels > levels.max(axis=0, initial=0.0) * from_db(_LEAK_DB)
         return [self._joined(row) for row in speaks]

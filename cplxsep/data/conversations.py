@@ -55,7 +55,8 @@ class Conversations:
         self._speech = open_cache(speech, sample_rate, cache, report=report)
         used = range(len(self._speech.kept))
         if noises:
-            used = clean_speech(self._speech, sample_rate, config.noise.own_snr).tolist()
+            own_snr = config.noise.own_snr
+            used = clean_speech(self._speech, sample_rate, own_snr, report).tolist()
         kept = [speech[self._speech.kept[index]] for index in used]
         self._used = list(used)
         self._planner = Planner(
@@ -70,6 +71,8 @@ class Conversations:
         self._noise = NoiseSource(noises, sample_rate, cache, report) if noises else None
         rooms = config.noise.rooms
         self._rooms = load_rooms(user_path(rooms), sample_rate) if rooms else []
+        if rooms and sum(map(len, self._rooms)) < sources:
+            raise InputError(f"{rooms} has no {sources} different responses, one for each talker")
         self._damage = Damage(config.noise, sample_rate)
 
     def example(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -142,5 +145,4 @@ class Conversations:
         room = self._rooms[rng.integers(len(self._rooms))]
         if len(room) < talkers:
             room = [response for places in self._rooms for response in places]
-        chosen = rng.choice(len(room), talkers, replace=len(room) < talkers)
-        return [room[place] for place in chosen]
+        return [room[place] for place in rng.choice(len(room), talkers, replace=False)]

@@ -89,6 +89,11 @@ class MixtureFolder:
             signals.append(audio[0])
         return signals[0], np.stack(signals[1:]), rate
 
+    @property
+    def conversations(self) -> bool:
+        """Whether `prepare conversations` made them: some talkers say nothing for long."""
+        return any(row.get("recipe") == "conversations" for row in self._metadata.values())
+
     def metadata(self, name: str) -> dict[str, str]:
         """The row of metadata.csv; empty where there is none."""
         return self._metadata.get(name, {})

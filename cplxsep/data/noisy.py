@@ -61,7 +61,7 @@ class NoisySpeech:
         self._rooms = [response for places in rooms for response in places]
         self._speech = open_cache(speech, sample_rate, cache, report=report)
         self._noise = NoiseSource(noises, sample_rate, cache, report)
-        self._clean = clean_speech(self._speech, sample_rate, damage.own_snr)
+        self._clean = clean_speech(self._speech, sample_rate, damage.own_snr, report)
         lengths = np.diff(self._speech.starts)[self._clean]
         self._speech_odds = lengths / lengths.sum()
 
@@ -104,15 +104,28 @@ class NoisySpeech:
         return speech, speech
 
 
-def clean_speech(cache: SpeechCache, sample_rate: int, own_snr_db: float) -> np.ndarray:
-    """Positions of the recordings that stand so far out of their background. InputError: none."""
+def clean_speech(
+    cache: SpeechCache, sample_rate: int, own_snr_db: float, report: Report | None
+) -> np.ndarray:
+    """Positions of the recordings that stand so far out of their background; others are told.
+
+    InputError: none.
+    """
+    count = len(cache.kept)
     clean = [
         index
-        for index in range(len(cache.kept))
+        for index in range(count)
         if not own_snr_db or own_snr(cache.audio(index), sample_rate) >= own_snr_db
     ]
     if not clean:
-        raise InputError(f"no speech has an SNR of its own of {own_snr_db} dB")
+        raise InputError(f"no speech has an SNR of its own of {own_snr_db} dB (noise.own_snr)")
+    if report and len(clean) < count:
+        report(
+            InputError(
+                f"{count - len(clean)} of {count} recordings of speech, which stand less than "
+                f"{own_snr_db:g} dB above their own background (noise.own_snr)"
+            )
+        )
     return np.array(clean)
 
 

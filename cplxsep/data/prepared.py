@@ -58,6 +58,11 @@ class PreparedMixtures(Rounds):
         self._rate = sample_rate
         self.load(0)
 
+    @property
+    def conversations(self) -> bool:
+        """Whether they are conversations, in which some talkers say nothing for long."""
+        return self._mixtures.conversations
+
     def load(self, position: int) -> Example:
         name = self._mixtures.names[position]
         mixture, sources, rate = self._mixtures.load(name)

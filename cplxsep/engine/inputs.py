@@ -5,6 +5,7 @@ All of it happens before any work, so that names that clash stop the command at 
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from cplxsep.audio.pipe import WavStream
 from cplxsep.errors import InputError, UsageError, tell
 
 Item = TypeVar("Item")
+
+_MARK = "\0"  # in no name
+_WITH_MARK = re.compile(f"[-_. ]+{_MARK}|{_MARK}[-_. ]*")
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,10 @@ class Naming:
         return Job(found, info, channel, outputs, plot, self.channel == "all", rttm)
 
     def _rttm_name(self, found: Found, stem: str) -> Path:
-        """As the outputs, but for what names the source."""
-        name = Path(self._name(found, stem, "", "rttm"))
-        rest = name.stem.strip("_-. ") if name.suffix else ""  # the source may be all of it
-        return name.with_name(f"{rest or stem}.rttm")
+        """As the outputs, but for the source's name and what sets it apart."""
+        named = Path(self._name(found, stem, _MARK, "rttm"))
+        *folders, rest = (_WITH_MARK.sub("", part) for part in (*named.parent.parts, named.stem))
+        return Path(*folders, f"{rest or stem}.rttm")
 
     def _name(self, found: Found, stem: str, source: str, extension: str | None = None) -> str:
         fields = {

@@ -6,6 +6,7 @@ Signals are (N, S), one row a talker; estimates come in the order of the referen
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
@@ -44,9 +45,10 @@ def talking(references: np.ndarray, sample_rate: int) -> Talking:
     levels = rms(references[:, : count * frame].reshape(len(references), count, frame))
     loud = np.quantile(levels.max(axis=0), 0.9) if count else 0.0
     speaks = levels > loud * from_db(_RANGE_DB)
-    width = 2 * round(_GUARD_SECONDS * sample_rate / frame) + 1
-    around = np.stack([np.convolve(row, np.ones(width), "same") > 0.5 for row in speaks])
-    others = around.sum(axis=0) - around
+    guard = round(_GUARD_SECONDS * sample_rate / frame)
+    padded = np.pad(speaks, [(0, 0), (guard, guard)])
+    around = sliding_window_view(padded, 2 * guard + 1, axis=1).any(axis=-1) if count else speaks
+    others = around.sum(axis=0) - around.astype(int)
     return Talking(frame, speaks, np.asarray(speaks & (others < 1)))
 
 

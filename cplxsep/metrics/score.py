@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cplxsep.metrics import bss, perceptual
-from cplxsep.metrics.assignment import best_permutation
+from cplxsep.metrics.assignment import best_permutation, closest
 from cplxsep.metrics.coherence import Array, signals, silent
 from cplxsep.metrics.isolation import isolation
 from cplxsep.metrics.perceptual import UndefinedError
@@ -20,6 +20,7 @@ DEFAULT_METRICS = (*BSS_METRICS, "si-sdr")
 # The mixture has no artefacts: its SAR is without bound, and an improvement over it means nothing.
 IMPROVED = ("sdr", "sir", "si-sdr", *perceptual.PACKAGES)
 
+_NOT_FINITE = "is not finite"
 ALONE_DB = 60.0
 """SI-SDR from which a mixture is its only source: what differs is the rounding of the files."""
 
@@ -68,7 +69,8 @@ def score_example(
 ) -> list[SourceScore]:
     """Score N estimates (N, S) against N references (N, S), and the gain over the mixture (S,).
 
-    One permutation serves all metrics, that with the best mean of `criterion`. The baseline of an
+    One permutation serves all metrics, that with the best mean of `criterion`, or with the least
+    squared error where a reference is silent. The baseline of an
     improvement is the mixture taken as the estimate; there is none where the mixture is the source
     alone. A silent or non-finite signal gives None and a reason, for its own source only; so do
     SDR, SIR and SAR of signals that are shorter than the filters they forgive. `sample_rate` in Hz
@@ -114,10 +116,15 @@ def _fill(score: SourceScore, metric: str, pairs: "_Pairs", mixture: int | None)
 
 def _fill_isolation(scores: list[SourceScore], pairs: "_Pairs", sample_rate: int) -> None:
     """Store how far each talker, where alone, is down in the other estimates."""
-    ordered = pairs.candidates[[score.estimate for score in scores]]
-    found, reason = isolation(pairs.references, ordered, sample_rate), "never talks alone"
+    order = [score.estimate for score in scores]
+    found: list[float | None] = [None] * len(scores)
     if len(scores) == 1:
-        found, reason = [None], "only one source: there is no other output"
+        reason = "only one source: there is no other output"
+    elif broken := pairs.broken(order):
+        reason = broken
+    else:
+        found = isolation(pairs.references, pairs.candidates[order], sample_rate)
+        reason = "never talks alone"
     for score, value in zip(scores, found, strict=True):
         score.values[ISOLATION] = value
         if value is None:
@@ -146,9 +153,17 @@ class _Pairs:
     def permutation(self) -> NDArray[np.intp]:
         """Index of the estimate for each reference."""
         count = len(self.references)
+        if silent(self.references).any():
+            # A ratio to silence is none, and others may not have their due without it.
+            return closest(self.references, self.candidates[:count])
         if self._bss is not None:
             return bss.choose(self._bss, count)
         return best_permutation(self._si_sdr[:, :count])
+
+    def broken(self, order: Sequence[int]) -> str:
+        """What is wrong with one of the candidates that is not finite; "" where all are."""
+        faults = (self._candidate_faults[k] or "" for k in order)
+        return next((fault for fault in faults if fault.endswith(_NOT_FINITE)), "")
 
     def score(self, metric: str, j: int, k: int) -> float:
         """Score of reference j with candidate k. Raises UndefinedError."""
@@ -188,5 +203,5 @@ def _sounding(values: Array, name: str) -> tuple[Array, list[str | None]]:
     values = np.where(finite[:, None], values, 0.0)
     faults: list[str | None] = []
     for sound, quiet in zip(finite, silent(values), strict=True):
-        faults.append(f"{name} is not finite" if not sound else f"silent {name}" if quiet else None)
+        faults.append(f"{name} {_NOT_FINITE}" if not sound else f"silent {name}" if quiet else None)
     return values, faults

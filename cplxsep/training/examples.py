@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.layout import kinds
-from cplxsep.config import Config, user_path
+from cplxsep.config import TAKE_SILENCE, Config, user_path
 from cplxsep.data.conversations import Conversations
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.folders import METADATA
@@ -89,6 +89,11 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
     return [made[rate] for rate in rates], examples(data.valid_split, False, max(rates))
 
 
+def are_conversations(config: Config, examples: Examples) -> bool:
+    """Whether talkers take turns in them, so that some say nothing for long."""
+    return config.scenes or (isinstance(examples, PreparedMixtures) and examples.conversations)
+
+
 def _undamaged(config: Config) -> Config:
     """The same for validation, which is of what can be scored: speech, as it was recorded."""
     shares = ("noise_only", "band_limited", "clipped", "offset", "hum", "coded")
@@ -120,7 +125,13 @@ def _prepared(config: Config, training: bool) -> Examples:
     }
     table = folder / split / METADATA
     if not table.is_file() or kinds(folder / split):
-        return PreparedMixtures(folder, split, **options)
+        prepared = PreparedMixtures(folder, split, **options)
+        if prepared.conversations and config.train.loss not in TAKE_SILENCE:
+            raise UsageError(
+                f"{folder} has conversations, and train.loss {config.train.loss} cannot take a "
+                f"talker who says nothing: set it to one of {', '.join(TAKE_SILENCE)}"
+            )
+        return prepared
     if not data.speech:
         raise UsageError(
             f"{table} lists recordings, no files: set data.speech to what it was made from"

@@ -19,6 +19,7 @@ from cplxsep.training.batches import Examples, batches
 from cplxsep.training.best import BestWeights
 from cplxsep.training.distributed import Ranks, left_alone
 from cplxsep.training.ema import Average, in_use
+from cplxsep.training.examples import are_conversations
 from cplxsep.training.log import Log
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizer, restore, set_lr, set_mode
@@ -204,7 +205,7 @@ class Trainer:
             examples,
             count,
             batch,
-            conversations=self.config.scenes,
+            conversations=are_conversations(self.config, examples),
             ranks=self.ranks,
             autocast=self.autocast,
             stop=self.stop,

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from cplxsep.data.rounds import stack
+from cplxsep.errors import InputError
 from cplxsep.losses import pit, si_sdr_pairs
+from cplxsep.metrics.assignment import closest
 from cplxsep.metrics.isolation import isolation, talking
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training.batches import Examples
@@ -45,7 +47,8 @@ def validate(
 ) -> Quality:
     """Quality over `count` examples, best permutation of each.
 
-    Several processes take every so manieth. Stopped: `stop` came true before the end.
+    Several processes take every so manieth. Stopped: `stop` came true before the end. InputError:
+    no conversation has a part in which several talk.
     """
     own = range(ranks.rank, count, ranks.count)
     sums = np.zeros(4)  # improvement and isolation, each with what it is a sum of
@@ -65,8 +68,12 @@ def validate(
             gains = _improvement(mixtures, sources, estimates)
             sums += [float(gains.sum()), len(gains), 0.0, 0.0]
     gain, scored, apart, lone = (float(ranks.sum(float(value))) for value in sums)
-    # Where no conversation had several who talk, there is nothing that could improve.
-    return Quality(gain / max(scored, 1), apart / lone if lone else None)
+    if not scored:
+        raise InputError(
+            "in none of the conversations for validation several talk at once: raise "
+            "conversation.overlap or data.valid_mixtures, or lower conversation.alone"
+        )
+    return Quality(gain / scored, apart / lone if lone else None)
 
 
 def _improvement(mixtures: Tensor, sources: Tensor, estimates: Tensor) -> Tensor:
@@ -80,11 +87,8 @@ def _of_conversation(
     mixture: Tensor, sources: Tensor, estimates: Tensor, sample_rate: int
 ) -> list[float]:
     """Sums and numbers as in `validate`, of one conversation: (S,), (N, S) and (N, S)."""
-    # Not by SI-SDR, which a talker who says nothing does not have.
-    errors = (estimates.unsqueeze(1) - sources.unsqueeze(0)).square().sum(-1)
-    _, order = pit(errors.unsqueeze(0))
-    references = sources.cpu().numpy()
-    ordered = estimates[order[0]].float().cpu().numpy()
+    references, found = sources.cpu().numpy(), estimates.float().cpu().numpy()
+    ordered = found[closest(references, found)]
     apart = [value for value in isolation(references, ordered, sample_rate) if value is not None]
     who = talking(references, sample_rate)
     gain = []

@@ -47,6 +47,17 @@ def test_short_pauses_belong_to_the_speech_and_clicks_are_none():
     assert len(found(audio)[1]) == 1
 
 
+@pytest.mark.parametrize("under_db", [60, 40, 28, 22])
+@pytest.mark.parametrize("seconds", [10, 100])
+def test_background_noise_is_nobody(seconds, under_db):
+    """Also where few speak: most frames are the background's then."""
+    audio = voices(seconds)
+    audio += 0.1 * 10 ** (-under_db / 20) * RNG.standard_normal(audio.shape).astype(np.float32)
+    first, second = found(audio, leaks=True)
+    np.testing.assert_allclose(first, [(1, 4), (6, 6.9)], atol=0.033)
+    np.testing.assert_allclose(second, [(3, 7)], atol=0.033)
+
+
 def test_silence_and_nothing():
     assert found(np.zeros((2, RATE), np.float32)) == [[], []]
     assert found(np.zeros((2, 10), np.float32)) == [[], []]

@@ -59,6 +59,8 @@ def test_times_are_those_of_the_whole_recording(folder, model, command):
         ("{stem}/{source}.{ext}", "talk one/talk one.rttm"),
         ("{source} of {stem}-{input_ext}.{ext}", "of talk one-wav.rttm"),
         ("x-{stem}-{source}.wav", "x-talk one.rttm"),
+        ("_{stem}_{source}_.{ext}", "_talk one_.rttm"),
+        ("{source}_of/{stem}.{ext}", "of/talk one.rttm"),
     ],
 )
 @pytest.mark.usefixtures("folder")

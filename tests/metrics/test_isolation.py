@@ -60,3 +60,10 @@ def test_a_cut_has_the_samples_of_its_frames():
     cut = who.cut(references, who.together)
     assert cut.shape == (2, who.together.sum() * who.frame)
     assert np.abs(cut).min(axis=0).max() > 0
+
+
+@pytest.mark.parametrize("samples", [0, 10, 300, 2400, 3400])
+def test_short_signals(samples):
+    """Regression: shorter than the guard around speech they were an error."""
+    references = conversation()[:, 4 * RATE : 4 * RATE + samples]
+    assert isolation(references, references, RATE) == [None, None]

@@ -245,3 +245,25 @@ def test_isolation_is_of_the_order_that_all_scores_share():
     assert lone.values["isolation"] > 0
     (one,) = score_example(None, references[1:], estimates[:1], ("isolation",), rate)
     assert one.null["isolation"] == "only one source: there is no other output"
+
+
+def test_beside_silence_the_order_is_by_error_and_not_by_likeness():
+    """Regression: a faint clean trace was taken for the talker, and the talker for nothing."""
+    rng = np.random.default_rng(0)
+    talker = 0.1 * rng.standard_normal(8000)
+    references = np.stack([talker, np.zeros(8000)])
+    estimates = np.stack([0.01 * talker, talker + 0.01 * rng.standard_normal(8000)])
+    first, second = score_example(None, references, estimates, ("si-sdr", "isolation"), 8000)
+    assert (first.estimate, second.estimate) == (1, 0)
+    assert first.values["isolation"] == pytest.approx(40, abs=0.5)
+
+
+def test_isolation_from_a_broken_output_is_none():
+    rng = np.random.default_rng(0)
+    references = 0.1 * rng.standard_normal((2, 16000))
+    references[0, 10000:], references[1, :6000] = 0, 0
+    estimates = references.copy()
+    estimates[1, 5] = np.nan
+    for found in score_example(None, references, estimates, ("si-sdr", "isolation"), 8000):
+        assert found.values["isolation"] is None
+        assert found.null["isolation"] == "estimate is not finite"

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from cplxsep.config import read_config
 from cplxsep.data import listed
 from cplxsep.data.listed import ListedMixtures
 from cplxsep.data.recipes.rebuild import Roots
 from cplxsep.errors import InputError, UsageError
-from cplxsep.training.examples import load_examples
+from cplxsep.training.examples import are_conversations, load_examples
 
 
 @pytest.fixture
@@ -27,10 +28,11 @@ def prepared(run_cli, tiny_speech, tmp_path):
 def test_a_table_trains_as_its_files_do(prepared, tiny_config, tmp_path):
     files, table = prepared("files"), prepared("table", "--manifest-only")
     assert not (table / "tr" / "mix").exists()
-    sets = [
-        load_examples(read_config(tiny_config, [f"data.mixtures={folder}"]), tmp_path, print)
-        for folder in (files, table)
-    ]
+    sets = []
+    for folder in (files, table):
+        config = read_config(tiny_config, [f"data.mixtures={folder}"])
+        (train,), valid = load_examples(config, tmp_path, print)
+        sets.append((train, valid))
     for from_files, from_table in zip(*sets, strict=True):
         for index in range(9):
             for one, other in zip(
@@ -71,3 +73,20 @@ def test_a_table_needs_its_recordings(prepared, tiny_config, tmp_path):
     changes = [f"data.mixtures={prepared('table', '--manifest-only')}", "data.speech="]
     with pytest.raises(UsageError, match=r"set data\.speech to what it was made from"):
         load_examples(read_config(tiny_config, changes), tmp_path, print)
+
+
+def test_prepared_conversations_need_a_loss_that_takes_silence(tiny_config, tmp_path):
+    """Regression: silent references had terms of 100 dB in the loss, and in the validation."""
+    for split in ("tr", "cv"):
+        for kind in ("mix", "s1", "s2"):
+            (tmp_path / split / kind).mkdir(parents=True)
+            soundfile.write(tmp_path / split / kind / "a.wav", np.full(8000, 0.1), 8000)
+        (tmp_path / split / "metadata.csv").write_text("name,recipe\na,conversations\n")
+    changes = [f"data.mixtures={tmp_path}"]
+    with pytest.raises(
+        UsageError, match=r"train\.loss si-sdr cannot take a talker who says nothing"
+    ):
+        load_examples(read_config(tiny_config, changes), tmp_path, print)
+    config = read_config(tiny_config, [*changes, "train.loss=floored-snr"])
+    _, valid = load_examples(config, tmp_path, print)
+    assert are_conversations(config, valid)

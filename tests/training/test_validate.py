@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cplxsep.errors import InputError
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.stop import Stopped
 from cplxsep.training.validate import validate
@@ -62,3 +63,16 @@ def test_a_stop_is_heard():
 
 def test_without_conversations_nothing_is_said_of_lone_talkers():
     assert quality(0.1, conversations=False).isolation is None
+
+
+def test_conversations_in_which_nobody_talks_over_another_cannot_be_scored(monkeypatch):
+    whole = Talks.example
+
+    def apart(self, index):
+        _, sources = whole(self, index)
+        sources[0, 2 * RATE :] = 0
+        return sources.sum(axis=0), sources
+
+    monkeypatch.setattr(Talks, "example", apart)
+    with pytest.raises(InputError, match=r"raise conversation\.overlap"):
+        quality(0.1)

@@ -38,15 +38,19 @@ class Rooms:
         return f"{name}#{int(rng.integers(channels))}"
 
     def draw_places(self, count: int, rng: np.random.Generator) -> list[str]:
-        """Different places, in one room where it has enough of them, as `draw` gives one."""
+        """Different places, in one room where it has enough of them, as `draw` gives one.
+
+        InputError: there are not so many.
+        """
         if self.root is None:
             return [room.to_text() for room in draw_places(count, rng)]
         name, channels = self.files[int(rng.integers(len(self.files)))]
         places = [f"{name}#{channel}" for channel in range(channels)]
         if channels < count:
             places = [f"{name}#{at}" for name, channels in self.files for at in range(channels)]
-        chosen = rng.choice(len(places), count, replace=len(places) < count)
-        return [places[at] for at in chosen]
+        if len(places) < count:
+            raise InputError(f"{self.root} has no {count} different responses, one for each talker")
+        return [places[at] for at in rng.choice(len(places), count, replace=False)]
 
 
 def find_rooms(rooms: str | None, report: Report) -> Rooms | None:
