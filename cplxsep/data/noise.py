@@ -1,6 +1,6 @@
 """Which recordings of noise there are, and the parts of them in which something sounds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from cplxsep.data.manifest import Utterance, audio_files, read_manifest
 from cplxsep.errors import InputError
 
 _FRAME_SECONDS = 0.032
+_LONGEST_WEIGHT = 20.0  # seconds
 # Lossy coding turns digital silence into values of a few steps of 16 bits.
 _SILENT = 1e-4
 
@@ -67,3 +68,9 @@ def stretch(audio: np.ndarray, samples: int, fade: int) -> np.ndarray:
     turns = -(-samples // len(turn)) + 1
     looped = np.tile(turn, turns)
     return np.concatenate([audio[:fade], looped[fade:]]).astype(np.float32)
+
+
+def odds(seconds: Sequence[float]) -> np.ndarray:
+    """How likely each recording of noise is drawn: by its length, but long ambiences no more."""
+    weights = np.minimum(seconds, _LONGEST_WEIGHT)
+    return weights / weights.sum()

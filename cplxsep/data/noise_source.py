@@ -8,10 +8,9 @@ import numpy as np
 from cplxsep.data.cache import open_cache
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import mix
-from cplxsep.data.noise import active_runs, stretch
+from cplxsep.data.noise import active_runs, odds, stretch
 from cplxsep.errors import InputError
 
-_LONGEST_WEIGHT = 20.0  # seconds: a long ambience is not heard more often than this
 _FADE_SECONDS = 0.05
 _TWO_NOISES = 0.3
 
@@ -34,8 +33,7 @@ class NoiseSource:
             for index in range(len(self._noise.kept))
         ]
         sounding = [sum(end - start for start, end in runs) for runs in self._runs]
-        weights = np.minimum(sounding, _LONGEST_WEIGHT * sample_rate)
-        self._odds = weights / weights.sum()
+        self._odds = odds([samples / sample_rate for samples in sounding])
 
     def draw(self, samples: int, rng: np.random.Generator) -> np.ndarray:
         """One noise (samples,), or two with a level difference of up to 10 dB; float32."""

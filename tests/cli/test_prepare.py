@@ -241,3 +241,45 @@ def test_real_noise_and_rooms(run_cli, shared_data, tmp_path):
         # esc10 is padded with digital silence: no half second of it gets here.
         assert np.abs(frames).max(axis=1).min() > 0
         assert np.dot(mixture - noise, speech) > 0
+
+
+def test_conversations_in_rooms_made_before(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_speech(tmp_path / "speech", speakers=3)
+    done = command("prepare", "rooms", "-o", "rooms", "--count", 2, "--rate", 8000)
+    assert (done.code, done.out) == (0, "rooms/rooms.csv\n"), done.err
+    shape = ("--count", 2, "--seconds", 2.5, "--rate", 8000, "--turns", "0.4:0.8")
+    done = command(
+        *("prepare", "conversations", "--speech", "speech", "-o", "out", "--split", "train"),
+        *(*shape, "--rooms", "rooms", "--overlap", "0.5:0.5"),
+    )
+    assert (done.code, done.out) == (0, "out/tr/metadata.csv\n"), done.err
+    for part in ("mix", "s1", "s2", "noise"):
+        assert len(list((tmp_path / "out" / "tr" / part).glob("*.wav"))) == 2
+    with open("out/tr/metadata.csv") as file:
+        assert {row["condition"] for row in csv.DictReader(file)} == {"room"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--overlap", "0.5"), 2, "--overlap '0.5' is not LO:HI in shares"),
+        (("--overlap", "0:2"), 2, "--overlap '0:2' must be LO:HI with 0 <= LO <= HI <= 1 shares"),
+        (("--turns", "0:2"), 2, "--turns '0:2' must be LO:HI with 0.3 <= LO <= HI <= 600 s"),
+        (("--noise-snr", "a:b"), 2, "--noise-snr 'a:b' is not LO:HI in dB"),
+        (("--rooms", "mono"), 1, "mono has no 2 different responses, one for each talker"),
+        (("--rooms", "nowhere"), 1, "nowhere is no folder of room responses"),
+    ],
+)
+def test_errors_of_conversations(command, tmp_path, monkeypatch, options, code, says):
+    monkeypatch.chdir(tmp_path)
+    make_speech(tmp_path / "speech", speakers=3, utterances=1)
+    (tmp_path / "mono").mkdir()
+    soundfile.write("mono/a.wav", np.exp(-np.arange(800) / 99), 8000)
+    done = command(
+        *("prepare", "conversations", "--speech", "speech", "-o", "out", "--split", "train"),
+        *("--count", 1, "--seconds", 2, "--rate", 8000, *options),
+    )
+    assert done.code == code, done.err
+    assert says in done.err
+    assert not list((tmp_path).rglob("out/*/mix/*.wav"))

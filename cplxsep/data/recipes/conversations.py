@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
-from cplxsep.data.noise import load_noise
+from cplxsep.data.noise import load_noise, odds
 from cplxsep.data.plan import Planner, Range
 from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
 from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
@@ -18,8 +18,6 @@ from cplxsep.data.recipes.render_conversation import ConversationTask, render
 from cplxsep.data.recipes.rooms import Rooms, find_rooms
 from cplxsep.data_config import ConversationConfig
 from cplxsep.errors import InputError
-
-_LONGEST_WEIGHT = 20.0  # seconds: a long ambience is not heard more often than this
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class _Conversations(DrawnRecipe[_Plan, ConversationTask]):
             )
         except InputError as error:
             raise InputError(f"{self.folder}: without the bad utterances, {error}") from error
-        weights = np.array([min(self._sounds[at].seconds, _LONGEST_WEIGHT) for at in sounds])
+        likely = odds([self._sounds[at].seconds for at in sounds]) if sounds else None
         rooms = self._rooms.without(bad) if self._rooms else None
 
         def draw(rng: np.random.Generator) -> _Plan:
@@ -154,9 +152,7 @@ class _Conversations(DrawnRecipe[_Plan, ConversationTask]):
                 talkers=talkers,
                 snr_db=plan.snr_db,
                 seed=int(rng.integers(1 << 32)),
-                noise=sounds[int(rng.choice(len(sounds), p=weights / weights.sum()))]
-                if sounds
-                else -1,
+                noise=sounds[int(rng.choice(len(sounds), p=likely))] if sounds else -1,
                 noise_snr_db=float(rng.uniform(*settings.noise_snr)),
                 place=float(rng.random()),
                 places=tuple(rooms.draw_places(len(talkers), rng)) if rooms else (),

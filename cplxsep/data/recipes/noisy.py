@@ -8,18 +8,18 @@ import numpy as np
 
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level
-from cplxsep.data.noise import load_noise
+from cplxsep.data.noise import load_noise, odds
 from cplxsep.data.plan import Planner, Range
 from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
 from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.noise_bank import NoiseBank
 from cplxsep.data.recipes.pool import FOLDERS, check_speakers, open_pool
-from cplxsep.data.recipes.render_noisy import NoisyTask, Reference, render
+from cplxsep.data.recipes.render_noisy import NoisyTask, render
 from cplxsep.data.recipes.rooms import Rooms, find_rooms
+from cplxsep.data_config import Reference
 from cplxsep.errors import InputError
 
 SUBFOLDERS = ["mix", "s1", "noise"]
-_LONGEST_WEIGHT = 20.0  # seconds: a long ambience is not heard more often than this
 
 
 @dataclass(frozen=True)
@@ -129,14 +129,13 @@ class _Noisy(DrawnRecipe[_Plan, NoisyTask]):
             what = "noise" if good else "speech"
             raise InputError(f"{self.folder}: no recording of {what} can be used")
         planner = Planner([self._speech[at] for at in good], sources=1, snr=(0.0, 0.0))
-        weights = np.array([min(self._noise[at].seconds, _LONGEST_WEIGHT) for at in sounds])
-        odds = weights / weights.sum()
+        likely = odds([self._noise[at].seconds for at in sounds])
         rooms = self._rooms.without(bad) if self._rooms else None
 
         def draw(rng: np.random.Generator) -> _Plan:
             talker = good[planner.draw(rng).utterances[0]]
             snr = float(rng.uniform(*self._settings.snr))
-            sound = sounds[int(rng.choice(len(sounds), p=odds))]
+            sound = sounds[int(rng.choice(len(sounds), p=likely))]
             place = float(rng.random())
             return _Plan(talker, sound, snr, place, rooms.draw(rng) if rooms else "")
 

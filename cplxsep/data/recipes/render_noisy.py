@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -16,9 +15,8 @@ from cplxsep.data.recipes.rooms import read_response, room_file
 from cplxsep.data.recordings import usable, usable_speech
 from cplxsep.data.scene import in_room
 from cplxsep.data.table import Row
+from cplxsep.data_config import Reference
 from cplxsep.errors import InputError
-
-Reference = Literal["dry", "early"]
 
 
 @dataclass(frozen=True)
