@@ -9,7 +9,8 @@ ones in which one person talks alone. Scored over each whole conversation in one
 outputs:
 
 - SI-SDR improvement over the mixture, and the SI-SDR lost against the best order for each 8 s;
-- how far a talker who speaks alone is down in the other output (`cplxsep.metrics.isolation`).
+- how far a talker who speaks alone is down in the other output (`cplxsep.metrics.isolation`);
+- diarization error rate of what `separate --rttm` says, collar 0.25 s, by `pip install spy-der`.
 
 `--write` stores the summary in the model's metrics.json and a table in its card.
 """
@@ -18,6 +19,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from card import cell, parts, publish
 from commands import cplxsep
 from machine import in_words, machine
 
+from cplxsep.audio.activity import Activity
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.engine.separator import Separator
 from cplxsep.metrics.assignment import closest
@@ -39,7 +42,9 @@ COLUMNS = {
     "si_sdr_i": "SI-SDRi dB",
     "order_loss": "lost by one order dB",
     "isolation": "lone talker down dB",
+    "der": "diarization error %",
 }
+COLLAR = 0.25  # s
 
 
 def conditions(noise: Path) -> dict[str, list[object]]:
@@ -76,6 +81,25 @@ def score(mixture: np.ndarray, sources: np.ndarray, estimates: np.ndarray) -> di
     return found | ({"isolation": float(np.mean(lone))} if lone else {})
 
 
+def diarization_error(truth: Path, estimates: np.ndarray) -> float:
+    """Percent, of the turns that an RTTM file tells and those heard in the estimates (2, S)."""
+    import spyder
+
+    activity = Activity(RATE)
+    activity.push(estimates)
+    heard = [
+        (f"s{number}", *segment)
+        for number, voice in enumerate(activity.segments(leaks=True), 1)
+        for segment in voice
+    ]
+    turns = []
+    for line in truth.read_text(encoding="utf-8").splitlines():
+        fields = line.split()
+        start = float(fields[3])
+        turns.append((fields[7], start, start + float(fields[4])))
+    return 100 * spyder.DER(turns, heard, collar=COLLAR).der
+
+
 def _best_of_chunks(sources: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     """The estimates in the best order for each 8 s."""
     pieces = []
@@ -97,7 +121,10 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             rows = []
             for number, conversation in enumerate(data.names, 1):
                 mixture, sources, _ = data.load(conversation)
-                rows.append(score(mixture, sources, separator(mixture, RATE)))
+                estimates = separator(mixture, RATE)
+                truth = data.path / "rttm" / f"{conversation}.rttm"
+                rows.append(score(mixture, sources, estimates))
+                rows[-1]["der"] = diarization_error(truth, estimates)
                 print(f"{name}: {number} of {len(data)}", file=sys.stderr)
         found[name] = {key: describe([row[key] for row in rows if key in row]) for key in COLUMNS}
     return found
@@ -113,6 +140,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", action="store_true", help="store in the model's metrics.json")
     options = parser.parse_args()
+    if find_spec("spyder") is None:
+        raise SystemExit("the diarization error rate needs spy-der: pip install spy-der")
     if options.write and options.split != "test":
         raise SystemExit("--write is for figures on the test split")
     if options.write:
@@ -120,7 +149,7 @@ def main() -> None:
     found = measure(options)
     rows = []
     for name, scores in found.items():
-        rows.append([name, *(cell(scores[key]) for key in COLUMNS)])
+        rows.append([name, *(cell(scores[key], 1 if key == "der" else 2) for key in COLUMNS)])
         print(" | ".join(rows[-1]))
     if options.write:
         setup = {

@@ -25,9 +25,9 @@ def test_tracebacks_change_no_exit_code(command, arguments, code):
 
 @pytest.mark.parametrize("kind", ["--format", "--exist"])
 def test_a_word_that_is_no_choice(command, kind):
-    done = command("separate", "a.wav", kind, "mp3")
+    done = command("separate", "a.wav", kind, "m4b")
     assert done.code == 2
-    assert "'mp3' is not one of" in " ".join(done.err.replace("│", "").split())
+    assert "'m4b' is not one of" in " ".join(done.err.replace("│", "").split())
     assert "Value error" not in done.err
 
 
