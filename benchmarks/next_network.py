@@ -62,6 +62,7 @@ FRESH = {
 def changes_of(name: str) -> list[str]:
     """All of a candidate's changes, but for its number of steps."""
     if name in GROWN:
+        # At 4e-4 plain continuation fell by 0.6 dB in its first 1000 steps of two mixtures.
         return [*COMMON, *GROWN[name], "optim.lr=1e-4"]
     return [*COMMON, *FRESH[name], "optim.lr=1.5e-3", f"train.seed={name[-1]}"]
 
