@@ -1,7 +1,7 @@
 """Enhancement on the test split, beside what one would take instead, in one run.
 
     python benchmarks/enhancement.py --speech ../shared/data/speech.csv \
-        --noise ../shared/data/noise.csv [--model models/dce-denoise-16k] [--count 60]
+        --noise ../shared/data/noise.csv [--model models/dce-denoise] [--count 60]
         [--seed 0] [--split test] [--json FILE] [--write]
 
 Speech of the split mixed with noise of the split at -5 to 15 dB (active levels, 16 kHz): speakers
@@ -189,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
     parser.add_argument("--noise", type=Path, required=True, help="manifest CSV")
-    parser.add_argument("--model", type=Path, default=Path("models/dce-denoise-16k"))
+    parser.add_argument("--model", type=Path, default=Path("models/dce-denoise"))
     parser.add_argument("--count", type=int, default=60, help="mixtures at each ratio")
     parser.add_argument("--split", default="test", help="valid while choosing anything")
     parser.add_argument("--seed", type=int, default=0)
