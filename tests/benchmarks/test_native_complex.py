@@ -5,7 +5,6 @@ import torch
 from native_complex import native
 
 from cplxsep.config import Config, ModelConfig
-from cplxsep.engine import shelf, shipped
 from cplxsep.networks import registry
 from cplxsep.training.objective import Objective
 
@@ -50,11 +49,6 @@ def test_equal_outputs_under_shared_weights(name):
     assert difference(*exact, torch.randn(2, 12000, dtype=torch.float64)) < 1e-10
     if name != "residual blocks":  # untrained, they magnify any rounding a thousandfold
         assert difference(*pair(CONFIGS[name]), torch.randn(2, 12000)) < 1e-4
-
-
-def test_equal_outputs_of_a_shipped_model():
-    model = registry.load(shelf.resolve(shipped.DEFAULT_ENHANCER))
-    assert difference(model, native(model), torch.randn(1, 16000)) < 1e-4
 
 
 def test_equal_gradients():
