@@ -59,11 +59,15 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16
 
 
+# Of torch, and of oneDNN where there is none for the code that it makes of a convolution.
+_NO_MEMORY = ("DefaultCPUAllocator", "could not create a primitive")
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory did not suffice; on the CPU torch has no type for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "DefaultCPUAllocator" in str(error)
-    )
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in _NO_MEMORY)
 
 
 def fast_bf16_cpu() -> bool:

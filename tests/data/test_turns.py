@@ -33,9 +33,13 @@ def speaking(sources):
 @pytest.mark.parametrize("pauses", [0.0, 0.3])
 @pytest.mark.parametrize("ratio", [0.0, 0.2, 0.33, 0.5])
 def test_the_overlap_is_what_was_asked_for(ratio, pauses):
+    found = []
     for seed in range(6):
         count = speaking(talk(seed, overlap=(ratio, ratio), pauses=pauses))
-        assert (count > 1).sum() / (count > 0).sum() == pytest.approx(ratio, abs=0.08)
+        found.append((count > 1).sum() / (count > 0).sum())
+    # A conversation of a minute may end before it comes to its share.
+    assert found == pytest.approx([ratio] * 6, abs=0.15)
+    assert np.mean(found) == pytest.approx(ratio, abs=0.06)
 
 
 @pytest.mark.parametrize("count", [2, 3])

@@ -37,7 +37,12 @@ def test_memory_shortage_halves_the_batch_for_good():
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("could not create a primitive"),
+    ],
 )
 def test_memory_shortage_with_one_chunk_is_a_device_error(error):
     def greedy(_):
