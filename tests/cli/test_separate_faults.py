@@ -208,8 +208,9 @@ from cplxsep.cli import app, common
 from cplxsep.engine.separator import Separator
 
 Separator.load(sys.argv[sys.argv.index("-m") + 1], device="cpu")
+# Enough for a second of audio and what threads reserve, far too little for 900 s at once.
 [size] = [line for line in open("/proc/self/status") if line.startswith("VmSize")]
-limit = (int(size.split()[1]) << 10) + (300 << 20)
+limit = (int(size.split()[1]) << 10) + (700 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 sys.exit(common.run(app.app))
 """
