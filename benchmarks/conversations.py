@@ -89,7 +89,7 @@ def diarization_error(truth: Path, estimates: np.ndarray) -> float:
     activity.push(estimates)
     heard = [
         (f"s{number}", *segment)
-        for number, voice in enumerate(activity.segments(leaks=True), 1)
+        for number, voice in enumerate(activity.segments(), 1)
         for segment in voice
     ]
     turns = []

@@ -34,11 +34,8 @@ class Activity:
         self._levels.append(rms(frames).astype(np.float32))
         self._rest = block[:, whole:].copy()
 
-    def segments(self, *, leaks: bool) -> list[Segments]:
-        """For each voice, when it speaks: (start, end) in seconds, in order.
-
-        `leaks`: the voices were separated, so that a trace of one may be in another.
-        """
+    def segments(self) -> list[Segments]:
+        """For each voice, when it speaks: (start, end) in seconds, in order."""
         if not self._levels:
             return []
         levels = np.concatenate(self._levels, axis=1)
@@ -48,8 +45,7 @@ class Activity:
         floor, loud = np.quantile(heard, 0.1), np.quantile(heard, 0.995)
         least, most = (loud * from_db(decibels) for decibels in _RANGE_DB)
         speaks = levels > np.clip(floor * from_db(_ABOVE_DB), least, most)
-        if leaks:
-            speaks &= levels > levels.max(axis=0, initial=0.0) * from_db(_LEAK_DB)
+        speaks &= levels > heard * from_db(_LEAK_DB)
         return [self._joined(row) for row in speaks]
 
     def _joined(self, speaks: np.ndarray) -> Segments:

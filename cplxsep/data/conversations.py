@@ -15,7 +15,7 @@ from cplxsep.data.noise_source import NoiseSource
 from cplxsep.data.noisy import clean_speech
 from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, generator
-from cplxsep.data.rooms import load_rooms
+from cplxsep.data.rooms import check_places, different_places, load_rooms
 from cplxsep.data.scene import Scene, assemble
 from cplxsep.data.turns import Voice, converse, one_alone, talk_throughout
 from cplxsep.errors import InputError
@@ -71,8 +71,8 @@ class Conversations:
         self._noise = NoiseSource(noises, sample_rate, cache, report) if noises else None
         rooms = config.noise.rooms
         self._rooms = load_rooms(user_path(rooms), sample_rate) if rooms else []
-        if rooms and sum(map(len, self._rooms)) < sources:
-            raise InputError(f"{rooms} has no {sources} different responses, one for each talker")
+        if rooms:
+            check_places(self._rooms, sources, rooms)
         self._damage = Damage(config.noise, sample_rate)
 
     def example(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ class Conversations:
                 talk = np.zeros_like(talk)
         responses = None
         if self._rooms and rng.random() < noise.reverberant:
-            responses = self._places(len(talk), rng)
+            responses = different_places(self._rooms, len(talk), rng)
         return assemble(
             talk,
             snr_db=[plan.snr_db[talker] for talker in order],
@@ -139,10 +139,3 @@ class Conversations:
             return piece if speed == 1.0 else change_speed(piece, speed)
 
         return Voice(order, read, self.sample_rate, rng.random())
-
-    def _places(self, talkers: int, rng: np.random.Generator) -> list[np.ndarray]:
-        """Responses of different places, in one room where it has enough of them."""
-        room = self._rooms[rng.integers(len(self._rooms))]
-        if len(room) < talkers:
-            room = [response for places in self._rooms for response in places]
-        return [room[place] for place in rng.choice(len(room), talkers, replace=False)]

@@ -1,6 +1,8 @@
 """Room responses: reverberant speech, and the direct and early part of it as the reference."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy.signal import fftconvolve
@@ -10,6 +12,7 @@ from cplxsep.audio.resample import resample
 from cplxsep.data.manifest import audio_files
 from cplxsep.errors import InputError
 
+Place = TypeVar("Place")
 EARLY_SECONDS = 0.05
 _BEFORE_SECONDS = 0.002  # what a direct sound's own rise may take
 
@@ -37,6 +40,22 @@ def read_rooms(path: Path, sample_rate: int) -> list[np.ndarray]:
         if channel[start]:
             rooms.append(from_direct(channel, start, sample_rate))
     return rooms
+
+
+def check_places(rooms: Sequence[Sequence[Place]], count: int, source: object) -> None:
+    """InputError: what `source` has is less than a place for each of `count` talkers."""
+    if sum(map(len, rooms)) < count:
+        raise InputError(f"{source} has no {count} different responses, one for each talker")
+
+
+def different_places(
+    rooms: Sequence[Sequence[Place]], count: int, rng: np.random.Generator
+) -> list[Place]:
+    """Places for `count` talkers: in one room where it has enough of them, else in all."""
+    places = rooms[int(rng.integers(len(rooms)))]
+    if len(places) < count:
+        places = [place for room in rooms for place in room]
+    return [places[at] for at in rng.choice(len(places), count, replace=False)]
 
 
 def from_direct(response: np.ndarray, start: int, sample_rate: int) -> np.ndarray:

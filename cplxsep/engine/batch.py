@@ -204,7 +204,7 @@ def _write_beside(job: Job, sources: Sequence[Path], part: Part, heard_of: Activ
         names = [os.path.relpath(path, common) for path in job.outputs]
         plot(job.plot, job.found.path, job.channel, dict(zip(names, sources, strict=True)), part)
     if job.rttm and heard_of:
-        spoken = heard_of.segments(leaks=True)
+        spoken = heard_of.segments()
         text = rttm(job.rttm.stem, [shifted(voice, part.start) for voice in spoken])
         write_text(job.rttm, text)
 

@@ -18,11 +18,11 @@ def voices(seconds=10.0):
     return audio
 
 
-def found(audio, blocks=1, **options):
+def found(audio, blocks=1):
     activity = Activity(RATE)
     for block in np.array_split(audio, blocks, axis=1):
         activity.push(block)
-    return activity.segments(**{"leaks": False} | options)
+    return activity.segments()
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 100])
@@ -35,9 +35,9 @@ def test_segments_in_blocks(blocks):
 def test_leaks_are_not_speech_but_a_soft_talker_is():
     audio = voices()
     leaked = audio + 0.1 * audio[::-1]
-    assert found(leaked, leaks=True) == found(audio, leaks=True)
+    assert found(leaked) == found(audio)
     soft = audio * np.array([[1.0], [0.25]], np.float32)
-    assert [len(own) for own in found(soft, leaks=True)] == [2, 1]
+    assert [len(own) for own in found(soft)] == [2, 1]
 
 
 def test_short_pauses_belong_to_the_speech_and_clicks_are_none():
@@ -53,7 +53,7 @@ def test_background_noise_is_nobody(seconds, under_db):
     """Also where few speak: most frames are the background's then."""
     audio = voices(seconds)
     audio += 0.1 * 10 ** (-under_db / 20) * RNG.standard_normal(audio.shape).astype(np.float32)
-    first, second = found(audio, leaks=True)
+    first, second = found(audio)
     np.testing.assert_allclose(first, [(1, 4), (6, 6.9)], atol=0.033)
     np.testing.assert_allclose(second, [(3, 7)], atol=0.033)
 
@@ -61,7 +61,7 @@ def test_background_noise_is_nobody(seconds, under_db):
 def test_silence_and_nothing():
     assert found(np.zeros((2, RATE), np.float32)) == [[], []]
     assert found(np.zeros((2, 10), np.float32)) == [[], []]
-    assert Activity(RATE).segments(leaks=True) == []
+    assert Activity(RATE).segments() == []
 
 
 def test_rttm_is_ordered_and_its_name_has_no_spaces():

@@ -69,10 +69,7 @@ def prepare_conversations(
     """
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
-    unread: list[str] = []
-    places = find_rooms(rooms, unread.append)
-    for reason in unread:
-        report(reason)
+    places, unread = find_rooms(rooms, report)
     talkers = open_pool(speech, load_speech, out, report)
     noises = open_pool(noise, load_noise, out, report) if noise else None
     bank = NoiseBank(settings.sample_rate)

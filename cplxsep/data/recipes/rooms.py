@@ -7,7 +7,7 @@ import numpy as np
 
 from cplxsep.data.manifest import audio_files
 from cplxsep.data.recipes.job import Report
-from cplxsep.data.rooms import read_rooms
+from cplxsep.data.rooms import check_places, different_places, read_rooms
 from cplxsep.data.simulated import draw_places, draw_room, load_library, parse_room, respond
 from cplxsep.errors import InputError
 
@@ -44,31 +44,32 @@ class Rooms:
         """
         if self.root is None:
             return [room.to_text() for room in draw_places(count, rng)]
-        name, channels = self.files[int(rng.integers(len(self.files)))]
-        places = [f"{name}#{channel}" for channel in range(channels)]
-        if channels < count:
-            places = [f"{name}#{at}" for name, channels in self.files for at in range(channels)]
-        if len(places) < count:
-            raise InputError(f"{self.root} has no {count} different responses, one for each talker")
-        return [places[at] for at in rng.choice(len(places), count, replace=False)]
+        rooms = [[f"{name}#{at}" for at in range(channels)] for name, channels in self.files]
+        check_places(rooms, count, self.root)
+        return different_places(rooms, count, rng)
 
 
-def find_rooms(rooms: str | None, report: Report) -> Rooms | None:
-    """Those of a folder, or simulated ones. InputError: no folder, or nothing in it."""
+def find_rooms(rooms: str | None, report: Report) -> tuple[Rooms | None, list[str]]:
+    """Those of a folder, or simulated ones; and what was left out, which is told to `report`.
+
+    InputError: no folder, or nothing in it.
+    """
     if rooms is None:
-        return None
+        return None, []
     if rooms == SIMULATED:
         load_library()
-        return Rooms(None, ())
+        return Rooms(None, ()), []
     root = Path(rooms)
     if not root.is_dir():
         raise InputError(f"{rooms} is no folder of room responses, nor the word {SIMULATED}")
-    root = root.resolve()
-    files = audio_files(root, lambda error: report(str(error)))
+    root, left_out = root.resolve(), list[str]()
+    files = audio_files(root, lambda error: left_out.append(str(error)))
     found = tuple((path.relative_to(root).as_posix(), info.channels) for path, info in files)
     if not found:
         raise InputError(f"{rooms} holds no audio")
-    return Rooms(root, found)
+    for reason in left_out:
+        report(reason)
+    return Rooms(root, found), left_out
 
 
 def read_response(room: str, folder: Path | None, sample_rate: int) -> np.ndarray:
