@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cplxsep.config import Config, ModelConfig, to_toml
-from cplxsep.model_config import DualPathConfig
+from cplxsep.config import Config, DualPathConfig, ModelConfig, to_toml
 from cplxsep.networks import registry
 
 RATE = 8000

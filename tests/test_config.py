@@ -41,21 +41,53 @@ def test_no_speed_change_survives_a_round_trip(tmp_path):
     assert read_config(write(tmp_path, to_toml(config))).data.speed == (1.0, 1.0)
 
 
+OLD = """[model]
+start_maps = 16
+transformations = 3
+head_init = "rayleigh"
+tasnet_filters = 64
+"""
+
+
+def test_keys_of_older_versions_are_read_in_their_sections(tmp_path):
+    (tmp_path / "old.toml").write_text(OLD)
+    model = read_config(tmp_path / "old.toml").model
+    assert (model.unet.start_maps, model.unet.init) == (16, "rayleigh")
+    assert (model.extractor.transformations, model.extractor.init) == (3, "rayleigh")
+    assert model.tasnet.filters == 64
+    (tmp_path / "new.toml").write_text(to_toml(Config(model=model)))
+    assert read_config(tmp_path / "new.toml").model == model
+
+
+@pytest.mark.parametrize("key", ["start_maps", "unet.start_maps"])
+def test_a_change_holds_for_files_of_older_and_of_newer_versions(tmp_path, key):
+    (tmp_path / "old.toml").write_text(OLD)
+    (tmp_path / "new.toml").write_text(to_toml(read_config(tmp_path / "old.toml")))
+    for name in ("old.toml", "new.toml"):
+        assert read_config(tmp_path / name, [f"model.{key}=8"]).model.unet.start_maps == 8
+
+
 def test_overrides_are_toml_values_or_bare_words(tmp_path):
     path = write(tmp_path, "[model]\nstart_maps = 8\n")
     config = read_config(
         path,
         ["model.start_maps=16", "train.loss=csim", "data.snr=[1,2]", "model.drop_nyquist=true"],
     )
-    assert (config.model.start_maps, config.train.loss) == (16, "csim")
+    assert (config.model.unet.start_maps, config.train.loss) == (16, "csim")
     assert config.data.snr == (1, 2)
-    assert config.model.drop_nyquist
+    assert config.model.unet.drop_nyquist
 
 
 @pytest.mark.parametrize(
     ("text", "changes", "message"),
     [
-        ("[model]\nstart_map = 8", [], r"unknown key 'model.start_map'; did you mean 'start_maps'"),
+        (
+            "[model]\nstart_map = 8",
+            [],
+            r"unknown key 'model.start_map'; did you mean 'model.unet.start_maps'",
+        ),
+        ("[model]\nlevels = 2\n[model.unet]\nlevels = 3", [], "levels is unet.levels now: leave"),
+        ("", ["model.levels=x"], r"--set model.levels=x: 'model.unet.levels': must be a whole"),
         ("[modle]\nx = 8", [], r"unknown key 'modle'; did you mean 'model'"),
         ("[train]\nloss = 'mse'", [], r"'train.loss': .*si-sdr.*is 'mse'"),
         ("[train]\nbatch = 0", [], r"'train.batch': .*greater than or equal to 1.*is 0"),

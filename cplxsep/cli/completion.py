@@ -10,7 +10,7 @@ def models(incomplete: str) -> list[str]:
 
 def configs(incomplete: str) -> list[str]:
     """Shipped configurations of training, those of models among them."""
-    from cplxsep import configs
+    from cplxsep.config import shipped
 
-    own = [name for name in configs.names() if name.startswith(incomplete)]
+    own = [name for name in shipped.names() if name.startswith(incomplete)]
     return own + models(incomplete)

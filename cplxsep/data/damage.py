@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 
 from cplxsep.audio.level import from_db, rms
-from cplxsep.data_config import NoiseConfig
+from cplxsep.config import NoiseConfig
 
 _TELEPHONE = (300.0, 3400.0)  # Hz
 _CUTS = (3400.0, 4000.0, 5500.0, 7000.0)  # Hz, where coders cut

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio.level import from_db
-from cplxsep.config import user_path
+from cplxsep.config import NoiseConfig, user_path
 from cplxsep.data.cache import SpeechCache, open_cache
 from cplxsep.data.crop import crop
 from cplxsep.data.damage import Damage
@@ -15,7 +15,6 @@ from cplxsep.data.mixing import mix
 from cplxsep.data.noise_source import NoiseSource
 from cplxsep.data.plan import Range, generator
 from cplxsep.data.rooms import load_rooms, reverberate
-from cplxsep.data_config import NoiseConfig
 from cplxsep.errors import InputError
 
 Report = Callable[[InputError], None]

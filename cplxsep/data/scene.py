@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cplxsep.config.data import Reference
 from cplxsep.data.mixing import add, mix
 from cplxsep.data.rooms import direct, reverberate
-from cplxsep.data_config import Reference
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cplxsep.audio.level import ACTIVE_RANGE_DB, FRAME_SECONDS, active_rms, from_db, rms
-from cplxsep.data_config import ConversationConfig
+from cplxsep.config import ConversationConfig
 
 _PAUSE_SECONDS = (0.1, 2.0)
 _FADE_SECONDS = 0.01  # at both ends of a turn

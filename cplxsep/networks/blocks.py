@@ -5,22 +5,20 @@ An algebra says what a map, a convolution and a normalisation are; the network's
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplxsep.config import UNetConfig
+from cplxsep.config.choices import Norm, Order
 from cplxsep.nn import pairs
-from cplxsep.nn.activation import ACTIVATIONS, Activation
+from cplxsep.nn.activation import ACTIVATIONS
 from cplxsep.nn.batchnorm import ComplexBatchNorm
 from cplxsep.nn.conv import ComplexConv2d, RealConv2d
-from cplxsep.nn.init import Criterion, Init
 from cplxsep.nn.norm import ComplexNorm
-from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS, Down
-
-Norm = Literal["channel", "layer", "batch"]
-Order = Literal["widen-first", "downsample-first"]
+from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS
 
 
 class Algebra(Protocol):
@@ -42,37 +40,31 @@ class Algebra(Protocol):
 class ComplexAlgebra:
     """Complex maps (B, 2C, F, T), by default with complex layer norm and CReLU."""
 
-    def __init__(
-        self,
-        *,
-        norm: Norm = "channel",
-        activation: Activation = "crelu",
-        down: Down = "stride",
-        init: Init = "rayleigh",
-        criterion: Criterion = "he",
-    ) -> None:
-        self.kind: Norm = norm
-        self.activation: Activation = activation
-        self.down: Down = down
-        self.init: Init = init
-        self.criterion: Criterion = criterion
+    def __init__(self, options: UNetConfig) -> None:
+        self.options = options
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
         return ComplexConv2d(
-            in_maps, out_maps, kernel, stride=stride, init=self.init, criterion=self.criterion
+            in_maps,
+            out_maps,
+            kernel,
+            stride=stride,
+            init=self.options.init,
+            criterion=self.options.criterion,
         )
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:  # noqa: ARG002
-        within = self.activation == "crelu"  # then the norm applies it in its own pass
+        options = self.options
+        within = options.activation == "crelu"  # then the norm applies it in its own pass
         norm: nn.Module
-        if self.kind == "batch":
+        if options.norm == "batch":
             norm = ComplexBatchNorm(maps, relu=within)
         else:
-            norm = ComplexNorm(maps, relu=within, scope=self.kind)
-        return norm if within else nn.Sequential(norm, ACTIVATIONS[self.activation](maps))
+            norm = ComplexNorm(maps, relu=within, scope=options.norm)
+        return norm if within else nn.Sequential(norm, ACTIVATIONS[options.activation](maps))
 
     def pool(self) -> nn.Module | None:
-        return None if self.down == "stride" else COMPLEX_POOLS[self.down]()
+        return None if self.options.down == "stride" else COMPLEX_POOLS[self.options.down]()
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
         return pairs.concatenate(first, second)
@@ -85,9 +77,8 @@ class RealAlgebra:
     from what complex numbers do.
     """
 
-    def __init__(self, *, norm: Norm = "batch", down: Down = "stride") -> None:
-        self.kind: Norm = norm
-        self.down: Down = down
+    def __init__(self, options: UNetConfig) -> None:
+        self.options = options
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
         return RealConv2d(in_maps, out_maps, kernel, stride=stride)
@@ -98,10 +89,10 @@ class RealAlgebra:
             "channel": lambda: nn.GroupNorm(maps, maps, eps=1e-4),
             "layer": lambda: nn.GroupNorm(1, maps, eps=1e-4),
         }
-        return nn.Sequential(make[self.kind](), nn.ReLU())
+        return nn.Sequential(make[self.options.real_norm](), nn.ReLU())
 
     def pool(self) -> nn.Module | None:
-        return None if self.down == "stride" else REAL_POOLS[self.down]()
+        return None if self.options.down == "stride" else REAL_POOLS[self.options.down]()
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.cat([first, second], dim=1)

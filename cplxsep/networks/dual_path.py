@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.model_config import ModelConfig
+from cplxsep.config import ModelConfig
 from cplxsep.networks.dual_path_blocks import DualPathBlock, Local
 from cplxsep.nn import pairs
 from cplxsep.nn.linear import LinearMap

@@ -1,21 +1,17 @@
 """From U-Net maps and the mixture to one spectrogram for each source."""
 
-from copy import copy
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplxsep.config import ExtractorConfig
+from cplxsep.config.choices import FilmOffset, Mask
 from cplxsep.networks.blocks import Algebra, ComplexAlgebra, Residual, stage
 from cplxsep.nn import pairs
 from cplxsep.nn.conv import ComplexConv2d
-from cplxsep.nn.init import Init
 
-Mask = Literal["unbounded", "polar"]
-DropoutOf = Literal["mixture", "transformation", "mask"]
-FilmOffset = Literal["0", "1", "1+1i"]
-InitOf = Literal["first", "all"]
 _OFFSETS: dict[FilmOffset, tuple[int, int]] = {"0": (0, 0), "1": (1, 0), "1+1i": (1, 1)}
 
 
@@ -74,19 +70,11 @@ class Extractor(nn.Module):
         algebra: of the residual blocks.
         in_maps: complex channels of the U-Net output.
         sources: N.
-        transformations: C, at least 1.
-        dropout: probability that dropout strikes, drawn for each (source, transformation) and
-            shared by the batch; at evaluation the term is multiplied by 1 - dropout.
-        dropout_of: what it removes: the mixture term of a transformation, the whole transformed
-            mixture, or its masked product. The untouched mixture is never dropped.
-        film_offset: what the network's scale is added to; "0" is the paper's equation 8.
-        mixture_candidate: whether the untouched mixture is a candidate.
-        combine: mean of a source's masked candidates, or a learned 3x3 convolution over all.
-        init: of the FiLM and the first mask convolution.
-        init_of: "all" uses `init` in the mask network's residual blocks too.
-        gain: factor on all initial kernels here. Features are not normalised, so at 1 the
-            first outputs are far louder than the mixture (SPEC section 4); 0.1 starts closer.
+        options: of the extractor; at least one transformation, its C.
         mask: unbounded as in the paper, or polar, bounded by tanh (`bounded`).
+
+    At evaluation what dropout may remove is multiplied by 1 - dropout; the untouched mixture is
+    never dropped.
     """
 
     def __init__(
@@ -94,33 +82,24 @@ class Extractor(nn.Module):
         algebra: ComplexAlgebra,
         in_maps: int,
         sources: int,
-        transformations: int,
-        *,
-        dropout: float = 0.0,
-        dropout_of: DropoutOf = "mixture",
-        film_offset: FilmOffset = "1+1i",
-        mixture_candidate: bool = True,
-        combine: Literal["mean", "learned"] = "mean",
-        init: Init = "unitary",
-        init_of: InitOf = "first",
-        gain: float = 1.0,
+        options: ExtractorConfig,
         mask: Mask = "unbounded",
     ) -> None:
         super().__init__()
         self.mask = mask
         self.sources = sources
-        self.transformations = transformations
-        self.dropout = dropout
-        self.dropout_of: DropoutOf = dropout_of
-        self.offset = _OFFSETS[film_offset]
-        self.mixture_candidate = mixture_candidate
-        self.each = transformations + mixture_candidate  # candidates of each source
+        self.transformations = transformations = options.transformations
+        self.dropout = options.dropout
+        self.dropout_of = options.dropout_of
+        self.offset = _OFFSETS[options.film_offset]
+        self.mixture_candidate = options.mixture_candidate
+        self.each = transformations + options.mixture_candidate  # candidates of each source
         candidates = sources * self.each
-        kind: dict[str, Any] = {"bias": True, "init": init, "criterion": algebra.criterion}
+        unet = algebra.options
+        kind: dict[str, Any] = {"bias": True, "init": options.init, "criterion": unet.criterion}
         blocks = algebra
-        if init_of == "all":
-            blocks = copy(algebra)
-            blocks.init = init
+        if options.init_of == "all":
+            blocks = ComplexAlgebra(unet.model_copy(update={"init": options.init}))
         self.film = ComplexConv2d(in_maps, 2 * sources * transformations, **kind)
         self.masks = nn.Sequential(
             ComplexConv2d(candidates + in_maps, candidates, **kind),
@@ -130,9 +109,11 @@ class Extractor(nn.Module):
         with torch.no_grad():
             for conv in self.modules():
                 if isinstance(conv, ComplexConv2d):
-                    conv.weight_real.mul_(gain)
-                    conv.weight_imag.mul_(gain)
-        self.combiner = algebra.conv(candidates, sources, 3) if combine == "learned" else None
+                    conv.weight_real.mul_(options.gain)
+                    conv.weight_imag.mul_(options.gain)
+        self.combiner = (
+            algebra.conv(candidates, sources, 3) if options.combine == "learned" else None
+        )
 
     def forward(self, features: Tensor, mixture: Tensor) -> Tensor:
         """Sources (B, 2N, F, T) from features and the mixture's spectrogram (B, 2, F, T)."""

@@ -61,52 +61,22 @@ class SpectralNetwork(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.drop_nyquist = config.drop_nyquist
+        options = config.unet
+        self.patch = options.patch
+        self.drop_nyquist = options.drop_nyquist
         complex_maps = config.network == "complex"
-        algebra: Algebra = (
-            ComplexAlgebra(
-                norm=config.norm,
-                activation=config.activation,
-                down=config.down,
-                init=config.init,
-                criterion=config.criterion,
-            )
-            if complex_maps
-            else RealAlgebra(norm=config.real_norm, down=config.down)
-        )
-        in_maps = config.patch**2 * (1 if complex_maps else 2)
-        self.unet = UNet(
-            algebra,
-            in_maps,
-            config.start_maps,
-            config.residual_blocks,
-            config.levels,
-            config.order,
-        )
-        self.front = None if config.front == "none" else Clip(config.front)
-        features = self.unet.out_maps // config.patch**2
+        algebra: Algebra = ComplexAlgebra(options) if complex_maps else RealAlgebra(options)
+        in_maps = options.patch**2 * (1 if complex_maps else 2)
+        self.unet = UNet(algebra, in_maps, options)
+        self.front = None if options.front == "none" else Clip(options.front)
+        features = self.unet.out_maps // options.patch**2
         self.head: nn.Module
-        if config.transformations:
+        if config.extractor.transformations:
             assert isinstance(algebra, ComplexAlgebra)
-            self.head = Extractor(
-                algebra,
-                features,
-                config.sources,
-                config.transformations,
-                dropout=config.dropout,
-                dropout_of=config.dropout_of,
-                film_offset=config.film_offset,
-                mixture_candidate=config.mixture_candidate,
-                combine=config.combine,
-                init=config.head_init,
-                init_of=config.head_init_of,
-                gain=config.head_gain,
-                mask=config.mask,
-            )
+            self.head = Extractor(algebra, features, config.sources, config.extractor, options.mask)
         else:
             self.head = MaskHead(
-                algebra, features, config.sources, config.residual_blocks, config.mask
+                algebra, features, config.sources, options.residual_blocks, options.mask
             )
 
     def forward(self, mixture: Tensor) -> Tensor:

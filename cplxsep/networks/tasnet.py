@@ -20,14 +20,15 @@ class TasNet(nn.Module):
         except Exception as error:  # its compiled parts fail in ways of their own
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise UsageError(f"network conv-tasnet needs torchaudio: {reason}") from None
+        sizes = config.tasnet
         self.model = ConvTasNet(
             num_sources=config.sources,
-            enc_kernel_size=config.tasnet_kernel,
-            enc_num_feats=config.tasnet_filters,
-            msk_num_feats=config.tasnet_bottleneck,
-            msk_num_hidden_feats=config.tasnet_hidden,
-            msk_num_layers=config.tasnet_layers,
-            msk_num_stacks=config.tasnet_stacks,
+            enc_kernel_size=sizes.kernel,
+            enc_num_feats=sizes.filters,
+            msk_num_feats=sizes.bottleneck,
+            msk_num_hidden_feats=sizes.hidden,
+            msk_num_layers=sizes.layers,
+            msk_num_stacks=sizes.stacks,
             # torchaudio's own recipe found it better than the paper's sigmoid.
             msk_activate="relu",
         )

@@ -4,11 +4,12 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from cplxsep.networks.blocks import Algebra, Order, stage, upsample
+from cplxsep.config import UNetConfig
+from cplxsep.networks.blocks import Algebra, stage, upsample
 
 
 class UNet(nn.Module):
-    """Residual U-Net with a stem, `levels` encoder and decoder stages, and skip connections.
+    """Residual U-Net with a stem, encoder and decoder stages, and skip connections.
 
     Input (B, in_maps, F, T) and output (B, out_maps, F, T) in maps of the algebra; F and T must
     be multiples of `factor`. Widths: stem start_maps/2, then start_maps times 1, 2, 4, 4.
@@ -16,22 +17,15 @@ class UNet(nn.Module):
     Args:
         algebra: complex or real building blocks.
         in_maps: channels of the input.
-        start_maps: channels of the first encoder stage (the paper's "start fmaps"); even.
-        residual_blocks: k of the paper, residual blocks before and after each resampling.
-        levels: how many times F and T are halved.
-        order: of widening and halving in the encoder's stages (SPEC 7.4).
+        options: start_maps, the channels of the first encoder stage (the paper's "start fmaps");
+            residual_blocks, k of the paper, before and after each resampling; levels, how many
+            times F and T are halved; order, of widening and halving in the encoder (SPEC 7.4).
     """
 
-    def __init__(
-        self,
-        algebra: Algebra,
-        in_maps: int,
-        start_maps: int,
-        residual_blocks: int,
-        levels: int = 4,
-        order: Order = "widen-first",
-    ) -> None:
+    def __init__(self, algebra: Algebra, in_maps: int, options: UNetConfig) -> None:
         super().__init__()
+        start_maps, levels = options.start_maps, options.levels
+        residual_blocks, order = options.residual_blocks, options.order
         widths = [start_maps // 2] + [start_maps * min(2**level, 4) for level in range(levels)]
         self.concatenate = algebra.concatenate
         self.stem = stage(algebra, in_maps, widths[0], residual_blocks)

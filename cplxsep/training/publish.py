@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cplxsep.config import Config, to_toml
-from cplxsep.configs.readings import readings
+from cplxsep.config.shipped.readings import readings
 from cplxsep.errors import InputError
 from cplxsep.networks.folder import CARD, CONFIG, METRICS, WEIGHTS
 from cplxsep.networks.model import SeparationModel

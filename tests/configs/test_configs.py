@@ -6,10 +6,9 @@ import sys
 import pytest
 from published_counts import ROWS
 
-from cplxsep import configs
-from cplxsep.config import parse_config
-from cplxsep.configs import paper
-from cplxsep.configs.readings import readings
+from cplxsep.config import parse_config, shipped
+from cplxsep.config.shipped import paper
+from cplxsep.config.shipped.readings import readings
 from cplxsep.errors import UsageError
 
 # Table 1 as printed: network, k, maps, parameters, transformations, dropout, loss, SDR.
@@ -73,11 +72,16 @@ def test_tables_2_and_3_are_complete():
 def test_each_row_is_the_network_it_says(family):
     counts = {row[:4]: row[4] for row in ROWS}
     for row in paper.rows():
-        config = configs.load(f"{family}/{row.name}")
+        config = shipped.load(f"{family}/{row.name}")
         model, train = config.model, config.train
-        found = (model.network, model.start_maps, model.residual_blocks, model.transformations)
+        found = (
+            model.network,
+            model.unet.start_maps,
+            model.unet.residual_blocks,
+            model.extractor.transformations,
+        )
         assert found == (row.network, row.maps, row.blocks, row.transformations)
-        assert model.dropout == row.dropout
+        assert model.extractor.dropout == row.dropout
         assert train.loss.removesuffix("-code") == paper.LOSSES[row.loss]
         assert train.batch == {2: 40, 3: 24}[row.table]
         assert train.steps == 200 * train.epoch_steps
@@ -89,12 +93,12 @@ def test_each_row_is_the_network_it_says(family):
 
 
 def test_the_two_readings_of_the_best_row():
-    text, code = (configs.load(f"{f}/complex-unet-k2-f44-c10-d10-csim") for f in configs.CODE)
-    assert (text.model.norm, code.model.norm) == ("layer", "channel")
-    assert (text.model.film_offset, code.model.film_offset) == ("0", "1+1i")
-    assert (text.model.dropout_of, code.model.dropout_of) == ("mask", "mixture")
-    assert (text.model.init, code.model.init) == ("rayleigh", "rayleigh-unscaled")
-    assert (text.model.head_init_of, code.model.head_init_of) == ("first", "all")
+    text, code = (shipped.load(f"{f}/complex-unet-k2-f44-c10-d10-csim") for f in shipped.CODE)
+    assert (text.model.unet.norm, code.model.unet.norm) == ("layer", "channel")
+    assert (text.model.extractor.film_offset, code.model.extractor.film_offset) == ("0", "1+1i")
+    assert (text.model.extractor.dropout_of, code.model.extractor.dropout_of) == ("mask", "mixture")
+    assert (text.model.unet.init, code.model.unet.init) == ("rayleigh", "rayleigh-unscaled")
+    assert (text.model.extractor.init_of, code.model.extractor.init_of) == ("first", "all")
     assert (text.train.loss, code.train.loss) == ("csim", "csim-code")
     assert (text.train.pit, code.train.pit) == ("mixture", "batch")
     assert (text.optim.schedule, code.optim.schedule) == ("paper", "paper-code")
@@ -105,56 +109,55 @@ def test_what_is_shown_says_the_readings_and_reads_back_the_same():
     import tomllib
 
     name = "paper/complex-unet-k2-f44-c10-d10-csim"
-    config = configs.load(name)
-    text = configs.text(name, config)
+    config = shipped.load(name)
+    text = shipped.text(name, config)
     assert parse_config(tomllib.loads(text), "shown") == config
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert "Table 3: 14.03 M parameters, SDR 11.34 dB" in comments[0]
     for line in readings(config):
         assert any(line in comment for comment in comments)
-    changed = configs.load(name, ["model.start_maps=8"])
-    assert "Changed here" in configs.text(name, changed)
+    changed = shipped.load(name, ["model.start_maps=8"])
+    assert "Changed here" in shipped.text(name, changed)
 
 
 def test_readings_name_what_follows_neither():
-    config = configs.load("paper/complex-unet-k2-f40-c5-csim", ["optim.weight_decay=0.5"])
+    config = shipped.load("paper/complex-unet-k2-f40-c5-csim", ["optim.weight_decay=0.5"])
     line = next(line for line in readings(config) if line.startswith("optim.weight_decay"))
     assert line.endswith("neither the text's, 0.0, nor the code's, 0.0001")
 
 
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'paper/complex-unet-k2-f44-c15-csim'"):
-        configs.load("paper/complex-unet-k2-f44-c16-csim")
+        shipped.load("paper/complex-unet-k2-f44-c16-csim")
     with pytest.raises(UsageError, match="no shipped config 'paper/zzz'"):
-        configs.load("paper/zzz")
+        shipped.load("paper/zzz")
 
 
 def test_every_name_loads_and_is_described():
-    for name in configs.names():
-        of_paper = name.startswith(configs.FAMILIES)
-        assert bool(configs.load(name).data.mixtures) == of_paper
-        assert ("dB there" in configs.describe(name)) == of_paper
+    for name in shipped.names():
+        of_paper = name.startswith(shipped.FAMILIES)
+        assert bool(shipped.load(name).data.mixtures) == of_paper
+        assert ("dB there" in shipped.describe(name)) == of_paper
 
 
 def test_listing_needs_no_torch():
-    code = (
-        "import sys; from cplxsep.configs import names; names(); assert 'torch' not in sys.modules"
-    )
+    load = "import sys; from cplxsep.config.shipped import names; names()"
+    code = f"{load}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_commands_list_and_show(run_cli, tmp_path):
     listed = run_cli("train", "--list")
     assert listed.returncode == 0
-    assert [line.split()[0] for line in listed.stdout.splitlines()][:106] == configs.names()
+    assert [line.split()[0] for line in listed.stdout.splitlines()][:106] == shipped.names()
     name = "paper-code/complex-unet-k2-f44-c10-csim"
     shown = run_cli("train", "--config", name, "--show", "--set", "train.seed=3")
     assert shown.returncode == 0
     file = tmp_path / "mine.toml"
     file.write_text(shown.stdout)
     again = run_cli("train", "--config", file, "--show")
-    wanted = configs.load(name, ["train.seed=3"])
-    assert again.stdout == configs.to_toml(wanted)
+    wanted = shipped.load(name, ["train.seed=3"])
+    assert again.stdout == shipped.to_toml(wanted)
     for arguments, message in (
         (["--config", "paper/none"], "there is no shipped config 'paper/none'"),
         ([], "name a TOML file or a shipped config"),

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 from synthetic import babble
 
-from cplxsep import configs
+from cplxsep.config import shipped
 from cplxsep.networks.registry import load
 from cplxsep.training import run
 
@@ -25,7 +25,7 @@ def mixtures(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("family", configs.CODE)
+@pytest.mark.parametrize("family", shipped.CODE)
 @pytest.mark.parametrize(
     "row",
     [
@@ -36,11 +36,11 @@ def mixtures(tmp_path_factory):
     ],
 )
 def test_a_row_trains_and_its_card_says_the_readings(mixtures, tmp_path, family, row):
-    config = configs.load(f"{family}/{row}", [*SMALLER, f"data.mixtures={mixtures}"])
+    config = shipped.load(f"{family}/{row}", [*SMALLER, f"data.mixtures={mixtures}"])
     model = run.train(config, run.Options(folder=tmp_path / "run"), None, lambda _: None)
     assert load(model).config == config.model
     card = (model / "README.md").read_text()
-    schedule = f"optim.schedule = {'paper-code' if configs.CODE[family] else 'paper'}"
+    schedule = f"optim.schedule = {'paper-code' if shipped.CODE[family] else 'paper'}"
     assert schedule in card
-    assert ("model.dropout_of" in card) == ("-d10-" in row)
+    assert ("model.extractor.dropout_of" in card) == ("-d10-" in row)
     assert str(mixtures) not in card + (model / "config.toml").read_text()

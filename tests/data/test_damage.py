@@ -7,8 +7,8 @@ from synthetic import babble
 from cplxsep.audio import io
 from cplxsep.audio.level import db, rms
 from cplxsep.audio.resample import resample
+from cplxsep.config import NoiseConfig
 from cplxsep.data.damage import Damage, encoded
-from cplxsep.data_config import NoiseConfig
 
 RATE = 8000
 NONE = dict.fromkeys(["band_limited", "clipped", "offset", "hum", "coded"], 0.0)

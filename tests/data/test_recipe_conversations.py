@@ -9,12 +9,12 @@ from synthetic import make_manifest
 
 from cplxsep.audio import io
 from cplxsep.audio.level import active_rms, db
+from cplxsep.config import ConversationConfig
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.recipes.conversations import ConversationSettings, prepare_conversations
 from cplxsep.data.recipes.rebuild import Roots, rebuild
 from cplxsep.data.recipes.simulated_rooms import prepare_rooms
 from cplxsep.data.rooms import load_rooms
-from cplxsep.data_config import ConversationConfig
 from cplxsep.errors import InputError
 
 RATE = 8000

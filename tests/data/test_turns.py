@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from synthetic import babble
 
 from cplxsep.audio.level import active_rms
+from cplxsep.config import ConversationConfig
 from cplxsep.data.turns import Voice, converse, one_alone, talk_throughout
-from cplxsep.data_config import ConversationConfig
 
 RATE = 8000
 

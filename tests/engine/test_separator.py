@@ -8,11 +8,11 @@ import torch
 from standins import RATE, TWO_RATES, Stand, checkpoint, copies, halves, swapping
 
 import cplxsep
+from cplxsep.config import ModelConfig
 from cplxsep.engine.flow import resampled
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import InputError, UsageError
-from cplxsep.model_config import ModelConfig
 
 
 def blocks_of(signal: np.ndarray, size: int) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cplxsep.config import ExtractorConfig, UNetConfig
 from cplxsep.networks.blocks import ComplexAlgebra
 from cplxsep.networks.heads import Extractor, bounded
 from cplxsep.nn import pairs
@@ -10,8 +11,9 @@ from cplxsep.nn import pairs
 
 def extractor(**changes):
     torch.manual_seed(0)
-    settings = {"in_maps": 4, "sources": 2, "transformations": 3, **changes}
-    return Extractor(ComplexAlgebra(), **settings)
+    sources = changes.pop("sources", 2)
+    options = ExtractorConfig(**{"transformations": 3, **changes})
+    return Extractor(ComplexAlgebra(UNetConfig()), 4, sources, options)
 
 
 def test_candidates_are_the_mixture_and_its_affine_transformations():
@@ -126,7 +128,7 @@ def test_all_mask_convolutions_can_start_unitary():
         head = extractor(init_of=init_of)
         for block in list(head.masks)[1:]:
             assert (slant(block.first[1]) < 0.15) == unitary
-    assert ComplexAlgebra().init == "rayleigh"
+    assert UNetConfig().init == "rayleigh"
 
 
 def test_polar_masks_have_a_modulus_below_one_and_keep_their_phase():

@@ -57,7 +57,7 @@ def test_weights_of_another_network(folder):
 
 def test_unknown_key_in_the_stored_config(folder):
     (folder / CONFIG).write_text("[model]\nstart_map = 8\n")
-    with pytest.raises(ModelError, match="did you mean 'start_maps'"):
+    with pytest.raises(ModelError, match=r"did you mean 'model\.unet\.start_maps'"):
         load(folder)
 
 

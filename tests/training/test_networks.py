@@ -1,9 +1,11 @@
 """Every option of a network learns, and comes back from its folder as it was."""
 
+from typing import Literal, get_args, get_origin
+
 import pytest
 import torch
 
-from cplxsep.config import Config, ModelConfig, to_toml
+from cplxsep.config import Config, ExtractorConfig, ModelConfig, UNetConfig, to_toml
 from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM
 from cplxsep.networks.folder import CONFIG, WEIGHTS
 from cplxsep.networks.model import Estimates
@@ -11,37 +13,33 @@ from cplxsep.networks.registry import build, load, weights_bytes
 from cplxsep.nn.stft import STFT
 from cplxsep.training.objective import Objective
 
-SMALL = {"start_maps": 4, "levels": 1}
+SMALL = {"unet": {"start_maps": 4, "levels": 1}}
 TASNET = {
     "network": "conv-tasnet",
-    "tasnet_filters": 16,
-    "tasnet_bottleneck": 8,
-    "tasnet_hidden": 16,
-    "tasnet_layers": 2,
-    "tasnet_stacks": 1,
+    "tasnet": {"filters": 16, "bottleneck": 8, "hidden": 16, "layers": 2, "stacks": 1},
 }
-EXTRACTOR = {"transformations": 2, "dropout": 0.3, "head_gain": 0.3}
-# Each value of each option that is not its default, with what it needs to have an effect.
-NEEDS = {
-    "real_norm": {"network": "real"},
-    "dropout_of": EXTRACTOR,
-    "film_offset": EXTRACTOR,
-    "combine": EXTRACTOR,
-    "head_init": EXTRACTOR,
-    "head_init_of": EXTRACTOR,
-    "network": {"tasnet_filters": 16, "tasnet_hidden": 16, "tasnet_bottleneck": 8},
-}
-PARTS = ["network", "dropout_of", "film_offset", "combine", "norm", "real_norm", "activation"]
-PARTS += ["down", "order", "front", "init", "criterion", "head_init", "head_init_of", "mask"]
+EXTRACTOR = {"transformations": 2, "dropout": 0.3, "gain": 0.3}
+
+
+def named(annotation):
+    """The values of a key that has a few with names."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return [value for part in get_args(annotation) for value in named(part)]
 
 
 def variants():
-    for name in PARTS:
-        field = ModelConfig.model_fields[name]
-        for value in field.annotation.__args__:
-            if value != field.default:
-                yield {**NEEDS.get(name, {}), name: value}
-    yield {**EXTRACTOR, "mixture_candidate": False}
+    """Each value of each option that is not its default, with what it needs to have an effect."""
+    sizes = {key: value for key, value in TASNET["tasnet"].items() if key != "stacks"}
+    for network in named(ModelConfig.model_fields["network"].annotation)[1:]:
+        yield {"network": network, **({"tasnet": sizes} if network == "conv-tasnet" else {})}
+    for name, schema in (("unet", UNetConfig), ("extractor", ExtractorConfig)):
+        for key, field in schema.model_fields.items():
+            for value in named(field.annotation):
+                if value != field.default:
+                    own = {**(SMALL["unet"] if name == "unet" else EXTRACTOR), key: value}
+                    yield {name: own, **({"network": "real"} if key == "real_norm" else {})}
+    yield {"extractor": {**EXTRACTOR, "mixture_candidate": False}}
 
 
 def mixtures():
@@ -54,7 +52,12 @@ def value_of(model, autocast=None, **train):
     return Objective(Config(train=train).train)(model, *mixtures(), autocast)
 
 
-@pytest.mark.parametrize("variant", list(variants()), ids=lambda v: "-".join(map(str, v.values())))
+def id_of(variant):
+    last = next(iter(variant.values()))
+    return str(list(last.values())[-1] if isinstance(last, dict) else last)
+
+
+@pytest.mark.parametrize("variant", list(variants()), ids=id_of)
 def test_it_learns_and_comes_back(variant, tmp_path):
     torch.manual_seed(0)
     config = Config(model={**SMALL, **variant})
@@ -97,14 +100,17 @@ def test_conv_tasnet_takes_every_loss(loss, magnitude, autocast):
         *({"down": name} for name in ("max", "average", "spectral")),
         {"norm": "batch"},
         {"front": "clip-modulus"},
-        {**EXTRACTOR, "dropout_of": "mask", "combine": "learned"},
+        {"dropout_of": "mask", "combine": "learned", **EXTRACTOR},
     ],
     ids=lambda v: "-".join(map(str, v.values())),
 )
 def test_bfloat16_is_near_float32(variant):
     """As near as the jumps of the maximum allow; zReLU jumps at every axis, layer after layer."""
     torch.manual_seed(0)
-    model = build(ModelConfig(**{**SMALL, "start_maps": 16, **variant})).eval()
+    section = "extractor" if "combine" in variant else "unet"
+    sizes = {"start_maps": 16, "levels": 1}
+    options = {"unet": sizes, section: {**(sizes if section == "unet" else {}), **variant}}
+    model = build(ModelConfig(**options)).eval()
     mixture = mixtures()[0]
     exact = model.estimate(mixture).as_audio()
     with torch.autocast("cpu", torch.bfloat16):

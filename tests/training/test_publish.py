@@ -1,7 +1,6 @@
 """Model folders as a run leaves them: complete or absent, for any name, in either precision."""
 
-from cplxsep.config import Config, ModelConfig, read_config
-from cplxsep.data_config import DataConfig
+from cplxsep.config import Config, DataConfig, ModelConfig, read_config
 from cplxsep.networks import registry
 from cplxsep.networks.folder import WEIGHTS
 from cplxsep.networks.registry import build

@@ -67,8 +67,8 @@ def conversations(
     the recordings are used up; turns end where the talker is softest. Speakers, copies and bad
     files as in `prepare mix`. Prints the metadata.csv of each split.
     """
+    from cplxsep.config import ConversationConfig
     from cplxsep.data.recipes.conversations import ConversationSettings, prepare_conversations
-    from cplxsep.data_config import ConversationConfig
 
     settings = ConversationSettings(
         talk=ConversationConfig(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cplxsep.config import ConversationConfig
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.noise import load_noise, odds
 from cplxsep.data.plan import Planner, Range
@@ -16,7 +17,6 @@ from cplxsep.data.recipes.pool import FOLDERS, Pool, check_speakers, open_pool
 from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.render_conversation import ConversationTask, render
 from cplxsep.data.recipes.rooms import Rooms, find_rooms
-from cplxsep.data_config import ConversationConfig
 from cplxsep.errors import InputError
 
 

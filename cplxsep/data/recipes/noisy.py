@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cplxsep.config.data import Reference
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level
 from cplxsep.data.noise import load_noise, odds
@@ -16,7 +17,6 @@ from cplxsep.data.recipes.noise_bank import NoiseBank
 from cplxsep.data.recipes.pool import FOLDERS, check_speakers, open_pool
 from cplxsep.data.recipes.render_noisy import NoisyTask, render
 from cplxsep.data.recipes.rooms import Rooms, find_rooms
-from cplxsep.data_config import Reference
 from cplxsep.errors import InputError
 
 SUBFOLDERS = ["mix", "s1", "noise"]

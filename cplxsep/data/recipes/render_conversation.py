@@ -8,6 +8,7 @@ import numpy as np
 
 from cplxsep.audio.activity import Segments, rttm
 from cplxsep.audio.level import common_gain, from_db
+from cplxsep.config import ConversationConfig
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import add
 from cplxsep.data.plan import generator
@@ -19,7 +20,6 @@ from cplxsep.data.recordings import usable_speech
 from cplxsep.data.scene import assemble
 from cplxsep.data.table import Row
 from cplxsep.data.turns import Turn, Voice, converse, one_alone
-from cplxsep.data_config import ConversationConfig
 from cplxsep.errors import InputError
 
 _LEVEL_DB = -25.0  # of the first talker

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cplxsep.config.data import Reference
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, Mixed, add, mix
 from cplxsep.data.recipes.drawn import bucket, relative
@@ -15,7 +16,6 @@ from cplxsep.data.recipes.rooms import read_response, room_file
 from cplxsep.data.recordings import usable, usable_speech
 from cplxsep.data.scene import in_room
 from cplxsep.data.table import Row
-from cplxsep.data_config import Reference
 from cplxsep.errors import InputError
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from cplxsep.model_config import Finite, Positive, Rate, Section, Share
+from cplxsep.config.section import Finite, Positive, Rate, Section, Share
 
 Reference = Literal["heard", "early", "dry"]
 

@@ -5,6 +5,8 @@ import re
 
 from pydantic import BaseModel, ValidationError
 
+from cplxsep.config.model import place
+
 # What pydantic calls a mistake, in the words of the person who made it.
 _WORDS = {
     "int_parsing": "must be a whole number",
@@ -53,7 +55,7 @@ def blamed(error: ValidationError, source: str, changes: list[str]) -> str:
     keys = [str(part) for part in error.errors()[0]["loc"]]
     beside: list[str] = []
     for change in reversed(changes):  # the last of a key holds
-        own = change.partition("=")[0].strip().split(".")
+        own = place(change.partition("=")[0])
         if own == keys[: len(own)]:
             return f"--set {change}"
         if keys == own[: len(keys)]:
@@ -67,15 +69,25 @@ def _nearest(location: list[str], schema: type[BaseModel]) -> str:
         annotation = section.model_fields[part].annotation
         assert isinstance(annotation, type)
         section = annotation
-    known = list(section.model_fields)
-    close = difflib.get_close_matches(location[-1], known, n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    elsewhere = [
-        f"{name}.{location[-1]}"
-        for name, field in schema.model_fields.items()
-        if location[-1] in getattr(field.annotation, "model_fields", {})
+    known, key = list(section.model_fields), location[-1]
+    # One of the section, of a section anywhere by the same name, of one inside this.
+    found = difflib.get_close_matches(key, known, n=1)
+    found = found or [name for name in _keys(schema) if name.rpartition(".")[2] == key]
+    inside = {name.rpartition(".")[2]: name for name in _keys(section) if "." in name}
+    found = found or [
+        ".".join([*location[:-1], inside[name]])
+        for name in difflib.get_close_matches(key, inside, n=1)
     ]
-    if elsewhere:
-        return f"; did you mean '{elsewhere[0]}'?"
-    return f"; known: {', '.join(known)}"
+    return f"; did you mean '{found[0]}'?" if found else f"; known: {', '.join(known)}"
+
+
+def _keys(schema: type[BaseModel]) -> list[str]:
+    """All keys of a schema, those of its sections with dots, those of fewer dots first."""
+    names = []
+    for name, field in schema.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            names += [f"{name}.{key}" for key in _keys(section)]
+        else:
+            names.append(name)
+    return sorted(names, key=lambda name: name.count("."))

@@ -1,7 +1,6 @@
 """Configurations that come with the program, by name. Importing this loads no torch.
 
-`paper/...` and `paper-code/...` are the rows of the paper's tables (`cplxsep.configs.paper`);
-others are files.
+`paper/...` and `paper-code/...` are the rows of the paper's tables (`paper.py`), others are files.
 """
 
 import difflib
@@ -10,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from cplxsep.config import Config, parse_config, to_toml
-from cplxsep.configs import paper
-from cplxsep.configs.readings import readings
+from cplxsep.config.shipped import paper
+from cplxsep.config.shipped.readings import readings
 from cplxsep.errors import UsageError
 
 # Each name's file, and what it is.

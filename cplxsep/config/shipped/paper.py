@@ -81,26 +81,22 @@ def changes(row: Row, *, code: bool) -> dict[str, dict[str, Any]]:
     batch = _BATCH[row.table]
     epoch = math.ceil(_MIXTURES / batch)
     loss = LOSSES[row.loss]
-    model: dict[str, Any] = {
-        "network": row.network,
-        "start_maps": row.maps,
-        "residual_blocks": row.blocks,
-    }
+    unet: dict[str, Any] = {"start_maps": row.maps, "residual_blocks": row.blocks}
+    extractor: dict[str, Any] = {}
     if row.network == "complex":
-        model |= {
-            "transformations": row.transformations,
-            "dropout": row.dropout,
+        extractor = {"transformations": row.transformations, "dropout": row.dropout}
+        unet |= {
             "norm": "channel" if code else "layer",
             "init": "rayleigh-unscaled" if code else "rayleigh",
         }
     if row.transformations:
-        model |= {
+        extractor |= {
             "film_offset": "1+1i" if code else "0",
             "dropout_of": "mixture" if code else "mask",
-            "head_init_of": "all" if code else "first",
+            "init_of": "all" if code else "first",
         }
     return {
-        "model": model,
+        "model": {"network": row.network, "unet": unet, "extractor": extractor},
         "optim": {
             "schedule": "paper-code" if code else "paper",
             "weight_decay": 1e-4 if code else 0.0,

@@ -1,6 +1,7 @@
 """Where the paper's text and its published code disagree, and which of them a run follows."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from cplxsep.config import Config
@@ -21,16 +22,16 @@ _PROTOCOL = [
     Choice("optim.weight_decay", 0.0, 1e-4, "weight decay"),
 ]
 _PIT = Choice("train.pit", "mixture", "batch", "what shares one order of the talkers")
-_SPECTRAL = [Choice("model.order", "downsample-first", "widen-first", "in an encoder's stage")]
+_SPECTRAL = [Choice("model.unet.order", "downsample-first", "widen-first", "in an encoder's stage")]
 _COMPLEX = [
-    Choice("model.norm", "layer", "channel", "features that share statistics"),
-    Choice("model.init", "rayleigh", "rayleigh-unscaled", "scale of initial kernels"),
+    Choice("model.unet.norm", "layer", "channel", "features that share statistics"),
+    Choice("model.unet.init", "rayleigh", "rayleigh-unscaled", "scale of initial kernels"),
 ]
 _EXTRACTOR = [
-    Choice("model.film_offset", "0", "1+1i", "what the scale of a transformation is added to"),
-    Choice("model.head_init_of", "first", "all", "mask convolutions that start unitary"),
+    Choice("model.extractor.film_offset", "0", "1+1i", "what a transformation's scale is added to"),
+    Choice("model.extractor.init_of", "first", "all", "mask convolutions that start unitary"),
 ]
-_DROPOUT = [Choice("model.dropout_of", "mask", "mixture", "what dropout removes")]
+_DROPOUT = [Choice("model.extractor.dropout_of", "mask", "mixture", "what dropout removes")]
 _LOSSES = ("csim", "l2-time", "cos-time")
 
 
@@ -46,16 +47,15 @@ def readings(config: Config) -> list[str]:
     choices += [_PIT, *_SPECTRAL]
     if model.network == "complex":
         choices += _COMPLEX
-    if model.transformations:
-        choices += _EXTRACTOR + (_DROPOUT if model.dropout else [])
+    if model.extractor.transformations:
+        choices += _EXTRACTOR + (_DROPOUT if model.extractor.dropout else [])
     if loss in _LOSSES:
         choices.append(Choice("train.loss", loss, f"{loss}-code", "the loss"))
     return [_line(config, choice) for choice in choices]
 
 
 def _line(config: Config, choice: Choice) -> str:
-    section, key = choice.key.split(".")
-    value = getattr(getattr(config, section), key)
+    value = attrgetter(choice.key)(config)
     if value == choice.text:
         whose = f"the text's; the code's is {choice.code}"
     elif value == choice.code:
