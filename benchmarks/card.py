@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.atomic import write_text
-from cplxsep.networks.folder import CARD, METRICS, WEIGHTS, checksum, metrics
+from cplxsep.model_folder.contents import CARD, METRICS, WEIGHTS, checksum, metrics
 
 
 def parts(model: Path, table: str = "figures") -> tuple[str, str]:

@@ -15,8 +15,8 @@ from workload import PERIOD, recording, spread
 
 from cplxsep.audio import io
 from cplxsep.config import Config, to_toml
-from cplxsep.networks import registry
-from cplxsep.networks.folder import CONFIG, WEIGHTS
+from cplxsep.model_folder.contents import CONFIG, WEIGHTS
+from cplxsep.model_folder.load import weights_bytes
 from cplxsep.report import table
 
 
@@ -96,7 +96,7 @@ def _model_folder(name: str, folder: Path) -> str:
     if name == NETWORKS[0]:
         return name
     model = network(name)
-    (folder / WEIGHTS).write_bytes(registry.weights_bytes(model))
+    (folder / WEIGHTS).write_bytes(weights_bytes(model))
     (folder / CONFIG).write_text(to_toml(Config(model=model.config)), encoding="utf-8")
     return str(folder)
 

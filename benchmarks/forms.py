@@ -20,8 +20,8 @@ from workload import recording
 
 from cplxsep import Separator
 from cplxsep.config import ModelConfig
-from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
-from cplxsep.networks import registry
+from cplxsep.model_folder.catalogue import DEFAULT_MODEL, resolve
+from cplxsep.model_folder.load import load_model
 from cplxsep.networks.model import SeparationModel
 
 RATE = 8000
@@ -42,9 +42,9 @@ Work = Callable[[np.ndarray], object]
 def network(name: str) -> SeparationModel:
     """A shipped model, a checkpoint folder, or the paper's largest with random weights."""
     if name != "large":
-        return registry.load(resolve(name))
+        return load_model(resolve(name))
     torch.manual_seed(0)
-    return registry.build(LARGE).eval()
+    return SeparationModel(LARGE).eval()
 
 
 def precisions(device: str) -> tuple[str, ...]:

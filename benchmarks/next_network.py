@@ -33,9 +33,9 @@ from machine import in_words, machine
 
 from cplxsep.audio.atomic import write_text
 from cplxsep.config import Config, read_config
-from cplxsep.engine import shelf
-from cplxsep.networks.folder import CONFIG, metrics
-from cplxsep.networks.registry import build
+from cplxsep.model_folder import catalogue
+from cplxsep.model_folder.contents import CONFIG, metrics
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import fast
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizer
@@ -69,7 +69,7 @@ def changes_of(name: str) -> list[str]:
 
 def configuration(name: str) -> Config:
     """A candidate's configuration."""
-    return read_config(shelf.resolve(PARENT) / CONFIG, changes_of(name))
+    return read_config(catalogue.resolve(PARENT) / CONFIG, changes_of(name))
 
 
 def speed(steps: int = 6) -> None:
@@ -92,7 +92,7 @@ def speed(steps: int = 6) -> None:
 
 
 def _stepper(config: Config) -> Any:
-    model = build(config.model).train()
+    model = SeparationModel(config.model).train()
     optimizer = build_optimizer(model, config.optim)
     objective = Objective(config.train)
     sources = torch.randn(config.train.batch, 2, round(config.data.seconds * 8000))

@@ -19,7 +19,7 @@ from card import cell, parts, publish
 from commands import cplxsep, prepare_mixtures
 from machine import in_words, machine
 
-from cplxsep.engine import shelf
+from cplxsep.model_folder import catalogue
 
 METRICS = "sdr,sir,sar,si-sdr"
 COLUMNS = {"si_sdr_i": "SI-SDRi dB", "si_sdr": "SI-SDR dB", "sdr": "SDR dB", "sdr_i": "SDRi dB"}
@@ -50,7 +50,7 @@ def main() -> None:
     if options.write:
         parts(options.model)  # better known now than after the work
     results, rows = {}, []
-    for rate in shelf.describe(options.model).rates:
+    for rate in catalogue.describe(options.model).rates:
         found = results[rate] = score(
             options.speech, options.model, options.count, options.seed, rate
         )

@@ -41,7 +41,6 @@ from torch import Tensor, nn
 
 from cplxsep.config import Config
 from cplxsep.networks.model import SeparationModel
-from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.nn.norm import EPS, ComplexNorm
 from cplxsep.report import table
@@ -110,7 +109,7 @@ def stepper(
 ) -> Step:
     """A function that makes one training step; `change` None is our own form."""
     torch.manual_seed(0)
-    model = build(config.model).train()
+    model = SeparationModel(config.model).train()
     model = (change(model) if change else model).to(device)
     parameters = list(model.parameters())
     fused = not any(parameter.is_complex() for parameter in parameters)
@@ -173,7 +172,7 @@ def mixing_rate(speech: Path, count: int = 200) -> float:
 def limits(config: Config, device: torch.device) -> dict[str, float]:
     """What dense products allow by precision, were everything else of a step free."""
     seconds = config.data.seconds
-    model = build(config.model).to(device)
+    model = SeparationModel(config.model).to(device)
     forward = demand(model, round(seconds * config.model.sample_rate)).flop / seconds
     reached = measure_limits(device.type, ("fp32", "bf16")).matrix
     # The gradient for its input costs a product as much as itself, and that for its weights.

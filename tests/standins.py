@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from cplxsep.config import Config, DualPathConfig, ModelConfig, to_toml
-from cplxsep.networks import registry
+from cplxsep.model_folder.load import weights_bytes
+from cplxsep.networks.model import SeparationModel
 
 RATE = 8000
 
@@ -73,7 +74,7 @@ def checkpoint(folder: Path, network: ModelConfig, **facts: object) -> Path:
     """A checkpoint folder with an untrained network and a metrics.json with `facts`."""
     config = Config(model=network)
     torch.manual_seed(0)
-    weights = registry.weights_bytes(registry.build(config.model))
+    weights = weights_bytes(SeparationModel(config.model))
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "config.toml").write_text(to_toml(config))

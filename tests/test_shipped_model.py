@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from cplxsep.config import read_config
-from cplxsep.engine import shelf
-from cplxsep.engine.verify import verify
+from cplxsep.engine.separator import Separator
 from cplxsep.metrics.sisdr import si_sdr_matrix
+from cplxsep.model_folder import catalogue
+from cplxsep.model_folder.check import check
 from cplxsep.training.examples import load_examples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,8 +46,8 @@ def best_si_sdr(references, estimates):
 
 
 def test_it_is_shipped_and_intact():
-    assert shelf.DEFAULT_MODEL in shelf.names()
-    assert verify(shelf.resolve(shelf.DEFAULT_MODEL)) is None
+    assert catalogue.DEFAULT_MODEL in catalogue.names()
+    assert check(catalogue.resolve(catalogue.DEFAULT_MODEL), Separator.load) is None
 
 
 def test_the_example_is_the_sum_of_its_references(example):
@@ -137,7 +138,7 @@ def test_its_recipe_takes_a_folder_of_speakers(tmp_path):
         noise = np.random.default_rng(speaker).standard_normal(5 * 8000).astype(np.float32) / 20
         soundfile.write(tmp_path / f"p{speaker}" / "a.wav", noise, 8000)
     config = read_config(
-        shelf.resolve(shelf.DEFAULT_MODEL) / "config.toml", [f"data.speech={tmp_path}"]
+        catalogue.resolve(catalogue.DEFAULT_MODEL) / "config.toml", [f"data.speech={tmp_path}"]
     )
     (train,), valid = load_examples(config, tmp_path / "run", lambda _: None)
     for examples in (train, valid):

@@ -3,9 +3,9 @@
 
 def models(incomplete: str) -> list[str]:
     """Shipped models."""
-    from cplxsep.engine import shelf
+    from cplxsep.model_folder import catalogue
 
-    return [name for name in shelf.names() if name.startswith(incomplete)]
+    return [name for name in catalogue.names() if name.startswith(incomplete)]
 
 
 def configs(incomplete: str) -> list[str]:

@@ -141,25 +141,26 @@ def _try(check: Callable[[], Any]) -> Any:
 
 def _models() -> list[dict[str, Any]]:
     """Whether each shipped model loads and separates."""
-    from cplxsep.engine import shelf
+    from cplxsep.model_folder import catalogue
 
     results = []
-    for name in shelf.names():
+    for name in catalogue.names():
         remark = _try(partial(_verify, name))
         failed = isinstance(remark, dict)
         results.append(
             {"name": name, "ok": not failed, "remark": remark["error"] if failed else remark}
         )
     if not results:
-        common.fail(ModelError(f"there are no models in {shelf.root()}"))
+        common.fail(ModelError(f"there are no models in {catalogue.root()}"))
     return results
 
 
 def _verify(name: str) -> str | None:
-    from cplxsep.engine import shelf
-    from cplxsep.engine.verify import verify
+    from cplxsep.engine.separator import Separator
+    from cplxsep.model_folder import catalogue
+    from cplxsep.model_folder.check import check
 
-    return verify(shelf.resolve(name))
+    return check(catalogue.resolve(name), Separator.load)
 
 
 def _text(value: Any) -> str:

@@ -8,8 +8,8 @@ import typer
 
 from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, plan, told_in_json
-from cplxsep.engine.shipped import DEFAULT_ENHANCER
 from cplxsep.errors import UsageError
+from cplxsep.model_folder.defaults import DEFAULT_ENHANCER
 
 
 def enhance(
@@ -55,16 +55,16 @@ def enhance(
 
     Any sample rate and channel count. Outputs have the input's rate, length, level and channels.
     """
-    from cplxsep.engine import shelf
     from cplxsep.engine.batch import Settings
     from cplxsep.engine.enhance import Enhancement
     from cplxsep.engine.flow import Part
     from cplxsep.engine.inputs import Naming
+    from cplxsep.model_folder import catalogue
 
     with ExitStack() as stack:
         with told_in_json("enhance", json_output):
-            folder = shelf.resolve(model)
-            if (sources := shelf.describe(folder).sources) != 1:
+            folder = catalogue.resolve(model)
+            if (sources := catalogue.describe(folder).sources) != 1:
                 raise UsageError(
                     f"model {folder.name} separates {sources} talkers: give one that enhances, "
                     "or use cplxsep separate"

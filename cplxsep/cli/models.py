@@ -1,8 +1,7 @@
-"""`cplxsep models`: what is on the shelf, and whether it is intact."""
+"""`cplxsep models`: what is shipped, and whether it is intact."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,15 +18,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def list_models(json_output: Json = False) -> None:
     """List the shipped models."""
     from cplxsep import report
-    from cplxsep.engine import shelf
+    from cplxsep.model_folder import catalogue
 
-    entries = [shelf.describe(shelf.resolve(name)) for name in shelf.names()]
+    entries = [catalogue.describe(catalogue.resolve(name)) for name in catalogue.names()]
     if json_output:
         models = [asdict(entry) for entry in entries]
-        common.stdout(report.to_json({"folder": str(shelf.root()), "models": models}))
+        common.stdout(report.to_json({"folder": str(catalogue.root()), "models": models}))
         return
     if not entries:
-        common.note(f"no models in {shelf.root()}")
+        common.note(f"no models in {catalogue.root()}")
         return
     rows = [
         [
@@ -56,22 +55,22 @@ def info(
     """Print a model's card, the rates it runs at, and its configuration."""
     from cplxsep import report
     from cplxsep.config import to_toml
-    from cplxsep.engine import shelf
-    from cplxsep.networks import folder as model_folder
+    from cplxsep.model_folder import catalogue, contents
+    from cplxsep.model_folder.card import read_card
 
-    folder = shelf.resolve(name)
-    config, entry = model_folder.configuration(folder), shelf.describe(folder)
-    card = _card(folder / model_folder.CARD)
+    folder = catalogue.resolve(name)
+    config, entry = contents.configuration(folder), catalogue.describe(folder)
+    card = read_card(folder)
     if json_output:
         facts = asdict(entry) | {
             "folder": str(folder),
             "card": card,
             "config": config.model_dump(),
-            "metrics": model_folder.metrics(folder),
+            "metrics": contents.metrics(folder),
         }
         common.stdout(report.to_json(facts))
         return
-    common.stdout(card or f"{folder} has no model card ({model_folder.CARD})\n")
+    common.stdout(card or f"{folder} has no model card ({contents.CARD})\n")
     common.stdout(
         f"# Runs at {_listed(entry.rates)} Hz; "
         f"window {entry.window * 1000:g} ms, hop {entry.hop * 1000:g} ms"
@@ -91,16 +90,17 @@ def verify(
 ) -> None:
     """Load models strictly, compare checksums, and separate a second of noise at each rate."""
     from cplxsep import report
-    from cplxsep.engine import shelf
-    from cplxsep.engine.verify import verify as verify_model
+    from cplxsep.engine.separator import Separator
+    from cplxsep.model_folder import catalogue
+    from cplxsep.model_folder.check import check
 
-    chosen = [name] if name else shelf.names()
+    chosen = [name] if name else catalogue.names()
     if not chosen:
-        raise ModelError(f"there are no models in {shelf.root()}")
+        raise ModelError(f"there are no models in {catalogue.root()}")
     results = []
     for each in chosen:
         try:
-            remark = verify_model(shelf.resolve(each))
+            remark = check(catalogue.resolve(each), Separator.load)
         except ModelError as error:
             results.append({"name": each, "ok": False, "remark": str(error)})
             common.fail(error)
@@ -116,12 +116,3 @@ def verify(
 
 def _listed(rates: Sequence[int]) -> str:
     return ", ".join(map(str, rates))
-
-
-def _card(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read the model card {path}: {error}") from None

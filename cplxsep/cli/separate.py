@@ -8,8 +8,8 @@ import typer
 
 from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, plan, told_in_json
-from cplxsep.engine.shipped import DEFAULT_MODEL
 from cplxsep.errors import UsageError
+from cplxsep.model_folder.defaults import DEFAULT_MODEL
 
 
 def separate(
@@ -47,17 +47,17 @@ def separate(
 
     Any sample rate and channel count. Outputs have the input's rate and length.
     """
-    from cplxsep.engine import shelf
     from cplxsep.engine.batch import Settings
     from cplxsep.engine.flow import Part
     from cplxsep.engine.inputs import Naming
+    from cplxsep.model_folder import catalogue
 
     with ExitStack() as stack:
         with told_in_json("separate", json_output):
-            folder = shelf.resolve(model)
+            folder = catalogue.resolve(model)
             if channel == "all":
                 raise UsageError("channel 'all': use mix, each or a number from 1")
-            sources = tuple(f"s{index + 1}" for index in range(shelf.describe(folder).sources))
+            sources = tuple(f"s{index + 1}" for index in range(catalogue.describe(folder).sources))
             naming = Naming(out, name, sources, kind, channel, with_plot, rttm)
             items = plan(inputs, naming, stack)
         run = Run(

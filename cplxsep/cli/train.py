@@ -105,8 +105,8 @@ def train(
 def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
     """The configuration that a path or name means, what its run is called, and it as TOML."""
     from cplxsep.config import read_config, shipped, to_toml
-    from cplxsep.engine import shelf
-    from cplxsep.networks.folder import CONFIG
+    from cplxsep.model_folder import catalogue
+    from cplxsep.model_folder.contents import CONFIG
 
     name = config.as_posix()
     if os.path.exists(config):
@@ -114,10 +114,10 @@ def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
     elif name.startswith(shipped.FAMILIES) or name in shipped.names():
         settings = shipped.load(name, changes)
         return settings, name.replace("/", "-"), shipped.text(name, settings)
-    elif folder := shelf.shipped(name):
+    elif folder := catalogue.shipped(name):
         settings = read_config(folder / CONFIG, changes)
     else:
-        close = difflib.get_close_matches(name, [*shipped.names(), *shelf.names()], n=1)
+        close = difflib.get_close_matches(name, [*shipped.names(), *catalogue.names()], n=1)
         meant = f"did you mean '{close[0]}'? " if close else ""
         raise UsageError(
             f"there is no file and no shipped config {name}: {meant}cplxsep train --list names them"
@@ -128,9 +128,9 @@ def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
 def _listing() -> list[str]:
     """A line for each shipped configuration and model that `--config` takes."""
     from cplxsep.config import shipped
-    from cplxsep.engine import shelf
+    from cplxsep.model_folder import catalogue
 
     lines = {name: shipped.describe(name) for name in shipped.names()}
-    lines |= dict.fromkeys(shelf.names(), "the shipped model's own training")
+    lines |= dict.fromkeys(catalogue.names(), "the shipped model's own training")
     width = max(map(len, lines))
     return [f"{name:{width}}  {about}" for name, about in lines.items()]

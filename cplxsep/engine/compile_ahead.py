@@ -5,7 +5,7 @@ Both take seconds, and neither needs the other. Importing this loads no torch.
 
 from pathlib import Path
 
-from cplxsep.networks.folder import configuration
+from cplxsep.model_folder.contents import configuration
 from cplxsep.nn.native import build
 
 # The library of each network's inference form (`cplxsep.engine.fused.choice`).

@@ -17,9 +17,9 @@ from cplxsep.engine.finish import Finish
 from cplxsep.engine.flow import Blocks, Tap, Waiting, checked, fitted, resampled
 from cplxsep.engine.fused import working_type
 from cplxsep.engine.seams import Seam
-from cplxsep.engine.shelf import DEFAULT_MODEL, resolve
 from cplxsep.errors import UsageError
-from cplxsep.networks import registry
+from cplxsep.model_folder.catalogue import DEFAULT_MODEL, resolve
+from cplxsep.model_folder.load import load_model
 from cplxsep.nn.device import pick_device
 
 
@@ -77,7 +77,7 @@ class Separator:
         Raises:
             ModelError: there is no such model, or it is corrupt.
         """
-        return cls(registry.load(resolve(model)), **options)
+        return cls(load_model(resolve(model)), **options)
 
     def __repr__(self) -> str:
         rates = ", ".join(map(str, self.rates))

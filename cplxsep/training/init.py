@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cplxsep.config import user_path
-from cplxsep.engine import shelf
 from cplxsep.errors import ModelError, UsageError
+from cplxsep.model_folder import catalogue
+from cplxsep.model_folder.contents import CONFIG, OF_RUN, WEIGHTS, checksum, configuration, metrics
 from cplxsep.networks.dual_path import DualPathNetwork
-from cplxsep.networks.folder import CONFIG, OF_RUN, WEIGHTS, checksum, configuration, metrics
 from cplxsep.networks.model import SeparationModel
 
 _SHOWN = 3  # names in a line
@@ -67,7 +67,7 @@ def _find(source: str, model: SeparationModel) -> tuple[Path, dict[str, Any]]:
         if path.name != WEIGHTS or not (folder / CONFIG).is_file():
             return path, {"name": path.stem, "licence": None}
     else:
-        folder = shelf.resolve(source)
+        folder = catalogue.resolve(source)
     network, wanted = configuration(folder).model.network, model.config.network
     if network != wanted:
         raise UsageError(

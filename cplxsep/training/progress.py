@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -22,6 +23,17 @@ class Progress:
         self.step += 1
         self.bad_steps += not finite
         self.bad_in_a_row = 0 if finite else self.bad_in_a_row + 1
+
+    def facts(self) -> dict[str, Any]:
+        """What a published model tells of its training."""
+        return {
+            "training": {
+                "step": self.step,
+                "audio_hours": round(self.audio / 3600, 2),
+                "hours": round(self.busy / 3600, 3),
+            },
+            "valid": {"si_sdr_i": round(self.best, 3)},
+        }
 
     def validated(self) -> bool:
         """Whether the weights of this step have been validated."""

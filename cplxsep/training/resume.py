@@ -6,7 +6,8 @@ from typing import Any
 
 from cplxsep.config import Config, parse_config
 from cplxsep.errors import UsageError
-from cplxsep.training import checkpoint, publish
+from cplxsep.model_folder.publish import recover
+from cplxsep.training import checkpoint
 
 # The state of the run means nothing under another value of these.
 _FIXED = ("model", "optim.optimizer")
@@ -34,7 +35,7 @@ def find_state(
     if wanted == "never" and ours:
         raise UsageError(f"{folder} already holds a run: choose another --run-dir, or resume it")
     if ours:
-        publish.recover(model)
+        recover(model)
     if wanted == "never":
         return None
     if wanted == "auto":

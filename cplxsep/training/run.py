@@ -15,11 +15,12 @@ from cplxsep.config import Config
 from cplxsep.data.cache import watched
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
-from cplxsep.networks.folder import OF_RUN
-from cplxsep.networks.registry import build
+from cplxsep.model_folder.contents import OF_RUN
+from cplxsep.model_folder.publish import publish
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import fast
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
-from cplxsep.training import init, optim, publish, resume
+from cplxsep.training import init, optim, resume
 from cplxsep.training.decoding import told
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
@@ -120,7 +121,7 @@ def _prepare(
     autocast = pick_precision(config.train.precision, ranks.device)
     state, published = ranks.from_first(find)
     torch.manual_seed(config.train.seed)
-    model = build(config.model)
+    model = SeparationModel(config.model)
     parent = state.get("parent") if state else None
     if options.init and not state:
         parent = ranks.from_first(lambda: init.start(options.init, model, say))
@@ -141,7 +142,7 @@ def _prepare(
         valid_set,
         options.folder,
         autocast=autocast,
-        publish=lambda model, progress: publish.write(target, model, config, progress, parent),
+        publish=lambda model, progress: publish(target, model, config, progress.facts(), parent),
         log=Log(options.folder if ranks.first else None, console, config.train.steps, say),
         ranks=ranks,
         parent=parent,

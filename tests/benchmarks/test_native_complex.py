@@ -5,7 +5,7 @@ import torch
 from native_complex import native
 
 from cplxsep.config import Config, ModelConfig
-from cplxsep.networks import registry
+from cplxsep.networks.model import SeparationModel
 from cplxsep.training.objective import Objective
 
 SMALL = {"start_maps": 8, "levels": 2, "residual_blocks": 0}
@@ -29,7 +29,7 @@ CONFIGS = {
 
 def pair(values: dict, dtype: torch.dtype = torch.float32):
     torch.manual_seed(0)
-    model = registry.build(ModelConfig(**values)).to(dtype)
+    model = SeparationModel(ModelConfig(**values)).to(dtype)
     with torch.no_grad():
         for parameter in model.parameters():  # what starts at 0 or 1 must matter as well
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -79,6 +79,6 @@ def test_an_optimiser_trains_the_native_form():
 
 @pytest.mark.parametrize("option", [{"network": "real"}, {"norm": "batch"}])
 def test_other_networks_are_refused_not_mistaken(option):
-    model = registry.build(ModelConfig(**option, start_maps=4, levels=1))
+    model = SeparationModel(ModelConfig(**option, start_maps=4, levels=1))
     with pytest.raises(ValueError, match="no native complex form"):
         native(model)

@@ -7,13 +7,13 @@ import pytest
 from native_code import needs_compiler
 from standins import tiny_model
 
-from cplxsep.engine import shelf
+from cplxsep.model_folder import catalogue
 from cplxsep.nn.native import build
 
 
 def test_doctor_finds_all_well(tmp_path, monkeypatch, command):
     tiny_model(tmp_path / "one")
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     done = command("doctor")
     assert done.code == 0
     for name in (
@@ -37,7 +37,7 @@ def test_doctor_names_a_cache_folder_that_cannot_be_used(tmp_path, monkeypatch, 
     needs_compiler()
     tiny_model(tmp_path / "models" / "one")
     (tmp_path / "cache").write_text("")
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path / "models")
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path / "models")
     monkeypatch.setattr(build, "library", build.library.__wrapped__)
     assert json.loads(command("doctor", "--json").out)["compiled code"] == str(build.cache_folder())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -69,7 +69,7 @@ def test_a_cache_folder_that_must_not_be_read(model, tmp_path, examples, run_cli
 
 
 def test_doctor_says_when_nothing_works(tmp_path, monkeypatch, command):
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     # None makes the import fail, as a broken installation does.
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     done = command("doctor", "--json")
@@ -83,7 +83,7 @@ def test_doctor_says_when_nothing_works(tmp_path, monkeypatch, command):
 
 def test_doctor_needs_libraries_that_no_model_does(tmp_path, monkeypatch, command):
     tiny_model(tmp_path / "one")
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     monkeypatch.setitem(sys.modules, "soundfile", None)
     done = command("doctor", "--json")
     found = json.loads(done.out)
@@ -96,7 +96,7 @@ def test_doctor_outlives_a_corrupt_model(tmp_path, monkeypatch, command):
     folder = tiny_model(tmp_path / "one")
     (folder / "model.safetensors").write_bytes(b"")
     tiny_model(tmp_path / "two")
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     found = json.loads(command("doctor", "--json").out)
     assert [model["ok"] for model in found["models"]] == [False, True]
     assert found["works"] is True

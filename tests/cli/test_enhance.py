@@ -8,7 +8,7 @@ import soundfile
 from standins import tiny_model
 
 from cplxsep.engine.offset import without_offset
-from cplxsep.networks import registry
+from cplxsep.model_folder.load import SeparationModel
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,7 @@ def denoiser(tmp_path_factory):
 @pytest.fixture
 def half(monkeypatch):
     """The network gives half of what it hears."""
-    monkeypatch.setattr(
-        registry.SeparationModel, "forward", lambda _, mixture: 0.5 * mixture.unsqueeze(1)
-    )
+    monkeypatch.setattr(SeparationModel, "forward", lambda _, mixture: 0.5 * mixture.unsqueeze(1))
 
 
 @pytest.fixture
@@ -149,9 +147,7 @@ def test_levels_and_a_warning_where_most_was_taken_away(
     stereo, denoiser, command, monkeypatch, left, said
 ):
     """Regression: a child in wind lost 17 dB without a word."""
-    monkeypatch.setattr(
-        registry.SeparationModel, "forward", lambda _, mixture: left * mixture.unsqueeze(1)
-    )
+    monkeypatch.setattr(SeparationModel, "forward", lambda _, mixture: left * mixture.unsqueeze(1))
     soundfile.write("a.wav", stereo + np.array([0.3, -0.1]), 8000, subtype="FLOAT")
     done = command("enhance", "a.wav", "-m", denoiser, "--json")
     (file,) = json.loads(done.out)["files"]

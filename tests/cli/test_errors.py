@@ -3,8 +3,8 @@
 import pytest
 
 from cplxsep.cli import common
-from cplxsep.engine import shelf
 from cplxsep.errors import InputError
+from cplxsep.model_folder import catalogue
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_word_that_is_no_choice(command, kind):
     ],
 )
 def test_quiet_wherever_it_stands(command, monkeypatch, tmp_path, arguments, lines):
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     assert len(command(*arguments).err.splitlines()) == lines
 
 

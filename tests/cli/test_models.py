@@ -3,7 +3,7 @@ import json
 import pytest
 from standins import TWO_RATES, checkpoint, tiny_model
 
-from cplxsep.engine import shelf, shipped
+from cplxsep.model_folder import catalogue, defaults
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def models(tmp_path, monkeypatch):
     tiny_model(tmp_path / "one", **facts)
     tiny_model(tmp_path / "two")
     (tmp_path / "no-model").mkdir()
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def test_info(models, command):
     assert "# A tiny model" in done.out
     assert "start_maps = 4" in done.out
     found = json.loads(command("models", "info", str(models / "one"), "--json").out)
-    assert found["config"]["model"]["start_maps"] == 4
+    assert found["config"]["model"]["unet"]["start_maps"] == 4
     assert found["metrics"]["licence"] == "CC BY 4.0"
 
 
@@ -86,7 +86,7 @@ def test_verify_says_what_it_could_not_check(models, command):
 
 
 def test_empty_shelf(tmp_path, monkeypatch, command):
-    monkeypatch.setattr(shelf, "root", lambda: tmp_path)
+    monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     assert command("models", "list").code == 0
     assert json.loads(command("models", "list", "--json").out)["models"] == []
     assert command("models", "verify").code == 3
@@ -96,34 +96,34 @@ def test_a_shipped_name_comes_before_a_folder_of_that_name(models, tmp_path, mon
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "one").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
-    assert shelf.resolve("one") == models / "one"
-    assert shelf.resolve("./one").resolve() == elsewhere / "one"
+    assert catalogue.resolve("one") == models / "one"
+    assert catalogue.resolve("./one").resolve() == elsewhere / "one"
 
 
 @pytest.fixture
 def renamed(models, monkeypatch):
     """The shelf, where `two` is what once was `former`."""
-    monkeypatch.setattr(shelf, "ALIASES", {"former": "two", "later": "not-there-yet"})
+    monkeypatch.setattr(catalogue, "ALIASES", {"former": "two", "later": "not-there-yet"})
     return models
 
 
 def test_an_alias_is_the_model_that_took_its_place(renamed, command):
-    assert shelf.resolve("former") == renamed / "two"
-    assert shelf.names() == ["one", "two"]
+    assert catalogue.resolve("former") == renamed / "two"
+    assert catalogue.names() == ["one", "two"]
     assert json.loads(command("models", "info", "former", "--json").out)["name"] == "two"
     done = command("train", "--config", "former", "--show")
     assert (done.code, done.out) == (0, command("train", "--config", "two", "--show").out)
     tiny_model(renamed / "former")  # left behind by an earlier version
-    assert shelf.resolve("former") == renamed / "two"
-    assert shelf.names() == ["one", "two"]
+    assert catalogue.resolve("former") == renamed / "two"
+    assert catalogue.names() == ["one", "two"]
 
 
 def test_an_alias_of_what_is_not_there_means_nothing(renamed, command):
     assert command("models", "info", "later").code == 3
     tiny_model(renamed / "later")
-    assert shelf.resolve("later") == renamed / "later"
-    assert shelf.names() == ["later", "one", "two"]
+    assert catalogue.resolve("later") == renamed / "later"
+    assert catalogue.names() == ["later", "one", "two"]
 
 
 def test_models_that_commands_take_by_default_are_shipped():
-    assert {shipped.DEFAULT_MODEL, shipped.DEFAULT_ENHANCER} <= set(shelf.names())
+    assert {defaults.DEFAULT_MODEL, defaults.DEFAULT_ENHANCER} <= set(catalogue.names())

@@ -11,7 +11,7 @@ import torch
 from standins import tiny_model
 
 from cplxsep.engine.offset import without_offset
-from cplxsep.networks import registry
+from cplxsep.model_folder.load import SeparationModel
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +19,7 @@ def folder(tmp_path, monkeypatch):
     """The network gives the mixture, and it again 40 dB softer."""
     monkeypatch.chdir(tmp_path)
     scales = torch.tensor([1.0, 0.01])[None, :, None]
-    monkeypatch.setattr(
-        registry.SeparationModel, "forward", lambda _, mixture: scales * mixture[:, None]
-    )
+    monkeypatch.setattr(SeparationModel, "forward", lambda _, mixture: scales * mixture[:, None])
     return tmp_path
 
 

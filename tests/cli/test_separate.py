@@ -14,7 +14,7 @@ from cplxsep.engine.flow import WHOLE
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator
-from cplxsep.networks import registry
+from cplxsep.model_folder.load import SeparationModel
 from cplxsep.nn.device import fast_bf16_cpu
 
 
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def mirror(monkeypatch):
     """The network gives the mixture twice."""
-    monkeypatch.setattr(registry.SeparationModel, "forward", lambda _, mixture: copies(mixture))
+    monkeypatch.setattr(SeparationModel, "forward", lambda _, mixture: copies(mixture))
 
 
 def files(folder) -> set[str]:
@@ -161,9 +161,7 @@ def test_sources_sum_to_the_mixture(folder, model, command, subtype):
 
 def test_pcm_that_would_clip_gets_one_gain_for_all_sources(folder, model, command, monkeypatch):
     scales = torch.tensor([4.0, 0.5])[None, :, None]
-    monkeypatch.setattr(
-        registry.SeparationModel, "forward", lambda _, mixture: scales * copies(mixture)
-    )
+    monkeypatch.setattr(SeparationModel, "forward", lambda _, mixture: scales * copies(mixture))
     audio = noise(8000)
     audio *= 0.5 / np.abs(without_offset(audio[:, 0], 8000)).max()
     save(folder / "a.wav", audio)
@@ -266,7 +264,7 @@ def test_doubtful_joints_are_told_once(folder, model, command, monkeypatch):
         torch.manual_seed(next(calls))
         return torch.randn(2, *mixture.shape).transpose(0, 1) * 0.1
 
-    monkeypatch.setattr(registry.SeparationModel, "forward", alike)
+    monkeypatch.setattr(SeparationModel, "forward", alike)
     save(folder / "a.wav", noise(8000 * 40))
     done = command("separate", "a.wav", "-m", model, "--json", "--device", "cpu")
     (entry,) = json.loads(done.out)["files"]
@@ -399,7 +397,7 @@ def test_running_out_of_memory_ends_the_command(folder, model, command, monkeypa
     def greedy(*_):
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(registry.SeparationModel, "forward", greedy)
+    monkeypatch.setattr(SeparationModel, "forward", greedy)
     save(folder / "a.wav", noise(8000))
     save(folder / "b.wav", noise(8000))
     done = command("separate", "a.wav", "b.wav", "-m", model, "--report", "r.json")

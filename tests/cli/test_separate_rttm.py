@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from standins import Stand, halves
 
-from cplxsep.networks import registry
+from cplxsep.engine import separator
 
 RATE = 8000
 
@@ -16,7 +16,7 @@ RATE = 8000
 def folder(tmp_path, monkeypatch):
     """A recording of a low voice from 1 to 3 s and a high one from 2 to 5 s of 7, in it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "load", lambda *_: Stand(halves))
+    monkeypatch.setattr(separator, "load_model", lambda *_: Stand(halves))
     time = np.arange(7 * RATE) / RATE
     low = 0.2 * np.sin(2 * np.pi * 300 * time) * ((time >= 1) & (time < 3))
     high = 0.2 * np.sin(2 * np.pi * 2500 * time) * ((time >= 2) & (time < 5))

@@ -5,7 +5,7 @@ import soundfile
 from synthetic import babble
 
 from cplxsep.config import shipped
-from cplxsep.networks.registry import load
+from cplxsep.model_folder.load import load_model
 from cplxsep.training import run
 
 SMALLER = ["model.start_maps=4", "model.levels=1", "train.batch=2", "train.steps=2"]
@@ -38,7 +38,7 @@ def mixtures(tmp_path_factory):
 def test_a_row_trains_and_its_card_says_the_readings(mixtures, tmp_path, family, row):
     config = shipped.load(f"{family}/{row}", [*SMALLER, f"data.mixtures={mixtures}"])
     model = run.train(config, run.Options(folder=tmp_path / "run"), None, lambda _: None)
-    assert load(model).config == config.model
+    assert load_model(model).config == config.model
     card = (model / "README.md").read_text()
     schedule = f"optim.schedule = {'paper-code' if shipped.CODE[family] else 'paper'}"
     assert schedule in card

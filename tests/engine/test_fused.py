@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused import fuse
 from cplxsep.engine.fused.layers import FixedConv
-from cplxsep.networks import registry
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.nn.kernels import EagerKernels
 from cplxsep.nn.native.build import NoCompilerError
@@ -40,7 +40,7 @@ OTHERS = [
 def trained_like(**options):
     """A small network none of whose parameters has its initial, special value."""
     torch.manual_seed(0)
-    model = registry.build(ModelConfig(start_maps=8, levels=2, **options)).eval()
+    model = SeparationModel(ModelConfig(start_maps=8, levels=2, **options)).eval()
     for module in model.modules():
         if isinstance(module, ComplexNorm):
             torch.nn.init.normal_(module.bias, std=0.3)
@@ -88,7 +88,7 @@ def test_three_products_make_a_complex_convolution():
         three_products = True
 
     torch.manual_seed(0)
-    model = registry.build(ModelConfig(start_maps=64, levels=1)).eval().double()
+    model = SeparationModel(ModelConfig(start_maps=64, levels=1)).eval().double()
     form = fuse(model, torch.float64, ThreeProducts())
     assert {conv.groups for conv in form.modules() if isinstance(conv, FixedConv)} == {1, 3}
     mixture = torch.randn(1, 1003).double()
@@ -131,14 +131,14 @@ def test_the_model_stays_as_it_is():
 
 @pytest.mark.parametrize("options", OTHERS, ids=str)
 def test_models_without_a_form_come_back(options):
-    model = registry.build(ModelConfig(start_maps=8, levels=1, **options))
+    model = SeparationModel(ModelConfig(start_maps=8, levels=1, **options))
     assert fuse(model, torch.bfloat16) is model
 
 
 @torch.inference_mode()
 def test_options_that_change_nothing_do_not_cost_the_form():
     """Regression: a key told to be without effect, as of another network, took it away."""
-    model = registry.build(
+    model = SeparationModel(
         ModelConfig(start_maps=8, levels=1, tasnet_filters=64, dual_path={"heads": 2})
     )
     assert model.config.unused() == ["dual_path", "tasnet_filters"]

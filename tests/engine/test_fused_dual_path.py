@@ -8,7 +8,7 @@ from cplxsep.config import ModelConfig
 from cplxsep.engine.fused.choice import NATIVE, PLAIN, choose
 from cplxsep.engine.fused.dual_path import InWorkingType
 from cplxsep.engine.fused.form import Form
-from cplxsep.networks import registry
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import fast
 from cplxsep.nn.native.build import library
 from cplxsep.nn.residual_blocks import NAME, NativeBlocks
@@ -26,7 +26,7 @@ def trained_like(**shape):
     """A network none of whose parameters has its initial, special value."""
     torch.manual_seed(0)
     config = ModelConfig(network="dual-path", level="network", rates=(8000, 16000), dual_path=shape)
-    model = registry.build(config).eval()
+    model = SeparationModel(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("gain", "bias")):

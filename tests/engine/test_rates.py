@@ -8,18 +8,18 @@ import pytest
 import torch
 from standins import TWO_RATES, Stand, checkpoint, copies
 
-from cplxsep.engine import verify
 from cplxsep.engine.at_rate import AtRate
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import ModelError
-from cplxsep.networks import registry
+from cplxsep.model_folder.check import check
+from cplxsep.networks.model import SeparationModel
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return registry.build(TWO_RATES).eval()
+    return SeparationModel(TWO_RATES).eval()
 
 
 @pytest.fixture
@@ -177,12 +177,12 @@ def test_chunks_last_equally_long_at_each_rate(separator):
 
 def test_verify_tries_each_rate(tmp_path, monkeypatch):
     folder = checkpoint(tmp_path / "two", TWO_RATES)
-    assert verify.verify(folder) is None
-    forward = registry.SeparationModel.forward
+    assert check(folder, Separator.load) is None
+    forward = SeparationModel.forward
 
     def silent_at_16000(self, mixture):
         return forward(self, mixture) * (self.sample_rate == 8000)
 
-    monkeypatch.setattr(registry.SeparationModel, "forward", silent_at_16000)
+    monkeypatch.setattr(SeparationModel, "forward", silent_at_16000)
     with pytest.raises(ModelError, match="two: its output is silent at 16000 Hz"):
-        verify.verify(folder)
+        check(folder, Separator.load)

@@ -10,7 +10,7 @@ from cplxsep.config import ModelConfig
 from cplxsep.engine.fused.choice import NATIVE, PLAIN
 from cplxsep.engine.runtime import Runner
 from cplxsep.errors import DeviceError, InputError
-from cplxsep.networks import registry
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.native import build
 
 CPU = torch.device("cpu")
@@ -95,7 +95,7 @@ def test_cuda_agrees_with_the_cpu():
 
 def small_model():
     torch.manual_seed(0)
-    return registry.build(ModelConfig(start_maps=8, levels=2, transformations=1)).eval()
+    return SeparationModel(ModelConfig(start_maps=8, levels=2, transformations=1)).eval()
 
 
 def test_a_network_runs_in_its_inference_form():
@@ -134,7 +134,7 @@ def test_without_a_compiler_all_goes_on_and_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "library", build.library.__wrapped__)
     monkeypatch.setenv("CXX", "no-such-compiler")
     chunks = np.random.default_rng(0).standard_normal((2, 2000)).astype(np.float32)
-    for model in (small_model(), registry.build(TWO_RATES).eval()):
+    for model in (small_model(), SeparationModel(TWO_RATES).eval()):
         run = Runner(model, CPU, None, 1, 2000)
         assert run.form.startswith(PLAIN)
         assert "no-such-compiler" in run.form

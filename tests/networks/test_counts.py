@@ -4,7 +4,7 @@ import pytest
 from published_counts import ROWS
 
 from cplxsep.config import ModelConfig
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 
 
 @pytest.mark.parametrize(("network", "maps", "blocks", "transformations", "count"), ROWS)
@@ -12,7 +12,7 @@ def test_count_of_real_parameters(network, maps, blocks, transformations, count)
     config = ModelConfig(
         network=network, start_maps=maps, residual_blocks=blocks, transformations=transformations
     )
-    assert sum(parameter.numel() for parameter in build(config).parameters()) == count
+    assert sum(parameter.numel() for parameter in SeparationModel(config).parameters()) == count
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_the_papers_order_of_blocks_has_fewer_parameters(network, maps, blocks, 
     config = ModelConfig(
         network=network, start_maps=maps, residual_blocks=blocks, order="downsample-first"
     )
-    count = sum(parameter.numel() for parameter in build(config).parameters())
+    count = sum(parameter.numel() for parameter in SeparationModel(config).parameters())
     assert round(count / 1e6, 2) == millions
 
 
@@ -34,6 +34,6 @@ def test_the_papers_order_of_blocks_has_fewer_parameters(network, maps, blocks, 
 def test_options_leave_the_count(options):
     def count(**options):
         config = ModelConfig(start_maps=8, levels=2, **options)
-        return sum(parameter.numel() for parameter in build(config).parameters())
+        return sum(parameter.numel() for parameter in SeparationModel(config).parameters())
 
     assert count(**options) == count()

@@ -8,7 +8,7 @@ import torch
 from cplxsep.config import ModelConfig, parse_config, to_toml
 from cplxsep.errors import UsageError
 from cplxsep.networks.dual_path import apart, together
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import fast
 from cplxsep.nn.linear import LinearMap
 
@@ -26,7 +26,9 @@ def model(options=None, **changes):
     torch.manual_seed(0)
     shape = SMALL | (options or {})
     values = {"network": "dual-path", "window": 64, "hop": 32, "level": "network"}
-    return build(ModelConfig.model_validate({**values, **changes, "dual_path": shape})).eval()
+    return SeparationModel(
+        ModelConfig.model_validate({**values, **changes, "dual_path": shape})
+    ).eval()
 
 
 def count(separate):
@@ -43,7 +45,7 @@ def stirred(separate):
 
 def test_parameters_of_the_published_shape():
     """As many as the start weights of TEMPORAL.md have."""
-    assert count(build(ModelConfig(network="dual-path"))) == 1_769_360
+    assert count(SeparationModel(ModelConfig(network="dual-path"))) == 1_769_360
 
 
 @pytest.mark.parametrize("options", OPTIONS)

@@ -7,8 +7,7 @@ import torch
 
 from cplxsep.config import ModelConfig
 from cplxsep.errors import UsageError
-from cplxsep.networks.model import fit_levels
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel, fit_levels
 from cplxsep.nn import pairs
 from cplxsep.nn.activation import ACTIVATIONS
 from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS
@@ -50,7 +49,7 @@ VARIANTS = [
 
 def model(**changes):
     torch.manual_seed(0)
-    return build(ModelConfig(**{**SMALL, **changes})).eval()
+    return SeparationModel(ModelConfig(**{**SMALL, **changes})).eval()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -152,7 +151,7 @@ def test_estimates_have_both_forms_whatever_the_network_gives():
 def test_conv_tasnet_has_the_size_of_torchaudios():
     from torchaudio.models import conv_tasnet_base
 
-    ours = build(ModelConfig(network="conv-tasnet"))
+    ours = SeparationModel(ModelConfig(network="conv-tasnet"))
     theirs = conv_tasnet_base()
     shapes = {name: tensor.shape for name, tensor in theirs.state_dict().items()}
     prefix = "network.model."
@@ -162,7 +161,7 @@ def test_conv_tasnet_has_the_size_of_torchaudios():
 def test_conv_tasnet_without_torchaudio_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio.models", None)
     with pytest.raises(UsageError, match=r"^network conv-tasnet needs torchaudio: "):
-        build(ModelConfig(network="conv-tasnet"))
+        SeparationModel(ModelConfig(network="conv-tasnet"))
 
 
 def test_a_polar_mask_never_adds_energy():

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from cplxsep.config import ModelConfig
-from cplxsep.networks import registry
+from cplxsep.networks.model import SeparationModel
 
 PROTOTYPE = Path(__file__).resolve().parents[3] / "shared" / "gpu"
 PARTS = ("local", "bands", "frames")  # of a block, in the prototype's one list
@@ -34,7 +34,7 @@ def test_with_the_start_weights_it_gives_what_they_gave():
     weights = PROTOTYPE / "start-8k.safetensors"
     if not weights.is_file():
         pytest.skip("the prototype's weights (../shared/gpu) are not here")
-    model = registry.build(ModelConfig(network="dual-path", level="network")).eval()
+    model = SeparationModel(ModelConfig(network="dual-path", level="network")).eval()
     given = load_file(weights)
     model.load_state_dict({renamed(name): tensor.float() for name, tensor in given.items()})
     with np.load(PROTOTYPE / "start-8k-check.npz") as known:

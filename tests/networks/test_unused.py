@@ -5,7 +5,7 @@ import torch
 
 from cplxsep.config import ModelConfig
 from cplxsep.config.model import place
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 
 BASE = {"start_maps": 8, "levels": 2, "residual_blocks": 0, "tasnet_filters": 16}
 BASE |= {"tasnet_bottleneck": 8, "tasnet_hidden": 8, "tasnet_layers": 2, "tasnet_stacks": 1}
@@ -30,7 +30,7 @@ TOGETHER = {"dropout_of", "mixture_candidate"}
 
 def output(config):
     torch.manual_seed(0)
-    model = build(config).train()
+    model = SeparationModel(config).train()
     torch.manual_seed(1)
     mixture = torch.randn(2, 800)
     return model(mixture)

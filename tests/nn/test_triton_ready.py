@@ -12,11 +12,11 @@ import sys
 sys.modules["triton"] = None  # as where it is not installed
 import torch
 from cplxsep.config import ModelConfig
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import triton_ready
 assert not triton_ready.triton_works(torch.device("cuda", 0))
 shape = {"outer": 8, "channels": [8], "blocks": [1], "states": 4}
-model = build(ModelConfig(network="dual-path", dual_path=shape))
+model = SeparationModel(ModelConfig(network="dual-path", dual_path=shape))
 assert model(torch.randn(1, 1000)).isfinite().all()
 """
 

@@ -139,10 +139,10 @@ def test_complete_mixtures_are_filled_up_to_the_longest_of_all_processes(two, tm
 
 
 def weights_at_start(config):
-    from cplxsep.networks.registry import build
+    from cplxsep.networks.model import SeparationModel
 
     torch.manual_seed(config.train.seed)
-    return build(config.model).state_dict()
+    return SeparationModel(config.model).state_dict()
 
 
 def test_two_processes_resume_exactly(two):

@@ -10,7 +10,7 @@ import torch
 from cplxsep.config import Config
 from cplxsep.errors import InputError, UsageError
 from cplxsep.losses import SPECTRAL, WAVEFORM
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 from cplxsep.training import checkpoint
 from cplxsep.training.log import EVERY, LOG, Log
 from cplxsep.training.loop import Trainer
@@ -69,7 +69,7 @@ def test_a_few_steps_lower_the_loss(two_mixtures, way):
     )
     if way.get("optimizer") in ("schedulefree", "prodigy"):
         pytest.importorskip({"prodigy": "prodigyopt"}.get(way["optimizer"], "schedulefree"))
-    model = build(config.model).train()
+    model = SeparationModel(config.model).train()
     start = {name: value.clone() for name, value in model.state_dict().items()}
     objective = Objective(config.train)
     optimizer = build_optimizer(model, config.optim)
@@ -100,7 +100,7 @@ def trainer(tmp_path, examples, model=SMALL, **train):
     torch.manual_seed(0)
     log = Log(tmp_path, None, 200, lambda _: None)
     return Trainer(
-        build(config.model),
+        SeparationModel(config.model),
         config,
         [examples],
         examples,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cplxsep.config import ModelConfig, OptimConfig
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 from cplxsep.training.matrices import matrices
 from cplxsep.training.optim import build_optimizer
 
@@ -31,7 +31,7 @@ NETWORKS = {
 
 def split(network):
     """Own names and dimensions of the matrices and of the rest."""
-    named = list(build(ModelConfig(**network)).named_parameters())
+    named = list(SeparationModel(ModelConfig(**network)).named_parameters())
     names = {id(parameter): name.rpartition(".")[2] for name, parameter in named}
     return [{(names[id(p)], p.dim()) for p in part} for part in matrices(named)]
 
@@ -49,7 +49,7 @@ def test_matrices_of_each_network(kind):
 @pytest.mark.parametrize("kind", ["complex", "complex, batch norm", "real", "conv-tasnet"])
 def test_the_groups_of_the_papers_networks_are_what_they_were(kind):
     """States of their optimisers, kept by place in a group, go on."""
-    named = list(build(ModelConfig(**NETWORKS[kind][0])).named_parameters())
+    named = list(SeparationModel(ModelConfig(**NETWORKS[kind][0])).named_parameters())
     kernels = [p for _, p in named if p.dim() > 2]
     others = [p for _, p in named if p.dim() <= 2]
     for part, before in zip(matrices(named), (kernels, others), strict=True):
@@ -60,7 +60,7 @@ def test_the_groups_of_the_papers_networks_are_what_they_were(kind):
 def test_a_linear_map_decays_and_the_angles_of_a_recurrence_do_not(optimizer):
     network = {"network": "dual-path", "dual_path": {**DUAL, "linearity": "complex"}}
     torch.manual_seed(0)
-    model = build(ModelConfig(**network))
+    model = SeparationModel(ModelConfig(**network))
     settings = OptimConfig(optimizer=optimizer, lr=0.1, weight_decay=0.5)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     built = build_optimizer(model, settings)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from cplxsep.config import read_config
-from cplxsep.networks.folder import OF_RUN
+from cplxsep.model_folder.contents import OF_RUN
 from cplxsep.training import checkpoint, curves, run, validate
 from cplxsep.training.loop import Trainer
 from cplxsep.training.stop import Stopped

@@ -7,9 +7,9 @@ import torch
 
 from cplxsep.config import Config, ExtractorConfig, ModelConfig, UNetConfig, to_toml
 from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM
-from cplxsep.networks.folder import CONFIG, WEIGHTS
-from cplxsep.networks.model import Estimates
-from cplxsep.networks.registry import build, load, weights_bytes
+from cplxsep.model_folder.contents import CONFIG, WEIGHTS
+from cplxsep.model_folder.load import load_model, weights_bytes
+from cplxsep.networks.model import Estimates, SeparationModel
 from cplxsep.nn.stft import STFT
 from cplxsep.training.objective import Objective
 
@@ -61,7 +61,7 @@ def id_of(variant):
 def test_it_learns_and_comes_back(variant, tmp_path):
     torch.manual_seed(0)
     config = Config(model={**SMALL, **variant})
-    model = build(config.model).train()
+    model = SeparationModel(config.model).train()
     before = {name: value.clone() for name, value in model.named_parameters()}
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     values = []
@@ -78,7 +78,7 @@ def test_it_learns_and_comes_back(variant, tmp_path):
     (tmp_path / WEIGHTS).write_bytes(weights_bytes(model))
     (tmp_path / CONFIG).write_text(to_toml(config))
     mixture = mixtures()[0]
-    torch.testing.assert_close(load(tmp_path)(mixture), model.eval()(mixture), rtol=0, atol=0)
+    torch.testing.assert_close(load_model(tmp_path)(mixture), model.eval()(mixture), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("loss", [*SPECTRAL, *WAVEFORM, *MIXTURE_AWARE])
@@ -86,7 +86,7 @@ def test_it_learns_and_comes_back(variant, tmp_path):
 @pytest.mark.parametrize("autocast", [None, torch.bfloat16])
 def test_conv_tasnet_takes_every_loss(loss, magnitude, autocast):
     torch.manual_seed(0)
-    model = build(ModelConfig(**TASNET))
+    model = SeparationModel(ModelConfig(**TASNET))
     value = value_of(model, autocast, loss=loss, magnitude=magnitude)
     value.backward()
     assert value.dtype == torch.float32
@@ -110,7 +110,7 @@ def test_bfloat16_is_near_float32(variant):
     section = "extractor" if "combine" in variant else "unet"
     sizes = {"start_maps": 16, "levels": 1}
     options = {"unet": sizes, section: {**(sizes if section == "unet" else {}), **variant}}
-    model = build(ModelConfig(**options)).eval()
+    model = SeparationModel(ModelConfig(**options)).eval()
     mixture = mixtures()[0]
     exact = model.estimate(mixture).as_audio()
     with torch.autocast("cpu", torch.bfloat16):
@@ -121,7 +121,7 @@ def test_bfloat16_is_near_float32(variant):
 
 def test_losses_of_sources_are_averaged_or_summed():
     torch.manual_seed(0)
-    model = build(ModelConfig(**SMALL))
+    model = SeparationModel(ModelConfig(**SMALL))
     mean, total = (
         Objective(Config(train={"loss": "csim", "over_sources": over}).train)(
             model, *mixtures(), None
@@ -133,7 +133,7 @@ def test_losses_of_sources_are_averaged_or_summed():
 
 def test_pit_of_the_batch_gives_a_higher_loss_where_mixtures_disagree():
     torch.manual_seed(0)
-    model = build(ModelConfig(**SMALL))
+    model = SeparationModel(ModelConfig(**SMALL))
     mixture, sources = mixtures()
     # A network that finds the first mixture's talkers in order, and the second's in the other.
     given = sources.clone()
@@ -165,7 +165,7 @@ def test_what_a_network_makes_of_fillings_does_not_count(loss, form):
     objective = Objective(Config(train={"loss": loss}).train, filled=True)
 
     def value(estimate):
-        model = build(ModelConfig(**SMALL))
+        model = SeparationModel(ModelConfig(**SMALL))
         model.estimate = lambda _: Estimates(stft, 1500, **{form: estimate.clone()})
         return objective(model, mixture, sources, None)
 
@@ -179,7 +179,7 @@ def test_sa_sdr_and_the_floored_snr_are_of_the_best_order_and_know_level():
         objective = Objective(Config(train={"loss": loss}).train)
 
         def value(estimate, level=1.0, objective=objective):
-            model = build(ModelConfig(**SMALL))
+            model = SeparationModel(ModelConfig(**SMALL))
             model.estimate = lambda _: Estimates(STFT(), 1500, audio=estimate)
             return objective(model, level * mixture, level * sources, None)
 

@@ -8,7 +8,7 @@ import torch
 
 from cplxsep.config import ModelConfig, OptimConfig
 from cplxsep.errors import UsageError
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.training.complex_adam import ComplexAdamW
 from cplxsep.training.ema import Average, in_use
@@ -84,7 +84,7 @@ def test_the_rest_gets_the_steps_of_adamw():
 
 
 def test_complex_adamw_is_not_for_the_real_network():
-    model = build(ModelConfig(network="real", start_maps=4, levels=1))
+    model = SeparationModel(ModelConfig(network="real", start_maps=4, levels=1))
     with pytest.raises(UsageError, match="needs a complex network"):
         build_optimizer(model, OptimConfig(optimizer="complex-adamw"))
 

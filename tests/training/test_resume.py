@@ -17,7 +17,7 @@ from tiny_run import CONFIG
 
 from cplxsep.config import ModelConfig, OptimConfig, read_config
 from cplxsep.errors import InputError, UsageError
-from cplxsep.networks.registry import build
+from cplxsep.networks.model import SeparationModel
 from cplxsep.training import checkpoint, curves, run
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.lock import alone
@@ -170,7 +170,7 @@ def test_other_changes_are_named(tiny_config, tmp_path):
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd", "complex-adamw"])
 def test_a_changed_option_of_the_optimiser_has_its_effect(optimizer):
     """Regression: the change was told, and the checkpoint's own value went on."""
-    model = build(ModelConfig(start_maps=4, levels=1))
+    model = SeparationModel(ModelConfig(start_maps=4, levels=1))
     before, now = (
         OptimConfig(optimizer=optimizer, weight_decay=decay, momentum=0.5 + decay)
         for decay in (0.0, 0.25)
@@ -212,7 +212,7 @@ def test_what_fails_in_a_validation_is_done_again(tiny_config, tmp_path, monkeyp
     changes = ["train.compile=false", "train.save_every=1000", "train.steps=7"]
     config = read_config(tiny_config, changes)
     options = run.Options(tmp_path / "run", device="cpu")
-    for broken in ("cplxsep.training.loop.validate", "cplxsep.training.publish.write"):
+    for broken in ("cplxsep.training.loop.validate", "cplxsep.training.run.publish"):
 
         def fails(*_, **__):
             raise InputError("the disk is full")

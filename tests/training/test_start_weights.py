@@ -9,9 +9,10 @@ from safetensors.torch import load_file, save_file
 
 from cplxsep.config import Config, read_config
 from cplxsep.errors import ModelError, UsageError
-from cplxsep.networks.folder import checksum
-from cplxsep.networks.registry import build
-from cplxsep.training import checkpoint, curves, init, publish, run
+from cplxsep.model_folder import publish
+from cplxsep.model_folder.contents import checksum
+from cplxsep.networks.model import SeparationModel
+from cplxsep.training import checkpoint, curves, init, run
 from cplxsep.training.progress import Progress
 
 TINY = {"outer": 8, "channels": (16,), "blocks": (2,), "states": 4}
@@ -47,16 +48,16 @@ def of_shape(**changes):
 def published(folder, config, seed=1, **train):
     """Folder of an untrained model, as a run leaves it."""
     torch.manual_seed(seed)
-    model = build(config.model)
+    model = SeparationModel(config.model)
     config = config.model_copy(update={"train": config.train.model_copy(update=train)})
-    publish.write(folder, model, config, Progress())
+    publish.publish(folder, model, config, Progress().facts())
     return model.eval()
 
 
 def started(source, config):
     """A model that starts from a source, what is known of that, and what was said."""
     torch.manual_seed(0)
-    model, said = build(config.model), []
+    model, said = SeparationModel(config.model), []
     facts = init.start(str(source), model, said.append)
     return model.eval(), facts, said
 
@@ -137,7 +138,7 @@ def test_another_number_of_sources_leaves_the_head_alone(tmp_path):
     source = published(tmp_path / "parent", two)
     one = Config(model={**two.model.model_dump(), "sources": 1})
     torch.manual_seed(0)
-    fresh = build(one.model).state_dict()
+    fresh = SeparationModel(one.model).state_dict()
     model, _, said = started(tmp_path / "parent", one)
     for name, value in model.state_dict().items():
         is_head = name.startswith(("network.head.", "network.head_bias"))

@@ -142,11 +142,11 @@ def of_system(system: str, data: Data, engine: Mapping[str, Any]) -> "Cases":
 
 def is_estimates(system: str) -> bool:
     """Whether a system is a folder of estimates: one that holds no model."""
-    from cplxsep.engine import shelf
-    from cplxsep.networks.folder import CONFIG, WEIGHTS
+    from cplxsep.model_folder import catalogue
+    from cplxsep.model_folder.contents import CONFIG, WEIGHTS
 
     folder = Path(system)
-    if shelf.shipped(system) is not None or not folder.is_dir():
+    if catalogue.shipped(system) is not None or not folder.is_dir():
         return False
     files = [place / name for place in (folder, folder / "model") for name in (CONFIG, WEIGHTS)]
     return not any(file.exists() for file in files)

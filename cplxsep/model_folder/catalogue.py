@@ -1,4 +1,4 @@
-"""The shelf of models: from a name to a folder, and what each can do.
+"""The shipped models: from a name to a folder, and what each can do.
 
 Importing this loads no torch: listing models and refusing an unknown one must be quick.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import cplxsep
-from cplxsep.engine.shipped import ALIASES, DEFAULT_MODEL
 from cplxsep.errors import ModelError
-from cplxsep.networks.folder import CONFIG, OF_RUN, configuration, metrics
+from cplxsep.model_folder.contents import CONFIG, OF_RUN, configuration, metrics
+from cplxsep.model_folder.defaults import ALIASES, DEFAULT_MODEL
 
 __all__ = ["DEFAULT_MODEL", "Entry", "describe", "names", "resolve", "root", "shipped"]
 

@@ -1,4 +1,4 @@
-"""What a checkpoint folder holds. Importing this loads no torch."""
+"""What a model folder holds. Importing this loads no torch."""
 
 import hashlib
 import json

@@ -1,10 +1,10 @@
 """Model folders as a run leaves them: complete or absent, for any name, in either precision."""
 
 from cplxsep.config import Config, DataConfig, ModelConfig, read_config
-from cplxsep.networks import registry
-from cplxsep.networks.folder import WEIGHTS
-from cplxsep.networks.registry import build
-from cplxsep.training import publish
+from cplxsep.model_folder import publish
+from cplxsep.model_folder.contents import WEIGHTS
+from cplxsep.model_folder.load import load_model
+from cplxsep.networks.model import SeparationModel
 from cplxsep.training.board import Board
 from cplxsep.training.progress import Progress
 
@@ -13,7 +13,7 @@ def test_names_that_are_no_valid_text(tmp_path):
     """Regression: a manifest or folder with such a name ended a run at its first validation."""
     config = Config(data=DataConfig(speech="sp\udcffeech.csv"), model=ModelConfig(start_maps=4))
     folder = tmp_path / "r\udcffn" / "model"
-    publish.write(folder, build(config.model), config, Progress())
+    publish.publish(folder, SeparationModel(config.model), config, Progress().facts())
     assert read_config(folder / "config.toml").data.speech == "sp?eech.csv"
     assert (folder / "README.md").read_text().startswith("# r?n\n")
     board = Board(folder.parent)
@@ -26,9 +26,9 @@ def test_a_model_is_published_in_float16_where_that_is_wanted(tmp_path):
     for weights in ("float32", "float16"):
         config = Config(model={"start_maps": 8}, train={"weights": weights})
         folder = tmp_path / weights / "model"
-        publish.write(folder, build(config.model), config, Progress())
+        publish.publish(folder, SeparationModel(config.model), config, Progress().facts())
         sizes.append((folder / WEIGHTS).stat().st_size)
-        assert registry.load(folder).config == config.model
+        assert load_model(folder).config == config.model
     assert sizes[1] < 0.6 * sizes[0]
 
 
@@ -48,9 +48,9 @@ def test_a_dual_path_model_comes_back_at_its_rates_and_its_card_names_them(tmp_p
     model = {"network": "dual-path", "rates": (8000, 16000), "dual_path": shape}
     config = Config(model={**model, "level": "network"})
     folder = tmp_path / "run" / "model"
-    publish.write(folder, build(config.model), config, Progress())
+    publish.publish(folder, SeparationModel(config.model), config, Progress().facts())
     assert read_config(folder / "config.toml") == config
-    assert registry.load(folder).at(16000).sample_rate == 16000
+    assert load_model(folder).at(16000).sample_rate == 16000
     card = (folder / "README.md").read_text()
     assert "Separates 2 talkers at 8000 or 16000 Hz;" in card
     assert "the paper's text" not in card

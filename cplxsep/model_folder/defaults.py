@@ -4,5 +4,5 @@ DEFAULT_MODEL = "dce-2spk"
 DEFAULT_ENHANCER = "dce-denoise"
 
 # Names of earlier versions, and the models that took their place. Each holds from the day on that
-# its model is on the shelf; a folder of the old name counts no more then.
+# its model is shipped; a folder of the old name counts no more then.
 ALIASES = {"dce-2spk-8k": "dce-2spk", "dce-denoise-16k": "dce-denoise"}

@@ -1,4 +1,4 @@
-"""Models from configurations and from checkpoint folders."""
+"""Models from their folders, and what goes into them."""
 
 from pathlib import Path
 
@@ -6,24 +6,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from cplxsep.config import ModelConfig
 from cplxsep.errors import ModelError
-from cplxsep.networks.folder import CONFIG, WEIGHTS, configuration
+from cplxsep.model_folder.contents import CONFIG, WEIGHTS, configuration
 from cplxsep.networks.model import SeparationModel
 
 
-def build(config: ModelConfig) -> SeparationModel:
-    """A freshly initialised model; seed torch first for a repeatable one."""
-    return SeparationModel(config)
-
-
-def load(folder: Path) -> SeparationModel:
+def load_model(folder: Path) -> SeparationModel:
     """The model in a checkpoint folder, in evaluation mode on the CPU.
 
     Raises:
         ModelError: a file is missing or corrupt, or the weights do not fit the configuration.
     """
-    model = build(configuration(folder).model)
+    model = SeparationModel(configuration(folder).model)
     path = folder / WEIGHTS
     try:
         weights = load_file(path)
