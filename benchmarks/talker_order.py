@@ -30,8 +30,8 @@ from cplxsep.audio.level import active_rms, from_db
 from cplxsep.audio.resample import resample
 from cplxsep.data.manifest import Utterance, by_speaker, read_manifest
 from cplxsep.engine.chunks import ChunkPlan, Cutter, Joiner
-from cplxsep.engine.seams import Seam, TalkerOrder
 from cplxsep.engine.separator import Separator
+from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.metrics.sisdr import si_sdr_matrix
 from cplxsep.report import to_json
 

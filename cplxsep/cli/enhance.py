@@ -1,13 +1,12 @@
 """`cplxsep enhance`: a recording without its noise."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cplxsep.cli import options
-from cplxsep.cli.jobs import Run, plan, told_in_json
+from cplxsep.cli.jobs import Run, reported_in_json
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.defaults import DEFAULT_ENHANCER
 
@@ -55,45 +54,44 @@ def enhance(
 
     Any sample rate and channel count. Outputs have the input's rate, length, level and channels.
     """
-    from cplxsep.engine.batch import Settings
+    from cplxsep.engine.blocks import Part
     from cplxsep.engine.enhance import Enhancement
-    from cplxsep.engine.flow import Part
-    from cplxsep.engine.inputs import Naming
+    from cplxsep.engine.naming import Naming
+    from cplxsep.engine.one_file import Settings
     from cplxsep.model_folder import catalogue
 
-    with ExitStack() as stack:
-        with told_in_json("enhance", json_output):
-            folder = catalogue.resolve(model)
-            if (sources := catalogue.describe(folder).sources) != 1:
-                raise UsageError(
-                    f"model {folder.name} separates {sources} talkers: give one that enhances, "
-                    "or use cplxsep separate"
-                )
-            tags = ("enhanced", "noise") if keep_noise else ("enhanced",)
-            items = plan(inputs, Naming(out, name, tags, kind, channel, with_plot), stack)
-        run = Run(
-            command="enhance",
-            model=folder,
-            options={
-                "device": device,
-                "precision": precision,
-                "chunk": chunk,
-                "overlap": overlap,
-                "batch": batch,
-            },
-            settings=Settings(
-                kind,
-                subtype,
-                rate == "model",
-                enhancement=Enhancement(above, keep_noise, mix_back),
-                part=Part(start, duration),
-                skip_silent=skip_silent,
-            ),
-            exist=exist,
-            dry_run=dry_run,
-            json_output=json_output,
-            report=report,
-        )
-        run.work(items)
+    with reported_in_json("enhance", json_output):
+        folder = catalogue.resolve(model)
+        if (sources := catalogue.describe(folder).sources) != 1:
+            raise UsageError(
+                f"model {folder.name} separates {sources} talkers: give one that enhances, "
+                "or use cplxsep separate"
+            )
+        tags = ("enhanced", "noise") if keep_noise else ("enhanced",)
+        naming = Naming(out, name, tags, kind, channel, with_plot)
+    run = Run(
+        command="enhance",
+        model=folder,
+        options={
+            "device": device,
+            "precision": precision,
+            "chunk": chunk,
+            "overlap": overlap,
+            "batch": batch,
+        },
+        settings=Settings(
+            kind,
+            subtype,
+            rate == "model",
+            enhancement=Enhancement(above, keep_noise, mix_back),
+            part=Part(start, duration),
+            skip_silent=skip_silent,
+        ),
+        exist=exist,
+        dry_run=dry_run,
+        json_output=json_output,
+        report=report,
+    )
+    run.work(inputs, naming)
     if run.failed or run.unread:
         raise typer.Exit(1)

@@ -3,10 +3,8 @@
 import math
 import os
 import sys
-import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,19 +16,21 @@ from cplxsep.cli.rate_notes import rate_notes
 from cplxsep.errors import CplxsepError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from cplxsep.engine.batch import Outcome, Settings
-    from cplxsep.engine.inputs import Found, Job, Naming
-    from cplxsep.engine.separator import Separator
+    import numpy as np
 
-    Item = Job | Outcome
+    from cplxsep.engine.find import Found
+    from cplxsep.engine.job import Job
+    from cplxsep.engine.naming import Naming
+    from cplxsep.engine.one_file import Settings
+    from cplxsep.engine.outcome import Outcome
+    from cplxsep.engine.plan import Item
+    from cplxsep.engine.work import Work
 
-
-MOST_FILES = 32  # at once, on a GPU
 MUCH = 12.0  # dB that enhancing takes from a recording of which noise is nearly all
 
 
 @contextmanager
-def told_in_json(command: str, wanted: bool) -> Iterator[None]:
+def reported_in_json(command: str, wanted: bool) -> Iterator[None]:
     """What keeps a command from starting is also an object on stdout, if the user wants JSON."""
     from cplxsep.report import to_json
 
@@ -43,34 +43,12 @@ def told_in_json(command: str, wanted: bool) -> Iterator[None]:
         raise
 
 
-def plan(inputs: Iterable[str], naming: "Naming", stack: ExitStack) -> list["Item"]:
-    """Jobs for what the user named, and failed outcomes for what cannot be one, in order.
-
-    The stack keeps what came on standard input for as long as it is open.
-    """
-    from cplxsep.engine.batch import failure
-    from cplxsep.engine.inputs import unique
-
-    items: list[Item] = []
-    for named in dict.fromkeys(inputs):
-        try:
-            files = _files(named, naming, stack)
-        except InputError as error:
-            _trace()
-            items.append(failure("<stdin>" if named == "-" else named, None, error))
-            continue
-        for found in files:
-            items += _jobs(found, naming)
-    return unique(items)
-
-
-def _files(named: str, naming: "Naming", stack: ExitStack) -> list["Found"]:
+def standard_input(naming: "Naming", stack: ExitStack) -> "Found":
+    """What comes on standard input, kept for as long as the stack is open where that must be."""
     from cplxsep.audio.pipe import NotStreamableError, WavStream
-    from cplxsep.engine.files import spooled
-    from cplxsep.engine.inputs import Found, expand
+    from cplxsep.engine.find import Found
+    from cplxsep.engine.writing import spooled
 
-    if named != "-":
-        return expand(named, naming.out)
     if sys.stdin is None:
         raise InputError("<stdin> is closed: pipe an audio file into it")
     # Where the other end made it so, a read would give nothing as if all had come.
@@ -81,23 +59,12 @@ def _files(named: str, naming: "Naming", stack: ExitStack) -> list["Found"]:
     try:
         stream = WavStream(source, "<stdin>")
         if not naming.reads_again:
-            return [Found(Path("<stdin>"), "<stdin>", "stdin", "stdin", stream=stream)]
+            return Found(Path("<stdin>"), "<stdin>", "stdin", "stdin", stream=stream)
         head = stream.head
     except NotStreamableError as error:
         head = error.head
     path = stack.enter_context(spooled(source, head))
-    return [Found(path, "<stdin>", "stdin", "stdin")]
-
-
-def _jobs(found: "Found", naming: "Naming") -> Sequence["Item"]:
-    from cplxsep.audio.io import probe
-    from cplxsep.engine.batch import failure
-
-    try:
-        return naming.jobs(found, found.stream.info if found.stream else probe(found.path))
-    except InputError as error:
-        _trace()
-        return [failure(found.label, found.path, error)]
+    return Found(path, "<stdin>", "stdin", "stdin")
 
 
 @dataclass
@@ -114,135 +81,97 @@ class Run:
     report: Path | None
     outcomes: list["Outcome"] = field(default_factory=list)
     unread: bool = False  # standard output was closed before all was printed
-    _separator: "Separator | None" = None
-    _chunks: int = 1  # computed at once
-    _chunks_at_once: int = 1  # of one file
 
     @property
     def failed(self) -> int:
         """Number of inputs that failed."""
         return sum(outcome.status == "failed" for outcome in self.outcomes)
 
-    def work(self, items: Sequence["Item"]) -> None:
-        """Do all jobs; print what was written, failures, and at the end the report.
+    def work(self, inputs: Iterable[str], naming: "Naming") -> None:
+        """Do what the user named; print what was written, failures, and at the end the report.
 
         Raises:
             UsageError: two files would have one name; nothing has been done.
             ModelError, DeviceError: nothing more can be done; the report is written nevertheless.
         """
+        from cplxsep.engine.job import Job
+        from cplxsep.engine.plan import plan
+        from cplxsep.engine.work import Work
+
+        with ExitStack() as stack:
+            with reported_in_json(self.command, self.json_output):
+                items = plan(inputs, naming, lambda: standard_input(naming, stack))
+                items = self._checked(items)
+            jobs = [item for item in items if isinstance(item, Job)]
+            work = Work(self.settings, self.exist)
+            stopped: str | None = "interrupted"
+            try:
+                self._do(work, items, jobs)
+                stopped = None
+            except Exception as error:
+                stopped = str(error)
+                raise
+            finally:
+                self._conclude(work, items, stopped)
+
+    def _checked(self, items: list["Item"]) -> list["Item"]:
+        """The items without results of earlier runs. UsageError: files would have one name."""
         from cplxsep.audio.atomic import check_target
-        from cplxsep.engine.batch import Outcome
-        from cplxsep.engine.inputs import Job, check_clashes, without_results
+        from cplxsep.engine.job import Job
+        from cplxsep.engine.plan import check_clashes, without_results
 
         if self.exist == "skip":
             before, items = len(items), without_results(items)
             if left_out := before - len(items):
                 common.note(f"{left_out} files are results of an earlier run, no inputs")
         jobs = [item for item in items if isinstance(item, Job)]
-        broken = [Path(item.input) for item in items if isinstance(item, Outcome)]
-        with told_in_json(self.command, self.json_output):
-            check_clashes(jobs, broken, self.report)
-            if self.report and os.path.isdir(self.report):
-                raise UsageError(f"--report {self.report} is a folder: give the name of a file")
-            if self.report:
-                check_target(self.report)
-        stopped: str | None = "interrupted"
-        try:
-            # A model or device of no use is to be known before the first file.
-            if not self.dry_run and not all(map(self._skips, jobs)):
-                self._load(jobs)
-            with common.bars() as bar:
-                for outcome in self._outcomes(items, bar):
+        broken = [Path(item.input) for item in items if not isinstance(item, Job)]
+        check_clashes(jobs, broken, self.report)
+        if self.report and os.path.isdir(self.report):
+            raise UsageError(f"--report {self.report} is a folder: give the name of a file")
+        if self.report:
+            check_target(self.report)
+        return items
+
+    def _do(self, work: "Work", items: Sequence["Item"], jobs: Sequence["Job"]) -> None:
+        """Do all items, and tell of each."""
+        from rich.markup import escape
+
+        # A model or device of no use is to be known before the first file.
+        if not self.dry_run and not all(map(work.skips, jobs)):
+            work.load(self.model, self.options, jobs)
+            self._tell_of(work)
+        with common.bars() as bar:
+
+            def watch(
+                job: "Job", blocks: "Iterable[np.ndarray]", total: int | None
+            ) -> "Iterable[np.ndarray]":
+                return bar(blocks, escape(job.label), total)
+
+            try:
+                for outcome in work.outcomes(items, watch):
                     self._record(outcome)
-            stopped = None
-        except Exception as error:
-            stopped = str(error)
-            raise
-        finally:
-            for item in items[len(self.outcomes) :]:
-                if isinstance(item, Job):
-                    why = f"{item.label}: not tried: {stopped}"
-                    item = Outcome(item.label, "failed", error=why)
-                self.outcomes.append(item)
-            self._conclude(stopped)
+            except CplxsepError as error:
+                self._keep(items[len(self.outcomes)], error)
+                raise
 
-    def _load(self, jobs: Iterable["Job"]) -> None:
-        from cplxsep.engine.compile_ahead import compile_ahead
-
-        compile_ahead(self.model, self.options["device"])
-        from cplxsep.engine.separator import Separator
-
-        self._separator = Separator.load(self.model, **self.options)
-        rates = {job.info.sample_rate: None for job in jobs if not self._skips(job)}
-        # All that they need is made before the first file, one rate after the other.
-        made = [self._separator.at(rate) for rate in rates]
-        self._chunks = max((at_rate.batch for at_rate in made), default=1)
-        used = f"on {self._separator.device} in {self._separator.precision}"
-        forms = "".join(f", {form}" for form in dict.fromkeys(at_rate.form for at_rate in made))
-        common.note(f"model {self.model.name} {used}{forms}", at=1)
-        for told in rate_notes(rates, self._separator, self.settings, self._done):
+    def _tell_of(self, work: "Work") -> None:
+        """What the model runs as, and what is special about the recordings' rates."""
+        separator = work.separator
+        assert separator is not None
+        used = f"on {separator.device} in {separator.precision}"
+        forms = dict.fromkeys(separator.at(rate).form for rate in work.rates)
+        common.note(f"model {self.model.name} {used}{''.join(f', {form}' for form in forms)}", at=1)
+        for told in rate_notes(work.rates, separator, self.settings, self._done):
             common.note(f"note: {told}")
 
     @property
     def _done(self) -> str:
         return "separated" if self.settings.enhancement is None else "enhanced"
 
-    def _outcomes(self, items: Sequence["Item"], bar: common.Bar) -> Iterator["Outcome"]:
-        """What becomes of each item, in order; on a GPU several files are under way at once."""
-        from cplxsep.engine.batch import failure
-        from cplxsep.engine.inputs import Job
-
-        batch = self._chunks
-        files = 1 if batch == 1 else min(2 * batch, MOST_FILES, max(len(items), 1))
-        self._chunks_at_once = -(-2 * batch // files) if files > 1 else batch
-        cancelled = threading.Event()
-        pool = ThreadPoolExecutor(files)
-        try:
-            futures = [pool.submit(self._do, item, bar, cancelled) for item in items]
-            for item, future in zip(items, futures, strict=True):
-                try:
-                    yield future.result()
-                except CplxsepError as error:
-                    if isinstance(item, Job):
-                        self.outcomes.append(failure(item.label, item.found.path, error))
-                    raise
-        finally:
-            cancelled.set()
-            pool.shutdown(cancel_futures=True)
-
-    def _skips(self, job: "Job") -> bool:
-        return self.exist == "skip" and job.is_there
-
-    def _do(self, item: "Item", bar: common.Bar, cancelled: threading.Event) -> "Outcome":
-        from rich.markup import escape
-
-        from cplxsep.engine.batch import Outcome, failure, separate_file
-
-        if isinstance(item, Outcome):
-            return item
-        written = [str(path) for path in item.written]
-        if self._skips(item):
-            return Outcome(item.label, "skipped", written)
-        try:
-            if self.exist == "error" and (there := [*filter(os.path.exists, written)]):
-                raise InputError(f"{item.label}: {there[0]} exists already")
-            if self._separator is None:
-                return Outcome(item.label, "planned", written)
-            runs = self._separator.at(item.info.sample_rate)
-            return separate_file(
-                self._separator,
-                item,
-                self.settings,
-                lambda blocks, total: bar(blocks, escape(item.label), total),
-                block=runs.seconds(self._chunks_at_once),
-                cancelled=cancelled,
-            )
-        except InputError as error:
-            _trace()
-            return failure(item.label, item.found.path, error)
-
     def _record(self, outcome: "Outcome") -> None:
         self.outcomes.append(outcome)
+        _trace(outcome)
         if outcome.error is not None:
             common.fail(InputError(outcome.error))
         elif outcome.status == "skipped":
@@ -279,15 +208,31 @@ class Run:
             self.unread = True
             common.fail(error)
 
-    def _conclude(self, stopped: str | None) -> None:
+    def _keep(self, item: "Item", error: CplxsepError) -> None:
+        """Remember the item that all ended with."""
+        from cplxsep.engine.job import Job
+        from cplxsep.engine.outcome import failure
+
+        if isinstance(item, Job):
+            self.outcomes.append(failure(item.label, item.found.path, error))
+
+    def _conclude(self, work: "Work", items: Sequence["Item"], stopped: str | None) -> None:
         from cplxsep.audio.atomic import write_text
+        from cplxsep.engine.job import Job
+        from cplxsep.engine.outcome import Outcome
         from cplxsep.report import to_json
+
+        for item in items[len(self.outcomes) :]:
+            if isinstance(item, Job):
+                why = f"{item.label}: not tried: {stopped}"
+                item = Outcome(item.label, "failed", error=why)
+            self.outcomes.append(item)
 
         counts = {
             status: sum(outcome.status == status for outcome in self.outcomes)
             for status in ("done", "skipped", "planned", "failed")
         }
-        separator = self._separator
+        separator = work.separator
         text = to_json(
             {
                 "command": self.command,
@@ -306,6 +251,7 @@ class Run:
             write_text(self.report, f"{text}\n")
 
 
-def _trace() -> None:
-    if common.verbosity.level >= 2:
-        traceback.print_exc()
+def _trace(outcome: "Outcome") -> None:
+    """The traceback of an input that failed, for those who ask for it."""
+    if outcome.cause is not None and common.verbosity.level >= 2:
+        traceback.print_exception(outcome.cause)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cplxsep.engine.batch import Settings
+    from cplxsep.engine.one_file import Settings
     from cplxsep.engine.separator import Separator
 
 FATES = {

@@ -1,13 +1,12 @@
 """`cplxsep separate`: the talkers of a recording, each into a file."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cplxsep.cli import options
-from cplxsep.cli.jobs import Run, plan, told_in_json
+from cplxsep.cli.jobs import Run, reported_in_json
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.defaults import DEFAULT_MODEL
 
@@ -47,42 +46,40 @@ def separate(
 
     Any sample rate and channel count. Outputs have the input's rate and length.
     """
-    from cplxsep.engine.batch import Settings
-    from cplxsep.engine.flow import Part
-    from cplxsep.engine.inputs import Naming
+    from cplxsep.engine.blocks import Part
+    from cplxsep.engine.naming import Naming
+    from cplxsep.engine.one_file import Settings
     from cplxsep.model_folder import catalogue
 
-    with ExitStack() as stack:
-        with told_in_json("separate", json_output):
-            folder = catalogue.resolve(model)
-            if channel == "all":
-                raise UsageError("channel 'all': use mix, each or a number from 1")
-            sources = tuple(f"s{index + 1}" for index in range(catalogue.describe(folder).sources))
-            naming = Naming(out, name, sources, kind, channel, with_plot, rttm)
-            items = plan(inputs, naming, stack)
-        run = Run(
-            command="separate",
-            model=folder,
-            options={
-                "device": device,
-                "precision": precision,
-                "chunk": chunk,
-                "overlap": overlap,
-                "batch": batch,
-            },
-            settings=Settings(
-                kind,
-                subtype,
-                rate == "model",
-                sum_to_mix,
-                part=Part(start, duration),
-                skip_silent=skip_silent,
-            ),
-            exist=exist,
-            dry_run=dry_run,
-            json_output=json_output,
-            report=report,
-        )
-        run.work(items)
+    with reported_in_json("separate", json_output):
+        folder = catalogue.resolve(model)
+        if channel == "all":
+            raise UsageError("channel 'all': use mix, each or a number from 1")
+        sources = tuple(f"s{index + 1}" for index in range(catalogue.describe(folder).sources))
+        naming = Naming(out, name, sources, kind, channel, with_plot, rttm)
+    run = Run(
+        command="separate",
+        model=folder,
+        options={
+            "device": device,
+            "precision": precision,
+            "chunk": chunk,
+            "overlap": overlap,
+            "batch": batch,
+        },
+        settings=Settings(
+            kind,
+            subtype,
+            rate == "model",
+            sum_to_mix,
+            part=Part(start, duration),
+            skip_silent=skip_silent,
+        ),
+        exist=exist,
+        dry_run=dry_run,
+        json_output=json_output,
+        report=report,
+    )
+    run.work(inputs, naming)
     if run.failed or run.unread:
         raise typer.Exit(1)

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from cplxsep.engine.blocks import Blocks
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
-from cplxsep.engine.flow import Blocks
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.runtime import Runner
-from cplxsep.engine.seams import Seam, TalkerOrder
+from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from cplxsep.audio import io
 from cplxsep.audio.atomic import replacing
-from cplxsep.engine.flow import WHOLE, Part
+from cplxsep.engine.blocks import WHOLE, Part
 
 COLUMNS = 1500  # spectra across the picture; more than its pixels
 RANGE = 70.0  # dB shown below the loudest point of the mixture

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from cplxsep.engine.at_rate import AtRate
 from cplxsep.engine.bands import Above
+from cplxsep.engine.blocks import Blocks, Tap, Waiting, checked, fitted, resampled
 from cplxsep.engine.chunks import ChunkPlan
 from cplxsep.engine.finish import Finish
-from cplxsep.engine.flow import Blocks, Tap, Waiting, checked, fitted, resampled
 from cplxsep.engine.fused import working_type
-from cplxsep.engine.seams import Seam
+from cplxsep.engine.talker_order import Seam
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.catalogue import DEFAULT_MODEL, resolve
 from cplxsep.model_folder.load import load_model

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cplxsep.engine import batch
+from cplxsep.engine import work
 from cplxsep.errors import DeviceError
 
 
@@ -43,7 +43,7 @@ def test_what_was_not_tried_is_in_the_report(command, model, monkeypatch):
     def greedy(*_args, **_options):
         raise DeviceError("out of memory")
 
-    monkeypatch.setattr(batch, "separate_file", greedy)
+    monkeypatch.setattr(work, "separate_file", greedy)
     done = command("separate", "a.wav", "b.wav", "-m", model, "--json")
     assert done.code == 4
     assert len(done.err.splitlines()) == 1

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from standins import copies
 
-from cplxsep.engine.flow import WHOLE
+from cplxsep.engine.blocks import WHOLE
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator

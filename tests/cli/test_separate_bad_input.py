@@ -13,7 +13,7 @@ import soundfile
 from rich.console import Console
 
 from cplxsep.cli import common
-from cplxsep.engine import batch, files
+from cplxsep.engine import one_file, writing
 from cplxsep.errors import InputError
 
 GOOD = {
@@ -161,7 +161,7 @@ def test_a_failed_plot_leaves_the_old_sources(command, model, tmp_path, monkeypa
     def fail(*_):
         raise InputError("cannot write the plot")
 
-    monkeypatch.setattr(batch, "plot", fail)
+    monkeypatch.setattr(one_file, "plot", fail)
     soundfile.write(tmp_path / "a.wav", np.ones(800), 8000)
     out = outputs_with(tmp_path / "out")
     done = command("separate", tmp_path / "a.wav", "-m", model, "-o", out, "--plot", "--json")
@@ -187,7 +187,7 @@ def test_results_stay_on_stdout_after_a_failure_on_a_terminal(
     command, model, tmp_path, monkeypatch
 ):
     """A progress bar that stays open sends what is printed to the terminal's stderr."""
-    put = files._put
+    put = writing._put
     fails = iter([OSError("the disk is full")])
 
     def full_once(*arguments):
@@ -195,7 +195,7 @@ def test_results_stay_on_stdout_after_a_failure_on_a_terminal(
             raise error
         put(*arguments)
 
-    monkeypatch.setattr(files, "_put", full_once)
+    monkeypatch.setattr(writing, "_put", full_once)
     monkeypatch.setattr(common, "stderr", Console(stderr=True, force_terminal=True, soft_wrap=True))
     for name in ("a", "b"):
         soundfile.write(tmp_path / f"{name}.wav", np.full(8000 * 20, 0.1), 8000)

@@ -9,7 +9,7 @@ from standins import RATE, TWO_RATES, Stand, checkpoint, copies, halves, swappin
 
 import cplxsep
 from cplxsep.config import ModelConfig
-from cplxsep.engine.flow import resampled
+from cplxsep.engine.blocks import resampled
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import InputError, UsageError

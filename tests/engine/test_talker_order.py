@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cplxsep.engine.chunks import ChunkPlan, Cutter
-from cplxsep.engine.seams import TalkerOrder, _best_order
+from cplxsep.engine.talker_order import TalkerOrder, _best_order
 
 RATE = 8000
 PLAN = ChunkPlan.of(4.0, 0.25, RATE)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from cplxsep.engine.ahead import Ahead, CancelledError
+from cplxsep.engine.prefetch import CancelledError, Prefetch
 
 
 def test_items_come_in_order_and_not_too_far_ahead():
@@ -14,7 +14,7 @@ def test_items_come_in_order_and_not_too_far_ahead():
             taken.append(number)
             yield number
 
-    ahead = Ahead(items(), depth=3)
+    ahead = Prefetch(items(), depth=3)
     for expected, found in zip(range(100), ahead, strict=True):
         assert found == expected
         assert len(taken) <= found + 5
@@ -25,7 +25,7 @@ def test_an_error_comes_where_it_happened():
         yield 1
         raise ValueError("broken")
 
-    ahead = Ahead(items())
+    ahead = Prefetch(items())
     assert next(ahead) == 1
     with pytest.raises(ValueError, match="broken"):
         next(ahead)
@@ -41,7 +41,7 @@ def test_closing_ends_the_thread_and_the_generator():
         finally:
             closed.set()
 
-    ahead = Ahead(items())
+    ahead = Prefetch(items())
     next(ahead)
     ahead.close()
     ahead.join()
@@ -56,7 +56,7 @@ def test_waiting_for_a_slow_source_ends_when_called_off(call_off):
         release.wait(20)
         yield 0
 
-    ahead = Ahead(items(), cancelled)
+    ahead = Prefetch(items(), cancelled)
     threading.Timer(0.05, cancelled.set if call_off == "cancel" else ahead.close).start()
     begun = time.monotonic()
     with pytest.raises(CancelledError):
@@ -69,7 +69,7 @@ def test_waiting_for_a_slow_source_ends_when_called_off(call_off):
 
 def test_being_called_off_ends_even_one_who_is_always_behind():
     cancelled = threading.Event()
-    ahead = Ahead(iter(range(10**9)), cancelled)
+    ahead = Prefetch(iter(range(10**9)), cancelled)
     assert next(ahead) == 0
     cancelled.set()
     with pytest.raises(CancelledError):

@@ -1,31 +1,31 @@
-"""Separates planned jobs, one file after another, and says what became of each."""
+"""Reads, separates and writes one file."""
 
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cplxsep.audio.activity import Activity, rttm, shifted
 from cplxsep.audio.atomic import check_target, write_text
 from cplxsep.audio.level import db
-from cplxsep.engine.ahead import Ahead
+from cplxsep.engine.blocks import WHOLE, Meter, Part
 from cplxsep.engine.enhance import Enhancement, enhanced
-from cplxsep.engine.files import writing
-from cplxsep.engine.flow import WHOLE, Meter, Part
-from cplxsep.engine.inputs import Job
+from cplxsep.engine.job import Job
+from cplxsep.engine.outcome import Outcome
 from cplxsep.engine.plot import plot
-from cplxsep.errors import CplxsepError, DeviceError, InputError
+from cplxsep.engine.prefetch import Prefetch
+from cplxsep.engine.writing import writing
+from cplxsep.errors import DeviceError, InputError
 
 if TYPE_CHECKING:
-    from cplxsep.engine.seams import Seam
     from cplxsep.engine.separator import Separator
+    from cplxsep.engine.talker_order import Seam
 
 Watch = Callable[[Iterable[np.ndarray], int | None], Iterable[np.ndarray]]
 
@@ -45,58 +45,6 @@ class Settings:
     enhancement: Enhancement | None = None
     part: Part = WHOLE
     skip_silent: float | None = None
-
-
-@dataclass
-class Outcome:
-    """What became of a job.
-
-    status: done, skipped, planned or failed. input_level: of what was heard of the input, without
-    its offset, dB re full scale. levels: of each source. silent: files of sources too soft to keep.
-    gain: that the sources were scaled by not to clip. elapsed: seconds. seams: how the chunks were
-    joined.
-    """
-
-    input: str
-    status: str
-    outputs: list[str] = field(default_factory=list)
-    error: str | None = None
-    seconds: float | None = None
-    sample_rate: int | None = None
-    gain: float = 1.0
-    input_level: float | None = None
-    levels: list[float | None] = field(default_factory=list)
-    silent: list[str] = field(default_factory=list)
-    seams: list["Seam"] = field(default_factory=list)
-    elapsed: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {**asdict(self), "weak_seams": len(self.weak_seams)}
-
-    @property
-    def lost(self) -> float:
-        """By how many dB the first output, before its gain, is below the input; 0 for silence."""
-        if self.input_level is None or not self.levels:
-            return 0.0
-        if self.levels[0] is None:
-            return math.inf
-        return self.input_level - self.levels[0] + db(self.gain)
-
-    @property
-    def weak_seams(self) -> list["Seam"]:
-        """Those where talkers may have changed files."""
-        return [seam for seam in self.seams if seam.weak]
-
-
-def failure(label: str, path: Path | None, error: CplxsepError) -> Outcome:
-    """Outcome of an input that could not be done; its error names the input."""
-    message = str(error)
-    if path is not None:
-        message = message.replace(str(path), label)
-    if label not in message:
-        message = f"{label}: {message}"
-    return Outcome(label, "failed", error=message)
 
 
 def separate_file(
@@ -235,8 +183,8 @@ def _overlapped(
     cancelled: threading.Event | None,
 ) -> Iterator[Iterable[np.ndarray]]:
     """What `work` makes of the blocks; reading and work go on in threads of their own."""
-    read = Ahead(blocks, cancelled)
-    done = Ahead(work(read), cancelled)
+    read = Prefetch(blocks, cancelled)
+    done = Prefetch(work(read), cancelled)
     try:
         yield done
     finally:

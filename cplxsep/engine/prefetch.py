@@ -13,7 +13,7 @@ class CancelledError(Exception):
     """The work was called off."""
 
 
-class Ahead(Generic[Item]):
+class Prefetch(Generic[Item]):
     """Takes items from an iterable in a thread, at most `depth` of them before they are wanted.
 
     They come in the same order, and an error comes where the item would have. Close it in the end;

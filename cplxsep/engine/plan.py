@@ -1,0 +1,114 @@
+"""From what the user names to a list of jobs, before any work: clashes stop a command at once."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from cplxsep.audio.io import probe
+from cplxsep.engine.find import Found, expand
+from cplxsep.engine.job import Job
+from cplxsep.engine.naming import Naming
+from cplxsep.engine.outcome import Outcome, failure
+from cplxsep.errors import InputError, UsageError
+
+Item = Job | Outcome
+"""What is to be done, or why an input cannot be."""
+
+
+def plan(inputs: Iterable[str], naming: Naming, standard_input: Callable[[], Found]) -> list[Item]:
+    """Jobs for what the user named, and failed outcomes for what cannot be one, in order.
+
+    `standard_input` is asked for what "-" means.
+    """
+    items: list[Item] = []
+    for named in dict.fromkeys(inputs):
+        try:
+            files = [standard_input()] if named == "-" else expand(named, naming.out)
+        except InputError as error:
+            items.append(failure("<stdin>" if named == "-" else named, None, error))
+            continue
+        for found in files:
+            try:
+                info = found.stream.info if found.stream else probe(found.path)
+                items += naming.jobs(found, info)
+            except InputError as error:
+                items.append(failure(found.label, found.path, error))
+    return _unique(items)
+
+
+def _unique(items: Iterable[Item]) -> list[Item]:
+    """The items without repeated jobs: a file that was named twice is done once."""
+    seen: dict[object, Item] = {}
+    for item in items:
+        key: object = id(item)
+        if isinstance(item, Job):
+            key = (_real(item.found.path), item.channel, item.outputs)
+        seen.setdefault(key, item)
+    return list(seen.values())
+
+
+def without_results(items: Sequence[Item]) -> list[Item]:
+    """The items without jobs on what an earlier run wrote, all of it, for another job.
+
+    So a folder that grows can be worked on in place.
+    """
+    results: set[object] = set()
+    for item in items:
+        if isinstance(item, Job) and item.is_there:
+            own = {_identity(path) for path in item.outputs}
+            results |= own if _identity(item.found.path) not in own else set()
+    return [
+        item
+        for item in items
+        if not (isinstance(item, Job) and _identity(item.found.path) in results)
+    ]
+
+
+def check_clashes(jobs: Sequence[Job], named: Iterable[Path], report: Path | None = None) -> None:
+    """Raise UsageError if a file would be written twice or an input would be replaced.
+
+    `named` are further inputs, such as those that cannot be read.
+    """
+    inputs = {_identity(path) for path in (*(job.found.path for job in jobs), *named)}
+    writers: dict[str, Job] = {}
+    if report and _identity(report) in inputs:
+        raise UsageError(f"--report {report} would replace an input")
+    for job in jobs:
+        for path in job.written:
+            if _identity(path) in inputs:
+                skip = ", or --exist skip if an earlier run wrote it" if job.is_there else ""
+                raise UsageError(f"{path} would replace an input: choose another --out{skip}")
+            if report and _real(path) == _real(report):
+                raise UsageError(
+                    f"--report and {job.label} would both write {path}: name another file"
+                )
+            if (other := writers.get(_real(path))) is not None:
+                raise UsageError(
+                    f"{other.label} and {job.label} would both write {path}: "
+                    f"{_how_apart(other.found, job.found)}"
+                )
+            writers[_real(path)] = job
+
+
+def _how_apart(first: Found, second: Found) -> str:
+    """How two inputs can have outputs of different names."""
+    field = ""
+    if first.path.suffix != second.path.suffix:
+        field = "{input_ext}"
+    elif first.parent != second.parent:
+        field = "{parent}"
+    put = f"put {field} into --name, or " if field else ""
+    return f"{put}run them apart, each with its own --out"
+
+
+def _real(path: Path) -> str:
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _identity(path: Path) -> tuple[int, int] | str:
+    """What tells a file from others, whatever its names, as on case-blind file systems."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _real(path)
+    return (status.st_dev, status.st_ino)
