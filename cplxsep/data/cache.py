@@ -16,8 +16,8 @@ from cplxsep.audio.atomic import replacing, write_text
 from cplxsep.audio.level import Mean, rms
 from cplxsep.audio.resample import resample
 from cplxsep.data.manifest import Utterance, fingerprint
-from cplxsep.data.parallel import default_workers, ordered_map
 from cplxsep.errors import InputError
+from cplxsep.parallel import default_workers, in_threads
 
 _VERSION = 1
 _FULL = 32767.0
@@ -156,7 +156,7 @@ def _decode_all(
         return steps, float(rms(steps.astype(np.float32)))
 
     index: dict[str, list] = {"kept": [], "lengths": [], "levels": []}
-    results: Iterable[Any] = ordered_map(work, utterances, default_workers())
+    results: Iterable[Any] = in_threads(work, utterances, default_workers())
     if path is not None and (watch := _watch.get()) is not None:
         seconds = sum(utterance.seconds for utterance in utterances)
         results = watch(results, Making(path, len(utterances), seconds, sample_rate))

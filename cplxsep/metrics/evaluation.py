@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics import conditions, pool, score, sexes, summary
+from cplxsep.metrics import conditions, processes, score, sexes, summary
 from cplxsep.metrics.conditions import Column
 
 Case = tuple[np.ndarray | None, np.ndarray, np.ndarray, int]
@@ -65,7 +65,7 @@ def run(
     groups = _groups(cases, names, by)
     found: list[summary.Example] = []
     failed: list[dict[str, str]] = []
-    results = pool.score_all(cases, names, metrics, workers)
+    results = processes.score_all(cases, names, metrics, workers)
     for name, result in watch(results, len(names)):
         if isinstance(result, InputError):
             tell(result)

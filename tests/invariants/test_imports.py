@@ -13,7 +13,15 @@ LAYERS = [
     {"networks"},
     {"nn", "audio"},
 ]
-EVERYWHERE = {"config", "config_errors", "configs", "data_config", "errors", "model_config"}
+EVERYWHERE = {
+    "config",
+    "config_errors",
+    "configs",
+    "data_config",
+    "errors",
+    "model_config",
+    "parallel",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

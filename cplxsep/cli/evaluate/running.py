@@ -44,8 +44,8 @@ def score(
     workers: int | None,
 ) -> "Scores":
     """Score all examples, with a progress bar, and tell of the first ones that failed."""
-    from cplxsep.data.parallel import default_workers
     from cplxsep.metrics import evaluation
+    from cplxsep.parallel import default_workers
 
     names = cases.names[:limit]
     count = workers or min(default_workers(), max(1, len(names) // EXAMPLES_A_WORKER))
