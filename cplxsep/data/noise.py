@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio.ffmpeg import tell_left_out
-from cplxsep.data.manifest import Utterance, audio_files, read_manifest
+from cplxsep.data.manifest import Utterance, probed, read_manifest
 from cplxsep.errors import InputError
 
 _FRAME_SECONDS = 0.032
@@ -31,7 +31,7 @@ def load_noise(source: Path, report: Callable[[InputError], None] | None = None)
             *(path, root.name, path.relative_to(root).as_posix(), ""),
             *(info.sample_rate, info.seconds),
         )
-        for path, info in audio_files(root, report)
+        for path, info in probed(root, report)
     ]
     if not found:
         raise InputError(f"{source} holds no audio")

@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cplxsep.audio.layout import kinds
 from cplxsep.config import TAKE_SILENCE, Config, user_path
 from cplxsep.data.conversations import Conversations
 from cplxsep.data.dynamic import DynamicMixtures
-from cplxsep.data.folders import METADATA
+from cplxsep.data.layout import METADATA, kinds
 from cplxsep.data.listed import ListedMixtures
 from cplxsep.data.manifest import Utterance, assign_splits, check_disjoint, load_speech
 from cplxsep.data.noise import load_noise

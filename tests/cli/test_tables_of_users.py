@@ -10,7 +10,7 @@ from scored import arguments, make
 from synthetic import babble, make_manifest, make_speech
 
 from cplxsep.data.cache import decode
-from cplxsep.data.folders import read_metadata
+from cplxsep.data.layout import read_metadata
 from cplxsep.data.table import read_table
 
 

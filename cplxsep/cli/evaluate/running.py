@@ -12,8 +12,8 @@ from cplxsep.errors import InputError
 from cplxsep.report import scores
 
 if TYPE_CHECKING:
+    from cplxsep.data.references import Cut
     from cplxsep.metrics.evaluation import Cases, Scores
-    from cplxsep.metrics.references import Cut
 
 Item = TypeVar("Item")
 
