@@ -9,7 +9,7 @@ from cplxsep.data.references import Cut, References, read_alike
 from cplxsep.errors import InputError
 
 
-class Estimates:
+class EstimateFiles:
     """The estimates for some references, by name.
 
     In sub-folders s1, s2, ... or flat as `cplxsep separate` writes them: NAME_s1.wav,

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from cplxsep.audio import io
-from cplxsep.data.estimates import Estimates
+from cplxsep.data.estimates import EstimateFiles
 from cplxsep.data.references import References
 from cplxsep.errors import InputError
 
 SIGNALS = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2, 400)).astype(np.float32)
 
 
-def open_pairs(ref: Path, est: Path, mix: Path | None = None) -> Estimates:
-    return Estimates(References(ref, mix), est)
+def open_pairs(ref: Path, est: Path, mix: Path | None = None) -> EstimateFiles:
+    return EstimateFiles(References(ref, mix), est)
 
 
 def put(path: Path, audio: np.ndarray, rate: int = 8000) -> None:

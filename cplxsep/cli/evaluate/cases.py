@@ -63,9 +63,9 @@ class FileCases:
 
     def __init__(self, est: Path, data: Data) -> None:
         """InputError where the estimates are missing or none fits."""
-        from cplxsep.data.estimates import Estimates
+        from cplxsep.data.estimates import EstimateFiles
 
-        self._estimates = Estimates(data.references, est)
+        self._estimates = EstimateFiles(data.references, est)
         self._data = data
         self.names = data.names
         self.has_mixture = data.references.mixtures is not None
