@@ -35,7 +35,7 @@ from workload import interleave, spread
 
 from cplxsep import Separator
 from cplxsep.audio.level import db
-from cplxsep.metrics.summary import interval
+from cplxsep.metrics.statistics import interval
 from cplxsep.parallel import default_workers
 from cplxsep.report import table
 

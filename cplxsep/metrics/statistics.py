@@ -69,7 +69,7 @@ def describe(values: Sequence[float], percent: float = 95.0) -> dict[str, Any]:
     }
 
 
-def statistics(examples: Sequence[Example], key: str, percent: float = 95.0) -> dict[str, Any]:
+def of_score(examples: Sequence[Example], key: str, percent: float = 95.0) -> dict[str, Any]:
     """Mean, median and interval of one score over n files, each file the mean of its sources.
 
     `null` counts the sources that have no such score.

@@ -10,9 +10,9 @@ from cplxsep.audio.resample import change_speed
 from cplxsep.config import Config, user_path
 from cplxsep.data.cache import open_cache
 from cplxsep.data.damage import Damage
+from cplxsep.data.dynamic_noisy import clean_speech
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.noise_source import NoiseSource
-from cplxsep.data.noisy import clean_speech
 from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, generator
 from cplxsep.data.rooms import check_places, different_places, load_rooms

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.data.manifest import probed
-from cplxsep.data.recipes.job import Report
+from cplxsep.data.recipes.preparation import Report
 from cplxsep.data.rooms import check_places, different_places, read_rooms
 from cplxsep.data.simulated import draw_places, draw_room, load_library, parse_room, respond
 from cplxsep.errors import InputError
