@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import scan
-from cplxsep.data.cache import check_outliers
 from cplxsep.data.layout import (
     METADATA,
     kinds,
@@ -14,6 +13,7 @@ from cplxsep.data.layout import (
     split_folder,
     talker_folders,
 )
+from cplxsep.data.recordings import check_outliers
 from cplxsep.errors import InputError
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from cplxsep.audio import io
-from cplxsep.data.cache import check_outliers
 from cplxsep.data.mixing import Mode
 from cplxsep.data.recipes.preparation import Prepared, Rendered, Report
+from cplxsep.data.recordings import check_outliers
 from cplxsep.errors import InputError
 
 ORIGINAL_RATE = 16000  # Hz, of WSJ0 and LibriSpeech
