@@ -34,7 +34,7 @@ from cplxsep.engine.separator import Separator
 from cplxsep.metrics.assignment import closest
 from cplxsep.metrics.isolation import isolation
 from cplxsep.metrics.sisdr import si_sdr_matrix
-from cplxsep.metrics.summary import describe
+from cplxsep.metrics.statistics import describe
 
 RATE, SECONDS, CHUNK = 16000, 60, 8
 FOLDERS = {"test": "tt", "valid": "cv"}

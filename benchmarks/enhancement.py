@@ -35,8 +35,8 @@ from workload import interleave, spread
 
 from cplxsep import Separator
 from cplxsep.audio.level import db
-from cplxsep.data.parallel import default_workers
-from cplxsep.metrics.summary import interval
+from cplxsep.metrics.statistics import interval
+from cplxsep.parallel import default_workers
 from cplxsep.report import table
 
 SNRS = (-5.0, 0.0, 5.0, 10.0, 15.0)

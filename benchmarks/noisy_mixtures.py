@@ -8,10 +8,10 @@ import numpy as np
 
 from cplxsep.audio import io
 from cplxsep.audio.resample import resample
+from cplxsep.data.dynamic_noisy import own_snr
 from cplxsep.data.manifest import Utterance, load_speech
 from cplxsep.data.mixing import mix
 from cplxsep.data.noise import active_parts, load_noise, stretch
-from cplxsep.data.noisy import own_snr
 from cplxsep.data.plan import generator
 from cplxsep.metrics.perceptual import UndefinedError, pesq, stoi
 from cplxsep.metrics.sisdr import si_sdr

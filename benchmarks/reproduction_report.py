@@ -9,7 +9,7 @@ from machine import in_words
 from reproduction_rows import CLAIMS, QUESTIONS, ROWS, Claim
 
 from cplxsep.audio.atomic import write_text
-from cplxsep.metrics.summary import describe
+from cplxsep.metrics.statistics import describe
 
 
 def write(out: Path, setup: dict[str, Any], rows: dict[str, dict[str, Any]]) -> None:

@@ -1,10 +1,12 @@
 """Small prepared mixtures and estimates for them, on disk."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cplxsep.audio import io
+from cplxsep.metrics.bss import bss_pairs, choose
 
 RATE = 8000
 NAMES = ("a_1.0_b_-1.0", "c_0.0_d_0.0", "e_2.0_f_-2.0")
@@ -21,6 +23,23 @@ def signals(name: str) -> tuple[np.ndarray, np.ndarray]:
     references = 0.1 * rng.standard_normal((2, 2400))
     noise = 0.03 * rng.standard_normal((2, 2400))
     return references, (references + 0.1 * references[::-1] + noise)[::-1]
+
+
+class BssScores(NamedTuple):
+    """Scores in dB by reference, each (N,); estimates[permutation[j]] belongs to references[j]."""
+
+    sdr: np.ndarray
+    sir: np.ndarray
+    sar: np.ndarray
+    permutation: np.ndarray
+
+
+def bss_eval(references: np.ndarray, estimates: np.ndarray) -> BssScores:
+    """SDR, SIR and SAR of N estimates (N, S), in the order with the best mean SIR."""
+    pairs = bss_pairs(references, estimates)
+    permutation = choose(pairs, len(pairs.sdr))
+    index = (np.arange(len(permutation)), permutation)
+    return BssScores(pairs.sdr[index], pairs.sir[index], pairs.sar[index], permutation)
 
 
 def make(folder: Path) -> Path:

@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from cplxsep.audio import io
 from cplxsep.audio.atomic import replacing, write_text
-from cplxsep.audio.level import Mean, rms
-from cplxsep.audio.resample import resample
+from cplxsep.audio.level import rms
 from cplxsep.data.manifest import Utterance, fingerprint
-from cplxsep.data.parallel import default_workers, ordered_map
+from cplxsep.data.recordings import decode
 from cplxsep.errors import InputError
+from cplxsep.parallel import default_workers, in_threads
 
 _VERSION = 1
 _FULL = 32767.0
-# No click in a recording is so far above the loudest hundredth of its samples.
-_OUTLIER, _USUAL_SHARE = 200.0, 0.99
 Report = Callable[[InputError], None]
 
 
@@ -75,41 +72,6 @@ class SpeechCache:
         return self.samples[self.starts[index] : self.starts[index + 1]]
 
 
-def decode(
-    path: Path, sample_rate: int, inspect: Callable[[np.ndarray], None] | None = None
-) -> np.ndarray:
-    """Read as mono float32 (S,) at `sample_rate`.
-
-    InputError: unreadable, NaN, silent, channels that cancel each other out, or single samples
-    that cannot be audio. `inspect` gets the audio (channels, S) as it is in the file, and may
-    refuse it.
-    """
-    audio, rate = io.read(path)
-    check_outliers(path, audio)
-    if inspect:
-        inspect(audio)
-    mean = Mean()
-    mono = resample(mean(audio), rate, sample_rate)
-    if mean.cancels:
-        raise InputError(f"{path}: its channels cancel each other out: keep one of them")
-    if not np.any(mono):
-        raise InputError(f"{path} is silent")
-    return mono
-
-
-def check_outliers(path: Path, audio: np.ndarray) -> None:
-    """InputError: samples of (channels, S) are far above all others, and above full scale."""
-    sizes = np.abs(audio)
-    if audio.size and (peak := float(sizes.max())) > 1.0:
-        usual = float(np.quantile(sizes[sizes > 0], _USUAL_SHARE))
-        if peak > _OUTLIER * usual:
-            count = int(np.count_nonzero(sizes > _OUTLIER * usual))
-            raise InputError(
-                f"{path} has {count} broken sample{'s' * (count > 1)}, up to {peak:.3g}, where "
-                f"{_USUAL_SHARE:.0%} of the others are below {usual:.3g}"
-            )
-
-
 def open_cache(
     utterances: Sequence[Utterance],
     sample_rate: int,
@@ -156,7 +118,7 @@ def _decode_all(
         return steps, float(rms(steps.astype(np.float32)))
 
     index: dict[str, list] = {"kept": [], "lengths": [], "levels": []}
-    results: Iterable[Any] = ordered_map(work, utterances, default_workers())
+    results: Iterable[Any] = in_threads(work, utterances, default_workers())
     if path is not None and (watch := _watch.get()) is not None:
         seconds = sum(utterance.seconds for utterance in utterances)
         results = watch(results, Making(path, len(utterances), seconds, sample_rate))

@@ -1,18 +1,17 @@
 """Training mixtures made while training: example i depends on the seed and i, on nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cplxsep.audio.level import from_db
-from cplxsep.data.cache import open_cache
+from cplxsep.data.cache import Report, open_cache
 from cplxsep.data.crop import crop
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, add, mix
 from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, Range, generator
-from cplxsep.errors import InputError
 
 _PAUSE = 0.1, 0.7  # length, as a share of the mixture
 
@@ -41,7 +40,7 @@ class DynamicMixtures:
         level: Level = "rms",
         seed: int = 0,
         cache: Path | None = None,
-        report: Callable[[InputError], None] | None = None,
+        report: Report | None = None,
     ) -> None:
         """Decode all utterances at `sample_rate`, or open the folder `cache` where that was done.
 

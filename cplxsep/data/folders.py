@@ -1,20 +1,20 @@
-"""Prepared mixtures: one split's folder in the wsj0-2mix layout, {mix,s1,s2,...}/NAME.wav.
-
-That of LibriMix is the same but for the mixtures, which are in mix_clean, mix_both or mix_single.
-"""
+"""Prepared mixtures: one split's folder, {mix,s1,s2,...}/NAME.wav, to train on."""
 
 from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
-from cplxsep.audio.layout import kinds
-from cplxsep.data.cache import check_outliers
-from cplxsep.data.table import read_table
+from cplxsep.audio import scan
+from cplxsep.data.layout import (
+    METADATA,
+    kinds,
+    read_metadata,
+    read_mono,
+    split_folder,
+    talker_folders,
+)
+from cplxsep.data.recordings import check_outliers
 from cplxsep.errors import InputError
-
-METADATA = "metadata.csv"
-NAME = ("name", "mixture_ID")  # ours and LibriMix's
 
 
 class MixtureFolder:
@@ -33,17 +33,17 @@ class MixtureFolder:
         """
         self.path = split_folder(path)
         self.mix = mix or self._only_kind()
-        self.sources = 0
-        while (self.path / f"s{self.sources + 1}").is_dir():
-            self.sources += 1
-        if not self.sources:
+        self._talkers = talker_folders(self.path)
+        if not self._talkers:
             raise InputError(f"{self.path} has no folder s1 of sources beside {self.mix}")
         if self.mix == "mix_single":
-            self.sources = 1
-        files = sorted((self.path / self.mix).glob("*.wav"))
-        self.names = [file.stem for file in files if not file.name.startswith(".")]
+            del self._talkers[1:]
+        self.sources = len(self._talkers)
+        folder = self.path / self.mix
+        files = scan.audio_files(folder.glob("*.wav"), folder, (".wav",))
+        self.names = [file.stem for file in files]
         if not self.names:
-            raise InputError(f"{self.path / self.mix} holds no WAV file")
+            raise InputError(f"{folder} holds no WAV file")
         self._metadata = read_metadata(self.path / METADATA)
 
     def _only_kind(self) -> str:
@@ -59,11 +59,8 @@ class MixtureFolder:
 
     def files(self, name: str) -> tuple[Path, list[Path]]:
         """The mixture's file and the sources' files."""
-        folders = [f"s{number + 1}" for number in range(self.sources)]
-        return (
-            self.path / self.mix / f"{name}.wav",
-            [self.path / folder / f"{name}.wav" for folder in folders],
-        )
+        file = f"{name}.wav"
+        return self.path / self.mix / file, [folder / file for folder in self._talkers]
 
     def load(self, name: str) -> tuple[np.ndarray, np.ndarray, int]:
         """Mixture (S,) and sources (N, S), float32, and the rate in Hz.
@@ -75,50 +72,19 @@ class MixtureFolder:
         signals: list[np.ndarray] = []
         rate, length = 0, 0
         for file in (mixture_file, *source_files):
-            audio, own_rate = io.read(file)
-            if len(audio) != 1:
-                raise InputError(f"{file} has {len(audio)} channels: mixtures are mono")
+            audio, own_rate = read_mono(file, "mixtures are mono")
             check_outliers(file, audio)
             if not signals:
-                rate, length = own_rate, audio.shape[1]
-            elif (own_rate, audio.shape[1]) != (rate, length):
+                rate, length = own_rate, len(audio)
+            elif (own_rate, len(audio)) != (rate, length):
                 raise InputError(
-                    f"{file} has {audio.shape[1]} samples at {own_rate} Hz, "
+                    f"{file} has {len(audio)} samples at {own_rate} Hz, "
                     f"its mixture {length} at {rate} Hz"
                 )
-            signals.append(audio[0])
+            signals.append(audio)
         return signals[0], np.stack(signals[1:]), rate
 
     @property
     def conversations(self) -> bool:
         """Whether `prepare conversations` made them: some talkers say nothing for long."""
         return any(row.get("recipe") == "conversations" for row in self._metadata.values())
-
-    def metadata(self, name: str) -> dict[str, str]:
-        """The row of metadata.csv; empty where there is none."""
-        return self._metadata.get(name, {})
-
-
-def split_folder(path: Path) -> Path:
-    """The folder itself where it holds mixtures, or the only split in it. InputError: else."""
-    if not path.is_dir():
-        raise InputError(f"{path} is not a folder of mixtures")
-    if kinds(path):
-        return path
-    splits = sorted(item for item in path.iterdir() if kinds(item))
-    if not splits:
-        raise InputError(f"{path} has no folder mix: it is no folder of mixtures")
-    if len(splits) > 1:
-        raise InputError(f"{path} holds several splits: choose {' or '.join(map(str, splits))}")
-    return splits[0]
-
-
-def read_metadata(path: Path) -> dict[str, dict[str, str]]:
-    """Rows of a metadata.csv by name; none if it is missing. InputError: unreadable, no names."""
-    if not path.is_file():
-        return {}
-    columns, rows = read_table(path)
-    column = next((key for key in NAME if key in columns), None)
-    if column is None:
-        raise InputError(f"{path} has no column name")
-    return {row[column]: row for _, row in rows}

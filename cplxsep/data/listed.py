@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio.layout import MIXTURES
-from cplxsep.data.folders import read_metadata
+from cplxsep.data.layout import MIXTURES, read_metadata
 from cplxsep.data.recipes.rebuild import Roots, rebuild
 from cplxsep.data.rounds import Example, Rounds
 from cplxsep.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import ffmpeg, io
+from cplxsep.audio import ffmpeg, io, scan
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError, tell
 
@@ -113,23 +113,19 @@ def scan_folder(
     utterances = [
         Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
         for speaker in sorted(item for item in root.iterdir() if item.is_dir())
-        for path, info in audio_files(speaker, report)
+        for path, info in probed(speaker, report)
     ]
     if not utterances:
         raise InputError(f"{folder} holds no audio in sub-folders: it needs one a speaker")
     return utterances
 
 
-def audio_files(
+def probed(
     folder: Path, report: Callable[[InputError], None] | None = None
 ) -> Iterator[tuple[Path, io.AudioInfo]]:
     """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
-    known = io.extensions()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in known or path.is_dir():
-            continue
-        # A leading dot marks other programs' side files.
-        if any(part.startswith(".") for part in path.relative_to(folder.parent).parts):
+    for path in scan.audio_files(folder.rglob("*"), folder.parent, io.extensions()):
+        if path.is_dir():
             continue
         try:
             yield path, io.probe(path)

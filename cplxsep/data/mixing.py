@@ -16,15 +16,14 @@ Mode = Literal["min", "max"]
 
 @dataclass(frozen=True)
 class Mixed:
-    """A mixture (S,), its sources (N, S), both float32, and the gain that each source got.
+    """A mixture (S,), its sources (N, S), both float32, and the gains that they got.
 
-    `gains` are products of `own` and `common`; the audio is multiplied by these two one after the
-    other, in float32, which they are exact in. `reference` is a further form of source 1 (S,).
+    Each source is multiplied by its `own` gain and then by the `common` one, in float32, in which
+    they are exact. `reference` is a further form of source 1 (S,).
     """
 
     mixture: np.ndarray
     sources: np.ndarray
-    gains: list[float]
     own: list[float]
     common: float
     reference: np.ndarray | None = None
@@ -76,7 +75,6 @@ def mix(
     return Mixed(
         mixture,
         scaled,
-        [gain * common for gain in gains],
         [float(gain) for gain in own],
         float(np.float32(common)),
         None if reference is None else heard[2][0] * np.float32(common),

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio.ffmpeg import tell_left_out
-from cplxsep.data.manifest import Utterance, audio_files, read_manifest
+from cplxsep.audio.level import FRAME_SECONDS
+from cplxsep.data.manifest import Utterance, probed, read_manifest
 from cplxsep.errors import InputError
 
-_FRAME_SECONDS = 0.032
 _LONGEST_WEIGHT = 20.0  # seconds
 # Lossy coding turns digital silence into values of a few steps of 16 bits.
 _SILENT = 1e-4
@@ -31,7 +31,7 @@ def load_noise(source: Path, report: Callable[[InputError], None] | None = None)
             *(path, root.name, path.relative_to(root).as_posix(), ""),
             *(info.sample_rate, info.seconds),
         )
-        for path, info in audio_files(root, report)
+        for path, info in probed(root, report)
     ]
     if not found:
         raise InputError(f"{source} holds no audio")
@@ -40,7 +40,7 @@ def load_noise(source: Path, report: Callable[[InputError], None] | None = None)
 
 def active_runs(audio: np.ndarray, sample_rate: int) -> list[tuple[int, int]]:
     """Stretches (start, end) of (S,) without digital silence, in samples; frames of 32 ms."""
-    frame = max(round(_FRAME_SECONDS * sample_rate), 1)
+    frame = max(round(FRAME_SECONDS * sample_rate), 1)
     count = -(-len(audio) // frame)
     padded = np.zeros(count * frame, np.float32)
     padded[: len(audio)] = audio

@@ -1,15 +1,14 @@
 """Pieces of noise of any length, drawn anew in each training example."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cplxsep.data.cache import open_cache
+from cplxsep.data.cache import Report, open_cache
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import mix
 from cplxsep.data.noise import active_runs, odds, stretch
-from cplxsep.errors import InputError
 
 _FADE_SECONDS = 0.05
 _TWO_NOISES = 0.3
@@ -23,7 +22,7 @@ class NoiseSource:
         recordings: Sequence[Utterance],
         sample_rate: int,
         cache: Path | None,
-        report: Callable[[InputError], None] | None,
+        report: Report | None,
     ) -> None:
         """InputError: nothing readable, or `cache` cannot be written."""
         self.sample_rate = sample_rate

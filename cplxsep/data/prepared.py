@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cplxsep.audio.layout import kinds
 from cplxsep.data.folders import MixtureFolder
+from cplxsep.data.layout import kinds
 from cplxsep.data.rounds import Example, Rounds
 from cplxsep.errors import UsageError
 

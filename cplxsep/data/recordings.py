@@ -1,4 +1,4 @@
-"""Which recordings are fit for mixing: no copies of others, not silent, clipped or too short."""
+"""Recordings as mixing takes them: no copies of others, not silent, broken, clipped or short."""
 
 import hashlib
 from collections import defaultdict
@@ -7,17 +7,56 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.data.cache import decode
+from cplxsep.audio import io
+from cplxsep.audio.level import Mean
+from cplxsep.audio.resample import resample
 from cplxsep.data.manifest import Utterance
 from cplxsep.errors import InputError
 
 SHORTEST_SECONDS = 0.25
 # A file is clipped where more of its samples than this are at full scale, in any channel.
 CLIPPED_SHARE = 1e-3
+# No click in a recording is so far above the loudest hundredth of its samples.
+_OUTLIER, _USUAL_SHARE = 200.0, 0.99
 _FULL_SCALE = 32767 / 32768
 _BLOCK = 1 << 16
 # A recording shorter than this share of the length that is listed is taken for another.
 _LEAST_LENGTH = 0.9
+
+
+def decode(
+    path: Path, sample_rate: int, inspect: Callable[[np.ndarray], None] | None = None
+) -> np.ndarray:
+    """Read as mono float32 (S,) at `sample_rate`.
+
+    InputError: unreadable, NaN, silent, channels that cancel each other out, or single samples
+    that cannot be audio. `inspect` gets the audio (channels, S) as it is in the file, and may
+    refuse it.
+    """
+    audio, rate = io.read(path)
+    check_outliers(path, audio)
+    if inspect:
+        inspect(audio)
+    mean = Mean()
+    mono = resample(mean(audio), rate, sample_rate)
+    if mean.cancels:
+        raise InputError(f"{path}: its channels cancel each other out: keep one of them")
+    if not np.any(mono):
+        raise InputError(f"{path} is silent")
+    return mono
+
+
+def check_outliers(path: Path, audio: np.ndarray) -> None:
+    """InputError: samples of (channels, S) are far above all others, and above full scale."""
+    sizes = np.abs(audio)
+    if audio.size and (peak := float(sizes.max())) > 1.0:
+        usual = float(np.quantile(sizes[sizes > 0], _USUAL_SHARE))
+        if peak > _OUTLIER * usual:
+            count = int(np.count_nonzero(sizes > _OUTLIER * usual))
+            raise InputError(
+                f"{path} has {count} broken sample{'s' * (count > 1)}, up to {peak:.3g}, where "
+                f"{_USUAL_SHARE:.0%} of the others are below {usual:.3g}"
+            )
 
 
 def usable(path: Path, sample_rate: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from scipy.signal import fftconvolve
 
 from cplxsep.audio import io
 from cplxsep.audio.resample import resample
-from cplxsep.data.manifest import audio_files
+from cplxsep.data.manifest import probed
 from cplxsep.errors import InputError
 
 Place = TypeVar("Place")
@@ -24,7 +24,7 @@ def load_rooms(folder: Path, sample_rate: int) -> list[list[np.ndarray]]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of room responses")
-    rooms = [read_rooms(path, sample_rate) for path, _ in audio_files(folder)]
+    rooms = [read_rooms(path, sample_rate) for path, _ in probed(folder)]
     rooms = [places for places in rooms if places]
     if not rooms:
         raise InputError(f"{folder} holds no room response")

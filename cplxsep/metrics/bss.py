@@ -31,21 +31,12 @@ class BssPairs:
     dependent: bool = False
 
 
-@dataclass(frozen=True)
-class BssScores:
-    """Scores in dB by reference, each (N,); estimates[permutation[j]] belongs to references[j]."""
-
-    sdr: Array
-    sir: Array
-    sar: Array
-    permutation: NDArray[np.intp]
-
-
 def bss_pairs(
     references: ArrayLike, estimates: ArrayLike, *, interference: bool = True
 ) -> BssPairs:
     """Score every estimate (M, S) against every reference (N, S); limited to +-100 dB.
 
+    Agrees with mir_eval.separation.bss_eval_sources.
     Without `interference` SIR and SAR are left NaN: SDR needs N small systems of equations, they
     need one that is N times larger. ValueError where the lengths differ.
     """
@@ -114,15 +105,3 @@ def choose(pairs: BssPairs, count: int) -> NDArray[np.intp]:
     """
     interfered = np.isfinite(pairs.sir[:, :count]).any()
     return best_permutation((pairs.sir if interfered else pairs.sdr)[:, :count])
-
-
-def bss_eval(references: ArrayLike, estimates: ArrayLike) -> BssScores:
-    """SDR, SIR and SAR in dB of N estimates (N, S) against N references (N, S).
-
-    The permutation is the one with the best mean SIR. Agrees with
-    mir_eval.separation.bss_eval_sources; limited to plus or minus 100 dB. NaN: see BssPairs.
-    """
-    pairs = bss_pairs(references, estimates)
-    permutation = choose(pairs, len(pairs.sdr))
-    index = (np.arange(len(permutation)), permutation)
-    return BssScores(pairs.sdr[index], pairs.sir[index], pairs.sar[index], permutation)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cplxsep.metrics import evaluation, score, summary
+from cplxsep.metrics import evaluation, score, statistics
 from cplxsep.metrics.evaluation import Scores
 from cplxsep.metrics.score import SourceScore
 
@@ -29,11 +29,11 @@ def compare(
     pairs = [_paired(own, others[own.name], keys) for own in a.examples if own.name in others]
     first, second = ({example.name for example in side.examples} for side in (a, b))
 
-    def statistics(members: Sequence[Pair]) -> dict[str, Any]:
-        return {key: _statistics(members, key, ci) for key in keys}
+    def of_all(members: Sequence[Pair]) -> dict[str, Any]:
+        return {key: _of_pairs(members, key, ci) for key in keys}
 
     differences = [pair.difference for pair in pairs]
-    totals = statistics(pairs)
+    totals = of_all(pairs)
     return {
         "ci": ci,
         "examples": len(pairs),
@@ -41,8 +41,8 @@ def compare(
         "only_b": sorted(second - first),
         "missed": evaluation.missed(totals, fail_under or {}),
         "difference": totals,
-        "by": summary.by_group(pairs, a.groups, statistics),
-        "worst": {"by": keys[0], "examples": summary.worst(differences, keys[0])},
+        "by": statistics.by_group(pairs, a.groups, of_all),
+        "worst": {"by": keys[0], "examples": statistics.worst(differences, keys[0])},
         "per_example": [
             {
                 "name": pair.name,
@@ -60,9 +60,9 @@ def compare(
 class Pair:
     """One file's scores of A, of B, and B - A, where both have them."""
 
-    a: summary.Example
-    b: summary.Example
-    difference: summary.Example
+    a: statistics.Example
+    b: statistics.Example
+    difference: statistics.Example
 
     @property
     def name(self) -> str:
@@ -73,7 +73,7 @@ class Pair:
         return self.a.groups
 
 
-def _paired(a: summary.Example, b: summary.Example, keys: Sequence[str]) -> Pair:
+def _paired(a: statistics.Example, b: statistics.Example, keys: Sequence[str]) -> Pair:
     """Scores of which both have a value for the source; None where either has none."""
     sides: tuple[list[SourceScore], ...] = ([], [], [])
     for own, other in zip(a.sources, b.sources, strict=True):
@@ -87,7 +87,7 @@ def _paired(a: summary.Example, b: summary.Example, keys: Sequence[str]) -> Pair
     return Pair(*(replace(a, sources=side) for side in sides))
 
 
-def _statistics(pairs: Sequence[Pair], key: str, ci: float) -> dict[str, Any]:
+def _of_pairs(pairs: Sequence[Pair], key: str, ci: float) -> dict[str, Any]:
     values = [v for pair in pairs if (v := pair.difference.mean(key)) is not None]
     own, other = (
         [v for e in side if (v := e.mean(key)) is not None]
@@ -96,7 +96,7 @@ def _statistics(pairs: Sequence[Pair], key: str, ci: float) -> dict[str, Any]:
     return {
         "mean_a": float(np.mean(own)) if own else None,
         "mean_b": float(np.mean(other)) if other else None,
-        **summary.statistics([pair.difference for pair in pairs], key, ci),
+        **statistics.of_score([pair.difference for pair in pairs], key, ci),
         "better": sum(value > 0 for value in values),
         "worse": sum(value < 0 for value in values),
     }

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics import conditions, pool, score, sexes, summary
+from cplxsep.metrics import conditions, processes, score, sexes, statistics
 from cplxsep.metrics.conditions import Column
 
 Case = tuple[np.ndarray | None, np.ndarray, np.ndarray, int]
@@ -36,7 +36,7 @@ class Scores:
 
     metrics: list[str]
     keys: list[str]
-    examples: list[summary.Example]
+    examples: list[statistics.Example]
     failed: list[dict[str, str]]
     groups: dict[str, list[str]]
 
@@ -63,16 +63,16 @@ def run(
     `condition` and `sexes` where they are there. UsageError: no such column.
     """
     groups = _groups(cases, names, by)
-    found: list[summary.Example] = []
+    found: list[statistics.Example] = []
     failed: list[dict[str, str]] = []
-    results = pool.score_all(cases, names, metrics, workers)
+    results = processes.score_all(cases, names, metrics, workers)
     for name, result in watch(results, len(names)):
         if isinstance(result, InputError):
             tell(result)
             failed.append({"name": name, "reason": str(result)})
             continue
         own = {column: labels[name] for column, labels in groups.items()}
-        found.append(summary.Example(name, result[0], own, result[1], result[2]))
+        found.append(statistics.Example(name, result[0], own, result[1], result[2]))
     ordered = {column: conditions.order([*own.values()]) for column, own in groups.items()}
     keys = score.keys(metrics, cases.has_mixture)
     return Scores(list(metrics), keys, found, failed, ordered)
@@ -109,10 +109,10 @@ def check_thresholds(wanted: Mapping[str, float], keys: Sequence[str]) -> None:
 
 
 def missed(
-    statistics: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]
+    totals: Mapping[str, Mapping[str, Any]], thresholds: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Thresholds that the means do not reach; a mean that does not exist reaches none."""
-    means = {key: statistics[key]["mean"] for key in thresholds}
+    means = {key: totals[key]["mean"] for key in thresholds}
     return [
         {"metric": key, "mean": means[key], "least": least}
         for key, least in thresholds.items()
@@ -129,10 +129,10 @@ def summed_up(
     """
     check_thresholds(fail_under or {}, scores.keys)
 
-    def statistics(examples: Sequence[summary.Example]) -> dict[str, Any]:
-        return {key: summary.statistics(examples, key, ci) for key in scores.keys}
+    def of_all(examples: Sequence[statistics.Example]) -> dict[str, Any]:
+        return {key: statistics.of_score(examples, key, ci) for key in scores.keys}
 
-    totals = statistics(scores.examples)
+    totals = of_all(scores.examples)
     return {
         "metrics": scores.metrics,
         "permutation": f"best mean {score.criterion(scores.metrics)}",
@@ -141,15 +141,15 @@ def summed_up(
         "seconds": sum(example.seconds for example in scores.examples),
         "failed": scores.failed,
         "missed": missed(totals, fail_under or {}),
-        "null": summary.reasons(scores.examples),
+        "null": statistics.reasons(scores.examples),
         "summary": totals,
-        "by": summary.by_group(scores.examples, scores.groups, statistics),
-        "worst": {"by": scores.rank, "examples": summary.worst(scores.examples, scores.rank)},
+        "by": statistics.by_group(scores.examples, scores.groups, of_all),
+        "worst": {"by": scores.rank, "examples": statistics.worst(scores.examples, scores.rank)},
         "per_example": [_entry(example) for example in scores.examples],
     }
 
 
-def _entry(example: summary.Example) -> dict[str, Any]:
+def _entry(example: statistics.Example) -> dict[str, Any]:
     """An example's scores by source."""
     sources = [
         {

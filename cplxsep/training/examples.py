@@ -5,15 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cplxsep.audio.layout import kinds
 from cplxsep.config import TAKE_SILENCE, Config, user_path
-from cplxsep.data.conversations import Conversations
 from cplxsep.data.dynamic import DynamicMixtures
-from cplxsep.data.folders import METADATA
+from cplxsep.data.dynamic_conversations import Conversations
+from cplxsep.data.dynamic_noisy import NoisySpeech
+from cplxsep.data.layout import METADATA, kinds
 from cplxsep.data.listed import ListedMixtures
 from cplxsep.data.manifest import Utterance, assign_splits, check_disjoint, load_speech
 from cplxsep.data.noise import load_noise
-from cplxsep.data.noisy import NoisySpeech
 from cplxsep.data.prepared import PreparedMixtures
 from cplxsep.data.recipes.rebuild import Roots
 from cplxsep.errors import InputError, UsageError

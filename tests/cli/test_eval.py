@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scored import NAMES, RATE, arguments, error_lines, make, put, signals
+from scored import NAMES, RATE, arguments, bss_eval, error_lines, make, put, signals
 
 from cplxsep.audio import io
-from cplxsep.metrics.bss import bss_eval
 from cplxsep.metrics.sisdr import si_sdr
 
 

@@ -9,8 +9,8 @@ from corpora import make_librimix, make_wsj0
 from scored import arguments, make
 from synthetic import babble, make_manifest, make_speech
 
-from cplxsep.data.cache import decode
-from cplxsep.data.folders import read_metadata
+from cplxsep.data.layout import read_metadata
+from cplxsep.data.recordings import decode
 from cplxsep.data.table import read_table
 
 

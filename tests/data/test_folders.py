@@ -3,6 +3,7 @@ import pytest
 
 from cplxsep.audio import io
 from cplxsep.data.folders import MixtureFolder
+from cplxsep.data.layout import METADATA, read_metadata
 from cplxsep.errors import InputError
 
 
@@ -25,8 +26,7 @@ def test_reads(split):
     mixture, sources, rate = folder.load("b")
     assert (mixture.shape, sources.shape, rate) == ((500,), (3, 500), 8000)
     np.testing.assert_allclose(mixture, sources.sum(axis=0), atol=1e-6)
-    assert folder.metadata("a") == {"name": "a", "condition": "babble"}
-    assert folder.metadata("b") == {}
+    assert read_metadata(split / METADATA) == {"a": {"name": "a", "condition": "babble"}}
 
 
 def test_a_folder_of_one_split(split):
@@ -35,7 +35,8 @@ def test_a_folder_of_one_split(split):
 
 def test_without_metadata(split):
     (split / "metadata.csv").unlink()
-    assert MixtureFolder(split).metadata("a") == {}
+    assert MixtureFolder(split).names == ["a", "b"]
+    assert read_metadata(split / METADATA) == {}
 
 
 def test_several_splits(split):
@@ -73,7 +74,7 @@ def test_files_that_do_not_belong_together(split):
 
 def test_metadata_that_is_no_valid_text(split):
     (split / "metadata.csv").write_bytes(b"name,condition\na,\xff\n")
-    assert MixtureFolder(split).metadata("a")["condition"] == "\udcff"
+    assert read_metadata(split / METADATA)["a"]["condition"] == "\udcff"
 
 
 def test_bad_metadata(split):
@@ -85,4 +86,4 @@ def test_bad_metadata(split):
 def test_metadata_as_spreadsheets_write_it(split):
     text = "name,condition\na,babble\n"
     (split / "metadata.csv").write_text(text, encoding="utf-8-sig")
-    assert MixtureFolder(split).metadata("a") == {"name": "a", "condition": "babble"}
+    assert read_metadata(split / METADATA)["a"] == {"name": "a", "condition": "babble"}

@@ -11,9 +11,9 @@ from synthetic import babble, make_speech
 
 from cplxsep.audio.level import db, rms
 from cplxsep.config import NoiseConfig
+from cplxsep.data.dynamic_noisy import NoisySpeech, own_snr
 from cplxsep.data.manifest import scan_folder
 from cplxsep.data.noise import active_parts, active_runs, load_noise, stretch
-from cplxsep.data.noisy import NoisySpeech, own_snr
 from cplxsep.data.rooms import load_rooms, reverberate
 from cplxsep.errors import InputError
 

@@ -11,8 +11,8 @@ from scipy.signal import resample_poly
 from cplxsep.data.listed import ListedMixtures
 from cplxsep.data.recipes.librimix import prepare_librimix, read_noise
 from cplxsep.data.recipes.rebuild import Roots, rebuild
+from cplxsep.data.references import References
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics.references import References
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ LAYERS = [
     {"networks"},
     {"nn", "audio"},
 ]
-EVERYWHERE = {"config", "errors"}
+EVERYWHERE = {"config", "errors", "parallel"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -67,8 +67,8 @@ def test_commands_import_no_torch_at_load(path):
     assert not any(name.split(".")[0] == "torch" for name in imports(path, top_level=True))
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if part(p) in {"nn", "networks"}])
-def test_networks_open_no_file(path):
+@pytest.mark.parametrize("path", [p for p in FILES if part(p) in {"nn", "networks", "metrics"}])
+def test_networks_and_scores_open_no_file(path):
     if path.name == "build.py":  # compiles native code
         return
     calls = {

@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 import soundfile
+from scored import bss_eval
 
-from cplxsep.metrics.bss import bss_eval, bss_pairs
+from cplxsep.metrics.bss import bss_pairs
 from cplxsep.metrics.coherence import LIMIT_DB
 
 

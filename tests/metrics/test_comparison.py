@@ -7,7 +7,7 @@ from cplxsep.errors import UsageError
 from cplxsep.metrics.comparison import compare, rows
 from cplxsep.metrics.evaluation import Scores, summed_up
 from cplxsep.metrics.score import SourceScore
-from cplxsep.metrics.summary import Example, interval
+from cplxsep.metrics.statistics import Example, interval
 
 
 def scores(values: dict[str, tuple[float | None, ...]], failed: tuple[str, ...] = ()) -> Scores:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from scored import bss_eval
 
 from cplxsep.errors import UsageError
 from cplxsep.metrics import perceptual, score
-from cplxsep.metrics.bss import bss_eval
 from cplxsep.metrics.score import score_example
 from cplxsep.metrics.sisdr import si_sdr
 

@@ -1,6 +1,6 @@
 """What `cplxsep eval` scores: a model's output, or files of estimates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,8 @@ from cplxsep.cli import common
 from cplxsep.errors import InputError, ModelError, UsageError
 
 if TYPE_CHECKING:
+    from cplxsep.data.references import Cut, References
     from cplxsep.metrics.evaluation import Case, Cases
-    from cplxsep.metrics.references import Cut, References
 
 Metadata = Mapping[str, Mapping[str, str]]
 
@@ -63,17 +63,17 @@ class FileCases:
 
     def __init__(self, est: Path, data: Data) -> None:
         """InputError where the estimates are missing or none fits."""
-        from cplxsep.metrics.pairs import PairFolders
+        from cplxsep.data.estimates import EstimateFiles
 
-        self._pairs = PairFolders(data.references, est)
+        self._estimates = EstimateFiles(data.references, est)
         self._data = data
         self.names = data.names
         self.has_mixture = data.references.mixtures is not None
-        if unused := self._pairs.unused():
+        if unused := self._estimates.unused():
             common.note(f"{est}: {unused} estimates have no reference and are left out")
 
     def load(self, name: str) -> "Case":
-        return self._pairs.load(name, self._data.cut)
+        return self._estimates.load(name, self._data.cut)
 
     def metadata(self, name: str) -> Mapping[str, str]:
         return self._data.metadata.get(name, {})
@@ -89,12 +89,16 @@ def read_data(
     cut: bool,
 ) -> Data:
     """What the options of the same names say. InputError, UsageError."""
-    from cplxsep.metrics.references import Cut
+    from cplxsep.data.references import Cut, listed
     from cplxsep.metrics.sexes import with_sexes
 
     found = references(data, split, ref, mix)
     rows = with_sexes(read_metadata(found, metadata), read_speakers(speakers) if speakers else {})
-    names = listed(data, found.names) if data and is_list(data) else found.names
+    names = found.names
+    if data and is_list(data):
+        names, again = listed(data, names)
+        if again:
+            common.note(f"{data} lists mixtures more than once ({again} rows): each is scored once")
     return Data(found, rows, names, Cut() if cut else None)
 
 
@@ -116,16 +120,12 @@ def references(
 
     InputError, UsageError: see References; also where several splits are there and none chosen.
     """
-    from cplxsep.data.folders import split_folder
-    from cplxsep.metrics.references import References
+    from cplxsep.data.references import References, of_prepared
 
     if data is None:
         return References(ref or Path(), mix)
     folder = data.parent if is_list(data) else data
-    folder = folder / split if split else folder
-    if not (folder / "s1").is_dir() and not any(folder.glob("*_s1.*")):
-        folder = split_folder(folder)
-    return References(folder, mix)
+    return of_prepared(folder / split if split else folder, mix)
 
 
 def of_system(system: str, data: Data, engine: Mapping[str, Any]) -> "Cases":
@@ -154,14 +154,14 @@ def is_estimates(system: str) -> bool:
 
 def read_metadata(references: "References", file: Path | None) -> Metadata:
     """Rows by name of a file, or of metadata.csv among the references; none without. InputError."""
-    from cplxsep.data import folders
+    from cplxsep.data import layout
 
     if file is not None:
         if not file.is_file():
             raise InputError(f"--metadata {file} is no file")
-        return folders.read_metadata(file)
+        return layout.read_metadata(file)
     try:
-        return folders.read_metadata(references.folder / folders.METADATA)
+        return layout.read_metadata(references.folder / layout.METADATA)
     except InputError as error:
         common.note(f"{error}: scored without it")
         return {}
@@ -170,18 +170,3 @@ def read_metadata(references: "References", file: Path | None) -> Metadata:
 def is_list(data: Path) -> bool:
     """Whether --data is a CSV file that lists mixtures."""
     return data.suffix.lower() == ".csv"
-
-
-def listed(path: Path, known: Sequence[str]) -> list[str]:
-    """Names in the column `name` of a CSV file beside the mixtures. InputError."""
-    from cplxsep.data.table import read_table
-
-    columns, rows = read_table(path)
-    if not rows or "name" not in columns:
-        raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
-    names = list(dict.fromkeys(row["name"] for _, row in rows))
-    if twice := len(rows) - len(names):
-        common.note(f"{path} lists mixtures more than once ({twice} rows): each is scored once")
-    if missing := set(names).difference(known):
-        raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
-    return names

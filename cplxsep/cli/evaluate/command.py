@@ -9,7 +9,7 @@ import typer
 from cplxsep import report
 from cplxsep.cli import common, completion
 from cplxsep.cli.evaluate import cases as inputs
-from cplxsep.cli.evaluate import options, running
+from cplxsep.cli.evaluate import checks, running
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,13 +147,13 @@ def evaluate(
     engine: dict[str, Any] = {"device": device, "precision": precision}
     engine |= {"chunk": chunk, "overlap": overlap, "batch": batch}
     engine = {name: value for name, value in engine.items() if value is not None}
-    options.check_form(given | {f"--{name}": value for name, value in engine.items()})
-    wanted = options.read_metrics(metrics)
-    thresholds = dict(options.read_threshold(text) for text in fail_under or [])
+    checks.check_form(given | {f"--{name}": value for name, value in engine.items()})
+    wanted = checks.read_metrics(metrics)
+    thresholds = dict(checks.read_threshold(text) for text in fail_under or [])
     estimates = [Path(side) for side in compare or () if inputs.is_estimates(side)]
     folders = [ref, mix, metadata, speakers, est, *estimates]
     for option, target in (("--csv", csv_file), ("--html", html)):
-        options.check_target(option, target, data, folders)
+        checks.check_target(option, target, data, folders)
     if csv_file and html and csv_file.absolute() == html.absolute():
         raise UsageError(f"--csv and --html would both write {html}: name two files")
     scored_on = inputs.read_data(data, split, ref, mix, metadata, speakers, cut)

@@ -12,8 +12,8 @@ from cplxsep.errors import InputError
 from cplxsep.report import scores
 
 if TYPE_CHECKING:
+    from cplxsep.data.references import Cut
     from cplxsep.metrics.evaluation import Cases, Scores
-    from cplxsep.metrics.references import Cut
 
 Item = TypeVar("Item")
 
@@ -44,8 +44,8 @@ def score(
     workers: int | None,
 ) -> "Scores":
     """Score all examples, with a progress bar, and tell of the first ones that failed."""
-    from cplxsep.data.parallel import default_workers
     from cplxsep.metrics import evaluation
+    from cplxsep.parallel import default_workers
 
     names = cases.names[:limit]
     count = workers or min(default_workers(), max(1, len(names) // EXAMPLES_A_WORKER))

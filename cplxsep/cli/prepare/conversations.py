@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from cplxsep.cli.prepare import options
+from cplxsep.cli.prepare import shared
 
 
 def conversations(
-    speech: options.Speech,
-    out: options.Out,
-    rate: options.Rate = 16000,
+    speech: shared.Speech,
+    out: shared.Out,
+    rate: shared.Rate = 16000,
     sources: Annotated[int, typer.Option(min=2, max=5, help="Talkers in a conversation.")] = 2,
     seconds: Annotated[float, typer.Option(min=1.0, max=36000.0, help="Length of each.")] = 60.0,
     overlap: Annotated[
@@ -55,11 +55,11 @@ def conversations(
             "it, or alone."
         ),
     ] = "heard",
-    hours: options.Hours = None,
-    count: options.Count = None,
-    split: options.Split = "train,valid,test",
-    seed: options.Seed = 0,
-    workers: options.Workers = None,
+    hours: shared.Hours = None,
+    count: shared.Count = None,
+    split: shared.Split = "train,valid,test",
+    seed: shared.Seed = 0,
+    workers: shared.Workers = None,
 ) -> None:
     """Let talkers take turns, in OUT/{tr,cv,tt}/{mix,s1,s2,...,noise}/NAME.wav and metadata.csv.
 
@@ -73,32 +73,32 @@ def conversations(
     settings = ConversationSettings(
         talk=ConversationConfig(
             share=1.0,
-            overlap=options.within("--overlap", overlap, 0.0, 1.0, "shares, such as 0.2:0.5"),
+            overlap=shared.within("--overlap", overlap, 0.0, 1.0, "shares, such as 0.2:0.5"),
             pauses=pauses,
-            turns=options.within("--turns", turns, 0.3, 600.0, "s, such as 1:6"),
+            turns=shared.within("--turns", turns, 0.3, 600.0, "s, such as 1:6"),
             alone=alone,
             reference=reference,
         ),
         sample_rate=rate,
         sources=sources,
         seconds=seconds,
-        snr=options.ratios(snr),
-        noise_snr=options.ratios(noise_snr, "--noise-snr"),
+        snr=shared.ratios(snr),
+        noise_snr=shared.ratios(noise_snr, "--noise-snr"),
         count=count,
         hours=hours,
         seed=seed,
     )
-    options.amount(count, hours)
-    options.tell(
+    shared.amount(count, hours)
+    shared.tell(
         prepare_conversations(
             speech,
             out,
             settings,
             noise=noise,
             rooms=rooms,
-            splits=options.names(split),
+            splits=shared.names(split),
             workers=workers,
-            report=options.report,
-            watch=options.watch,
+            report=shared.report,
+            watch=shared.watch,
         )
     )

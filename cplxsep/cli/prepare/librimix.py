@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cplxsep.cli.prepare import options
+from cplxsep.cli.prepare import shared
 
 
 def librimix(
@@ -15,7 +15,7 @@ def librimix(
     librispeech: Annotated[
         Path, typer.Option(help="Folder that holds train-clean-100/, dev-clean/ and so on.")
     ],
-    out: options.Out,
+    out: shared.Out,
     noise: Annotated[
         Path | None, typer.Option(help="WHAM noise, the folder that holds tr/, cv/ and tt/.")
     ] = None,
@@ -27,10 +27,10 @@ def librimix(
             show_default="all with noise, else mix_clean",
         ),
     ] = None,
-    rates: options.Rates = "8000,16000",
-    modes: options.Modes = "min,max",
-    workers: options.Workers = None,
-    manifest_only: options.ManifestOnly = False,
+    rates: shared.Rates = "8000,16000",
+    modes: shared.Modes = "min,max",
+    workers: shared.Workers = None,
+    manifest_only: shared.ManifestOnly = False,
 ) -> None:
     """Make LibriMix: OUT/Libri{N}Mix/wav{8,16}k/{min,max}/{train-100,dev,test}/{mix_clean,s1,...}.
 
@@ -39,18 +39,18 @@ def librimix(
     """
     from cplxsep.data.recipes.librimix import TYPES, prepare_librimix
 
-    options.tell(
+    shared.tell(
         prepare_librimix(
             metadata,
             librispeech,
             out,
             noise=noise,
-            types=options.choices("--types", types, TYPES) if types else (),
-            rates=options.rates(rates),
-            modes=options.modes(modes),
+            types=shared.choices("--types", types, TYPES) if types else (),
+            rates=shared.rates(rates),
+            modes=shared.modes(modes),
             workers=workers,
             manifest_only=manifest_only,
-            report=options.report,
-            watch=options.watch,
+            report=shared.report,
+            watch=shared.watch,
         )
     )

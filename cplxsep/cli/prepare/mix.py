@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from cplxsep.cli.prepare import options
+from cplxsep.cli.prepare import shared
 
 _FACTORS = "factors, such as 0.9:1.1"
 
 
 def mix(
-    speech: options.Speech,
-    out: options.Out,
-    rate: options.Rate = 8000,
+    speech: shared.Speech,
+    out: shared.Out,
+    rate: shared.Rate = 8000,
     sources: Annotated[int, typer.Option(min=2, max=5, help="Talkers in a mixture.")] = 2,
     snr: Annotated[
         str,
@@ -31,17 +31,17 @@ def mix(
             "other, 1 all from the beginning.",
         ),
     ] = 1.0,
-    level: options.Level = "rms",
+    level: shared.Level = "rms",
     speed: Annotated[
         str | None,
         typer.Option(metavar="LO:HI", help="Change each talker's speed by a factor, pitch too."),
     ] = None,
-    hours: options.Hours = None,
-    count: options.Count = None,
-    split: options.Split = "train,valid,test",
-    seed: options.Seed = 0,
-    workers: options.Workers = None,
-    manifest_only: options.ManifestOnly = False,
+    hours: shared.Hours = None,
+    count: shared.Count = None,
+    split: shared.Split = "train,valid,test",
+    seed: shared.Seed = 0,
+    workers: shared.Workers = None,
+    manifest_only: shared.ManifestOnly = False,
 ) -> None:
     """Mix talkers of a speech corpus into OUT/{tr,cv,tt}/{mix,s1,s2,...}/NAME.wav and metadata.csv.
 
@@ -54,25 +54,25 @@ def mix(
     settings = MixSettings(
         sample_rate=rate,
         sources=sources,
-        snr=options.ratios(snr),
+        snr=shared.ratios(snr),
         mode=mode,
         level=level,
         count=count,
         hours=hours,
         seed=seed,
         overlap=overlap,
-        speed=options.within("--speed", speed, 0.5, 2.0, _FACTORS) if speed else None,
+        speed=shared.within("--speed", speed, 0.5, 2.0, _FACTORS) if speed else None,
     )
-    options.amount(count, hours)
-    options.tell(
+    shared.amount(count, hours)
+    shared.tell(
         prepare_mix(
             speech,
             out,
             settings,
-            splits=options.names(split),
+            splits=shared.names(split),
             workers=workers,
             manifest_only=manifest_only,
-            report=options.report,
-            watch=options.watch,
+            report=shared.report,
+            watch=shared.watch,
         )
     )

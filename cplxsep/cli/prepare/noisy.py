@@ -5,19 +5,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from cplxsep.cli.prepare import options
+from cplxsep.cli.prepare import shared
 
 
 def noisy(
-    speech: options.Speech,
+    speech: shared.Speech,
     noise: Annotated[
         Path,
         typer.Option(help="Manifest CSV (no column speaker needed), or a folder of recordings."),
     ],
-    out: options.Out,
-    rate: options.Rate = 16000,
+    out: shared.Out,
+    rate: shared.Rate = 16000,
     snr: Annotated[str, typer.Option(metavar="LO:HI", help="Speech over noise, in dB.")] = "0:15",
-    level: options.Level = "active",
+    level: shared.Level = "active",
     rooms: Annotated[
         str | None,
         typer.Option(
@@ -29,12 +29,12 @@ def noisy(
         Literal["dry", "early"],
         typer.Option(help="s1 in rooms: the direct sound alone, or with the first 50 ms after it."),
     ] = "early",
-    hours: options.Hours = None,
-    count: options.Count = None,
-    split: options.Split = "train,valid,test",
-    seed: options.Seed = 0,
-    workers: options.Workers = None,
-    manifest_only: options.ManifestOnly = False,
+    hours: shared.Hours = None,
+    count: shared.Count = None,
+    split: shared.Split = "train,valid,test",
+    seed: shared.Seed = 0,
+    workers: shared.Workers = None,
+    manifest_only: shared.ManifestOnly = False,
 ) -> None:
     """Mix speech and noise into OUT/{tr,cv,tt}/{mix,s1,noise}/NAME.wav and metadata.csv.
 
@@ -47,25 +47,25 @@ def noisy(
 
     settings = NoisySettings(
         sample_rate=rate,
-        snr=options.ratios(snr),
+        snr=shared.ratios(snr),
         level=level,
         reference=reference,
         count=count,
         hours=hours,
         seed=seed,
     )
-    options.amount(count, hours)
-    options.tell(
+    shared.amount(count, hours)
+    shared.tell(
         prepare_noisy(
             speech,
             noise,
             out,
             settings,
             rooms=rooms,
-            splits=options.names(split),
+            splits=shared.names(split),
             workers=workers,
             manifest_only=manifest_only,
-            report=options.report,
-            watch=options.watch,
+            report=shared.report,
+            watch=shared.watch,
         )
     )

@@ -5,16 +5,16 @@ from typing import Annotated
 import typer
 
 from cplxsep.cli import common
-from cplxsep.cli.prepare import options
+from cplxsep.cli.prepare import shared
 
 
 def rooms(
-    out: options.Out,
+    out: shared.Out,
     count: Annotated[int, typer.Option(min=1, max=100000, help="Rooms.")] = 200,
     places: Annotated[int, typer.Option(min=1, max=9, help="Talkers' places in each.")] = 2,
-    rate: options.Rate = 16000,
-    seed: options.Seed = 0,
-    workers: options.Workers = None,
+    rate: shared.Rate = 16000,
+    seed: shared.Seed = 0,
+    workers: shared.Workers = None,
 ) -> None:
     """Simulate rooms into OUT/NAME.wav, a response in each channel for a talker's place.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cplxsep.cli.prepare import options
+from cplxsep.cli.prepare import shared
 
 
 def wsj0(
@@ -15,13 +15,13 @@ def wsj0(
     wsj0: Annotated[
         Path, typer.Option(help="Folder that holds wsj0/si_tr_s/..., as WAV or NIST sphere.")
     ],
-    out: options.Out,
+    out: shared.Out,
     sources: Annotated[int, typer.Option(min=2, max=5, help="Talkers in a mixture.")] = 2,
-    rates: options.Rates = "8000,16000",
-    modes: options.Modes = "min,max",
+    rates: shared.Rates = "8000,16000",
+    modes: shared.Modes = "min,max",
     split: Annotated[str, typer.Option(metavar="NAME,...", help="Lists to use.")] = "tr,cv,tt",
-    workers: options.Workers = None,
-    manifest_only: options.ManifestOnly = False,
+    workers: shared.Workers = None,
+    manifest_only: shared.ManifestOnly = False,
 ) -> None:
     """Make wsj0-2mix or wsj0-3mix: OUT/{N}speakers/wav{8,16}k/{min,max}/{tr,cv,tt}/{mix,s1,...}.
 
@@ -30,18 +30,18 @@ def wsj0(
     """
     from cplxsep.data.recipes.wsj0 import SPLITS, prepare_wsj0
 
-    options.tell(
+    shared.tell(
         prepare_wsj0(
             lists,
             wsj0,
             out,
             sources=sources,
-            rates=options.rates(rates),
-            modes=options.modes(modes),
-            splits=options.choices("--split", split, SPLITS),
+            rates=shared.rates(rates),
+            modes=shared.modes(modes),
+            splits=shared.choices("--split", split, SPLITS),
             workers=workers,
             manifest_only=manifest_only,
-            report=options.report,
-            watch=options.watch,
+            report=shared.report,
+            watch=shared.watch,
         )
     )

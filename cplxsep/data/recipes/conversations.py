@@ -10,13 +10,13 @@ from cplxsep.config import ConversationConfig
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.noise import load_noise, odds
 from cplxsep.data.plan import Planner, Range
+from cplxsep.data.recipes.collection import FOLDERS, Collection, check_speakers, open_collection
 from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
-from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.drawn_rooms import Rooms, find_rooms
 from cplxsep.data.recipes.noise_bank import NoiseBank
-from cplxsep.data.recipes.pool import FOLDERS, Pool, check_speakers, open_pool
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.render_conversation import ConversationTask, render
-from cplxsep.data.recipes.rooms import Rooms, find_rooms
 from cplxsep.errors import InputError
 
 
@@ -70,10 +70,10 @@ def prepare_conversations(
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
     places, unread = find_rooms(rooms, report)
-    talkers = open_pool(speech, load_speech, out, report)
-    noises = open_pool(noise, load_noise, out, report) if noise else None
+    talkers = open_collection(speech, load_speech, out, report)
+    noises = open_collection(noise, load_noise, out, report) if noise else None
     bank = NoiseBank(settings.sample_rate)
-    jobs = []
+    planned = []
     for split in splits:
         own = talkers.split(split)
         advice = ": leave the split out with --split"
@@ -91,10 +91,10 @@ def prepare_conversations(
             "rooms": places and [list(item) for item in places.files],
         }
         files = [*subfolders(settings.sources), "noise"]
-        jobs.append(Job(folder, recipe, identity, files, settings.sample_rate))
+        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate))
     left_out = unread + talkers.left_out + (noises.left_out if noises else [])
-    for job in jobs:
-        yield job.run(workers, report, watch, left_out)
+    for one in planned:
+        yield one.run(workers, report, watch, left_out)
 
 
 def _identity(settings: ConversationSettings) -> dict[str, object]:
@@ -110,9 +110,9 @@ class _Conversations(DrawnRecipe[_Plan, ConversationTask]):
     def __init__(
         self,
         folder: Path,
-        talkers: Pool,
+        talkers: Collection,
         speech: list[Utterance],
-        noises: Pool | None,
+        noises: Collection | None,
         sounds: list[Utterance],
         settings: ConversationSettings,
         rooms: Rooms | None,

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from cplxsep.data.plan import generator
-from cplxsep.data.recipes.job import Rendered, Task
+from cplxsep.data.recipes.preparation import Rendered, Task
 from cplxsep.errors import UsageError
 
 _LONGEST_NAME = 240  # bytes, with what is added to it below any file system's limit

@@ -3,37 +3,55 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy.signal import resample_poly
 
 from cplxsep.audio import io
-from cplxsep.data.cache import check_outliers
 from cplxsep.data.mixing import Mode
-from cplxsep.data.recipes.job import Prepared, Rendered, Report, Task
+from cplxsep.data.recipes.preparation import Prepared, Rendered, Report
+from cplxsep.data.recordings import check_outliers
 from cplxsep.errors import InputError
 
-T = TypeVar("T", bound=Task)
 ORIGINAL_RATE = 16000  # Hz, of WSJ0 and LibriSpeech
 _FULL = 32768
 
 
+class ListLine(Protocol):
+    """A mixture of a list."""
+
+    @property
+    def name(self) -> str: ...
+
+
+L = TypeVar("L", bound=ListLine)
+
+
 @dataclass(frozen=True)
-class FixedRecipe(Generic[T]):
+class LineTask(Generic[L]):
+    """Mixture number `index` of a list."""
+
+    index: int
+    name: str
+    line: L
+
+
+@dataclass(frozen=True)
+class FixedRecipe(Generic[L]):
     """A recipe whose mixtures are all known."""
 
-    tasks: list[T]
-    make: Callable[[T], Rendered]
+    lines: Sequence[L]
+    make: Callable[[L], Rendered]
 
-    def first(self) -> list[T]:
-        return self.tasks
+    def first(self) -> list[LineTask[L]]:
+        return [LineTask(index, line.name, line) for index, line in enumerate(self.lines)]
 
-    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[T]:
+    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[LineTask[L]]:
         return []
 
-    def render(self, task: T) -> Rendered:
-        return self.make(task)
+    def render(self, task: LineTask[L]) -> Rendered:
+        return self.make(task.line)
 
 
 def complete(done: Prepared, wanted: int, report: Report) -> Prepared:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.atomic import TEMPORARY, write_text
+from cplxsep.data.layout import METADATA
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError
 
@@ -21,7 +22,7 @@ class Ledger:
     def __init__(self, folder: Path, identity: dict[str, Any], files: list[str]) -> None:
         """`files` are the sub-folders where a mixture's WAV files lie."""
         self.folder = folder
-        self.metadata = folder / "metadata.csv"
+        self.metadata = folder / METADATA
         self._identity = identity
         self._identity_file = folder / "preparation.json"
         self._journal_file = folder / ".progress.jsonl"

@@ -28,7 +28,6 @@ from cplxsep.data.recipes.fixed import (
     from_steps,
     read_mono,
 )
-from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.librimix_metadata import (
     Line,
     csv_files,
@@ -36,17 +35,11 @@ from cplxsep.data.recipes.librimix_metadata import (
     speaker,
     split_name,
 )
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError, UsageError
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
-
-
-@dataclass(frozen=True)
-class _Task:
-    index: int
-    name: str
-    line: Line
 
 
 def prepare_librimix(
@@ -81,7 +74,6 @@ def prepare_librimix(
             for split, table in tables.items():
                 count = len(table[0].recordings)
                 folder = out / f"Libri{count}Mix" / f"wav{rate // 1000}k" / mode / split
-                tasks = [_Task(index, line.name, line) for index, line in enumerate(table)]
                 maker = _Maker(librispeech, noise, split, tuple(types), rate, mode)
                 identity = {
                     **{"recipe": "librimix 1", "sample_rate": rate, "mode": mode, "types": types},
@@ -92,14 +84,9 @@ def prepare_librimix(
                     *(f"s{n + 1}" for n in range(count)),
                     *(["noise"] if noise else []),
                 ]
-                job = Job(
-                    folder,
-                    FixedRecipe(tasks, maker),
-                    identity,
-                    [] if manifest_only else files,
-                    rate,
-                )
-                yield complete(job.run(workers, report, watch, []), len(table), report)
+                files = [] if manifest_only else files
+                preparation = Preparation(folder, FixedRecipe(table, maker), identity, files, rate)
+                yield complete(preparation.run(workers, report, watch, []), len(table), report)
 
 
 def _check(tables: dict[str, list[Line]], librispeech: Path, noise: Path | None) -> None:
@@ -131,8 +118,7 @@ class _Maker:
     sample_rate: int
     mode: Mode
 
-    def __call__(self, task: _Task) -> Rendered:
-        line = task.line
+    def __call__(self, line: Line) -> Rendered:
         bad: dict[str, str] = {}
         talkers = []
         for recording in line.recordings:

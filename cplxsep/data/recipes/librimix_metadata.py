@@ -9,6 +9,7 @@ from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError
 
 
+# Its text is in preparation.json, by which folders that were made before are known again.
 @dataclass(frozen=True)
 class Line:
     """A mixture of the metadata: recordings and gains; `noise` is ("", 0) where there is none."""

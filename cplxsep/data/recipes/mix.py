@@ -9,9 +9,9 @@ import numpy as np
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level, Mode, layout
 from cplxsep.data.plan import MixturePlan, Planner, Range
+from cplxsep.data.recipes.collection import FOLDERS, check_speakers, open_collection
 from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
-from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
-from cplxsep.data.recipes.pool import FOLDERS, check_speakers, open_pool
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render import MixTask, mixture_parts, render, subfolders
 from cplxsep.errors import InputError
 
@@ -75,19 +75,19 @@ def prepare_mix(
     """
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
-    pool = open_pool(speech, load_speech, out, report)
-    check_speakers(f"{speech}", pool.recordings, settings.sources, "")
-    jobs = []
+    talkers = open_collection(speech, load_speech, out, report)
+    check_speakers(f"{speech}", talkers.recordings, settings.sources, "")
+    planned = []
     for split in splits:
-        own = pool.split(split)
+        own = talkers.split(split)
         advice = ": add speakers, or leave the split out with --split"
         check_speakers(f"split {split!r} of {speech}", own, settings.sources, advice)
-        recipe = _Mix(out / FOLDERS.get(split, split), pool.root, own, settings)
+        recipe = _Mix(out / FOLDERS.get(split, split), talkers.root, own, settings)
         identity = {"recipe": "mix 1", **settings.identity(), "speech": fingerprint(own)}
         files = [] if manifest_only else subfolders(settings.sources)
-        jobs.append(Job(recipe.folder, recipe, identity, files, settings.sample_rate))
-    for job in jobs:
-        yield job.run(workers, report, watch, pool.left_out)
+        planned.append(Preparation(recipe.folder, recipe, identity, files, settings.sample_rate))
+    for one in planned:
+        yield one.run(workers, report, watch, talkers.left_out)
 
 
 class _Mix(DrawnRecipe[_Plan, MixTask]):

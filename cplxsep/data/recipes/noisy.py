@@ -11,12 +11,12 @@ from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level
 from cplxsep.data.noise import load_noise, odds
 from cplxsep.data.plan import Planner, Range
+from cplxsep.data.recipes.collection import FOLDERS, check_speakers, open_collection
 from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
-from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.drawn_rooms import Rooms, find_rooms
 from cplxsep.data.recipes.noise_bank import NoiseBank
-from cplxsep.data.recipes.pool import FOLDERS, check_speakers, open_pool
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render_noisy import NoisyTask, render
-from cplxsep.data.recipes.rooms import Rooms, find_rooms
 from cplxsep.errors import InputError
 
 SUBFOLDERS = ["mix", "s1", "noise"]
@@ -66,10 +66,10 @@ def prepare_noisy(
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
     places, unread = find_rooms(rooms, report)
-    talkers = open_pool(speech, load_speech, out, report)
-    noises = open_pool(noise, load_noise, out, report)
+    talkers = open_collection(speech, load_speech, out, report)
+    noises = open_collection(noise, load_noise, out, report)
     bank = NoiseBank(settings.sample_rate)
-    jobs = []
+    planned = []
     for split in splits:
         own, sounds = talkers.split(split), noises.split(split)
         advice = ": leave the split out with --split"
@@ -94,9 +94,9 @@ def prepare_noisy(
             "rooms": places and [list(item) for item in places.files],
         }
         files = [] if manifest_only else SUBFOLDERS
-        jobs.append(Job(recipe.folder, recipe, identity, files, settings.sample_rate))
-    for job in jobs:
-        yield job.run(workers, report, watch, unread + talkers.left_out + noises.left_out)
+        planned.append(Preparation(recipe.folder, recipe, identity, files, settings.sample_rate))
+    for one in planned:
+        yield one.run(workers, report, watch, unread + talkers.left_out + noises.left_out)
 
 
 class _Noisy(DrawnRecipe[_Plan, NoisyTask]):

@@ -9,7 +9,7 @@ from cplxsep.audio.resample import change_speed
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, Mixed, Mode, layout, mix
 from cplxsep.data.recipes.drawn import bucket, relative
-from cplxsep.data.recipes.job import Rendered, summed
+from cplxsep.data.recipes.preparation import Rendered, summed
 from cplxsep.data.recordings import usable_speech
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError

@@ -13,9 +13,9 @@ from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import add
 from cplxsep.data.plan import generator
 from cplxsep.data.recipes.drawn import relative
-from cplxsep.data.recipes.job import Rendered, quantised
+from cplxsep.data.recipes.drawn_rooms import read_response, room_file
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
-from cplxsep.data.recipes.rooms import read_response, room_file
+from cplxsep.data.recipes.preparation import Rendered, quantised
 from cplxsep.data.recordings import usable_speech
 from cplxsep.data.scene import assemble
 from cplxsep.data.table import Row

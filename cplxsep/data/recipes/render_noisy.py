@@ -10,9 +10,9 @@ from cplxsep.config.data import Reference
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import Level, Mixed, add, mix
 from cplxsep.data.recipes.drawn import bucket, relative
-from cplxsep.data.recipes.job import Rendered, quantised
+from cplxsep.data.recipes.drawn_rooms import read_response, room_file
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
-from cplxsep.data.recipes.rooms import read_response, room_file
+from cplxsep.data.recipes.preparation import Rendered, quantised
 from cplxsep.data.recordings import usable, usable_speech
 from cplxsep.data.scene import in_room
 from cplxsep.data.table import Row

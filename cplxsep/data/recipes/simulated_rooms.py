@@ -11,10 +11,10 @@ import numpy as np
 
 from cplxsep.audio import io
 from cplxsep.audio.atomic import write_text
-from cplxsep.data.parallel import default_workers, ordered_map
 from cplxsep.data.plan import generator
 from cplxsep.data.simulated import Shoebox, draw_places, load_library, respond
 from cplxsep.errors import InputError
+from cplxsep.parallel import default_workers, in_threads
 
 TABLE = "rooms.csv"
 Watch = Callable[[Iterator[Path], int], Iterable[Path]]
@@ -61,7 +61,7 @@ def prepare_rooms(
             io.write(file, np.stack(channels), sample_rate)
         return file
 
-    for _ in watch(ordered_map(make, range(count), workers or default_workers()), count):
+    for _ in watch(in_threads(make, range(count), workers or default_workers()), count):
         pass
     return known
 

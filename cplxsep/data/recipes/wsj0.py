@@ -32,7 +32,7 @@ from cplxsep.data.recipes.fixed import (
     fit_all,
     from_steps,
 )
-from cplxsep.data.recipes.job import Job, Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list, speaker
 from cplxsep.data.table import Row
@@ -40,13 +40,6 @@ from cplxsep.errors import InputError
 
 SPLITS = ("tr", "cv", "tt")
 _PEAK = 0.9
-
-
-@dataclass(frozen=True)
-class _Task:
-    index: int
-    name: str
-    line: Line
 
 
 def prepare_wsj0(
@@ -88,15 +81,14 @@ def prepare_wsj0(
         for mode in modes:
             for split, table in tables.items():
                 folder = out / f"{sources}speakers" / f"wav{rate // 1000}k" / mode / split
-                tasks = [_Task(index, line.name, line) for index, line in enumerate(table)]
-                recipe = FixedRecipe(tasks, _Maker(corpus, split, rate, mode))
+                recipe = FixedRecipe(table, _Maker(corpus, split, rate, mode))
                 identity = {
                     **{"recipe": "wsj0 1", "sample_rate": rate, "mode": mode},
                     "list": hashlib.sha256(repr(table).encode()).hexdigest()[:16],
                 }
                 files = [] if manifest_only else subfolders(sources)
-                done = Job(folder, recipe, identity, files, rate).run(workers, report, watch, [])
-                yield complete(done, len(table), report)
+                preparation = Preparation(folder, recipe, identity, files, rate)
+                yield complete(preparation.run(workers, report, watch, []), len(table), report)
 
 
 @dataclass(frozen=True)
@@ -108,9 +100,9 @@ class _Maker:
     sample_rate: int
     mode: Mode
 
-    def __call__(self, task: _Task) -> Rendered:
+    def __call__(self, line: Line) -> Rendered:
         pieces, gains, bad = [], [], {}
-        for recording, level_db in zip(task.line.recordings, task.line.levels, strict=True):
+        for recording, level_db in zip(line.recordings, line.levels, strict=True):
             try:
                 audio = self.corpus.read(recording)
                 level = self.corpus.level(recording, audio)
@@ -126,26 +118,25 @@ class _Maker:
         highest = max(np.abs(scaled).max(), np.abs(scaled.sum(axis=0)).max())
         gains = [gain * (_PEAK / highest) for gain in gains]
         files = build(placed, gains)
-        return Rendered(self._row(task, gains, placed.shape[1]), files, {})
+        return Rendered(self._row(line, gains, placed.shape[1]), files, {})
 
-    def _row(self, task: _Task, gains: list[float], samples: int) -> Row:
-        levels = task.line.levels
+    def _row(self, line: Line, gains: list[float], samples: int) -> Row:
         row = {
-            "name": task.name,
+            "name": line.name,
             "split": self.split,
-            "mixture_path": f"mix/{task.name}.wav",
+            "mixture_path": f"mix/{line.name}.wav",
             "sample_rate": str(self.sample_rate),
             "seconds": f"{samples / self.sample_rate:.6f}",
-            "condition": bucket(levels[0] - levels[1]),
+            "condition": bucket(line.levels[0] - line.levels[1]),
             "recipe": "wsj0",
             "mode": self.mode,
             "samples": str(samples),
         }
-        for number, recording in enumerate(task.line.recordings):
+        for number, recording in enumerate(line.recordings):
             row |= {
                 f"source_{number + 1}_path": recording,
                 f"source_{number + 1}_speaker": speaker(recording),
-                f"source_{number + 1}_snr_db": f"{levels[0] - levels[number]:.4f}",
+                f"source_{number + 1}_snr_db": f"{line.levels[0] - line.levels[number]:.4f}",
                 f"source_{number + 1}_gain": repr(float(gains[number])),
             }
         return row

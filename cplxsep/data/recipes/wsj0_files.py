@@ -13,6 +13,7 @@ _LEVEL_RATE = 8000  # Hz
 _SUFFIXES = (".wav", ".wv1", ".sph", ".flac")
 
 
+# Its text is in preparation.json, by which folders that were made before are known again.
 @dataclass(frozen=True)
 class Line:
     """A mixture of a list: recordings as named there, and their levels in dB."""

@@ -1,10 +1,11 @@
 """The players of one example: mixture, references and estimates, with their spectrograms."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from cplxsep.metrics.evaluation import Cases
 from cplxsep.report.html import media
 from cplxsep.report.html.markup import Markup, join, number, tag
 from cplxsep.report.scores import decibels, short
@@ -12,14 +13,7 @@ from cplxsep.report.scores import decibels, short
 Result = Mapping[str, Any]
 
 
-class Loads(Protocol):
-    """Where the signals come from; see metrics.evaluation.Cases."""
-
-    def load(self, name: str) -> tuple[np.ndarray | None, np.ndarray, np.ndarray, int]:
-        """Mixture (S,) or None, references and estimates (N, S), rate in Hz."""
-
-
-def players(name: str, systems: Sequence[Loads], sides: Sequence[Result]) -> Markup:
+def players(name: str, systems: Sequence[Cases], sides: Sequence[Result]) -> Markup:
     """The players of an example, one row a talker, each system's estimate beside the reference.
 
     The mixture and the references have one gain; an estimate has the level of its reference, for

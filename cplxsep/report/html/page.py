@@ -7,6 +7,7 @@ from typing import Any
 
 from cplxsep.audio.atomic import write_text
 from cplxsep.errors import InputError
+from cplxsep.metrics.evaluation import Cases
 from cplxsep.report.html import listen, sections
 from cplxsep.report.html.markup import Markup, number, tag
 from cplxsep.report.html.view import View, chosen, view
@@ -24,7 +25,7 @@ POLICY = (
 def write_page(
     path: Path,
     result: Mapping[str, Any],
-    systems: Sequence[listen.Loads],
+    systems: Sequence[Cases],
     examples: int,
     watch: Watch = iter,
 ) -> None:

@@ -81,8 +81,7 @@ def _is_data(path: Path, data: Path | None) -> bool:
         if os.path.realpath(path) == os.path.realpath(data):
             return True
         data = data.parent
-    part = path.suffix.lower() in (".wav", ".flac", ".ogg") or path.name in (
-        "metadata.csv",
-        "preparation.json",
-    )
+    from cplxsep.data.layout import METADATA, SUFFIXES
+
+    part = path.suffix.lower() in SUFFIXES or path.name in (METADATA, "preparation.json")
     return part and _inside(path, data)

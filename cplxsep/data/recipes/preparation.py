@@ -10,11 +10,11 @@ import numpy as np
 from cplxsep.audio import io
 from cplxsep.audio.atomic import write_text
 from cplxsep.data.mixing import add
-from cplxsep.data.parallel import default_workers, ordered_map
-from cplxsep.data.recipes import summary
+from cplxsep.data.recipes import amounts
 from cplxsep.data.recipes.ledger import Ledger
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
+from cplxsep.parallel import default_workers, in_threads
 
 Report = Callable[[str], None]
 # How the caller shows progress: it gets the results and their number, and yields them on.
@@ -71,7 +71,7 @@ class Prepared:
     left_out: list[str]
 
 
-class Job(Generic[T]):
+class Preparation(Generic[T]):
     """The preparation of one folder of mixtures.
 
     `identity` is what decides the bytes; `subfolders` are those of a mixture's files, none where
@@ -107,7 +107,7 @@ class Job(Generic[T]):
             left_out = list(self._bad.values())
             if not rows:
                 raise InputError(f"{self.folder}: no mixture could be made")
-            summary.write(self.folder, rows)
+            amounts.write(self.folder, rows)
             self.ledger.finish(rows, left_out)
         seconds = sum(float(row["seconds"]) for row in rows)
         return Prepared(self.ledger.metadata, len(rows), seconds, before + left_out)
@@ -118,7 +118,7 @@ class Job(Generic[T]):
         turn = 0
         tasks = self.recipe.first()
         while tasks:
-            results = ordered_map(self._make, tasks, workers)
+            results = in_threads(self._make, tasks, workers)
             again = []
             for task, result in zip(tasks, watch(results, len(tasks)), strict=True):
                 if result.row is None:

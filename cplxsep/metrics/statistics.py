@@ -43,9 +43,7 @@ class Grouped(Protocol):
 Member = TypeVar("Member", bound=Grouped)
 
 
-def interval(
-    values: Sequence[float], percent: float = 95.0, resamples: int = RESAMPLES
-) -> tuple[float, float] | None:
+def interval(values: Sequence[float], percent: float = 95.0) -> tuple[float, float] | None:
     """Bootstrap confidence interval of the mean, by percentiles; None for fewer than two values.
 
     The seed is fixed: the same values give the same interval.
@@ -54,7 +52,7 @@ def interval(
     if data.size < 2:
         return None
     rng = np.random.default_rng(0)
-    means = [data[rng.integers(data.size, size=data.size)].mean() for _ in range(resamples)]
+    means = [data[rng.integers(data.size, size=data.size)].mean() for _ in range(RESAMPLES)]
     tail = (100.0 - percent) / 2
     low, high = np.percentile(means, [tail, 100.0 - tail])
     return float(low), float(high)
@@ -71,7 +69,7 @@ def describe(values: Sequence[float], percent: float = 95.0) -> dict[str, Any]:
     }
 
 
-def statistics(examples: Sequence[Example], key: str, percent: float = 95.0) -> dict[str, Any]:
+def of_score(examples: Sequence[Example], key: str, percent: float = 95.0) -> dict[str, Any]:
     """Mean, median and interval of one score over n files, each file the mean of its sources.
 
     `null` counts the sources that have no such score.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cplxsep.metrics.score import SourceScore
-from cplxsep.metrics.summary import Example, by_group, interval, reasons, statistics, worst
+from cplxsep.metrics.statistics import Example, by_group, interval, of_score, reasons, worst
 
 
 def example(name: str, *values: float | None, room: str = "") -> Example:
@@ -42,21 +42,21 @@ def test_one_value_has_no_interval():
 
 
 def test_a_file_counts_once_and_is_the_mean_of_its_sources():
-    result = statistics([example("a", 1.0, 3.0), example("b", 8.0, None)], "sdr")
+    result = of_score([example("a", 1.0, 3.0), example("b", 8.0, None)], "sdr")
     assert result["mean"] == pytest.approx(5.0)
     assert result["median"] == pytest.approx(5.0)
     assert (result["n"], result["null"]) == (2, 1)
 
 
 def test_nothing_to_average():
-    result = statistics([example("a", None, None)], "sdr")
+    result = of_score([example("a", None, None)], "sdr")
     assert result == {"mean": None, "median": None, "ci": None, "n": 0, "null": 2}
-    assert statistics([], "sdr")["mean"] is None
+    assert of_score([], "sdr")["mean"] is None
 
 
 def test_groups_in_the_given_order():
     files = [example("a", 1.0, room="x"), example("b", 3.0, room="y"), example("c", 5.0, room="y")]
-    result = by_group(files, {"room": ["y", "x", "z"]}, lambda group: statistics(group, "sdr"))
+    result = by_group(files, {"room": ["y", "x", "z"]}, lambda group: of_score(group, "sdr"))
     assert [(name, group["mean"]) for name, group in result["room"].items()] == [("y", 4), ("x", 1)]
 
 

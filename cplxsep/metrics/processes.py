@@ -4,29 +4,22 @@ import importlib
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from cplxsep.errors import InputError
+from cplxsep.parallel import in_order
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from cplxsep.metrics.evaluation import Case, Cases
     from cplxsep.metrics.score import SourceScore
 
 AHEAD = 4
 """Examples in waiting for each process."""
-
-
-class Loads(Protocol):
-    """What is scored; see evaluation.Cases."""
-
-    def load(self, name: str) -> "tuple[np.ndarray | None, np.ndarray, np.ndarray, int]":
-        """Mixture (S,) or None, references and estimates (N, S), rate in Hz. InputError."""
 
 
 class Scored(NamedTuple):
@@ -38,38 +31,30 @@ class Scored(NamedTuple):
 
 
 def score_all(
-    cases: Loads, names: Sequence[str], metrics: Sequence[str], workers: int = 1
+    cases: "Cases", names: Sequence[str], metrics: Sequence[str], workers: int = 1
 ) -> Iterator[tuple[str, Scored | InputError]]:
     """The scores of each example or why it has none, in the order of `names`.
 
     Examples are loaded here and scored by `workers` processes. All have one rate: an example with
     another rate than the first fails, for a mean of both would stand for neither.
     """
-    examples = _loaded(cases, names)
+    examples, work = _loaded(cases, names), partial(_score, metrics)
     if workers <= 1:
-        for name, example in examples:
-            yield name, example if isinstance(example, InputError) else _score(example, metrics)
+        yield from map(work, examples)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_prepare_worker)
-    ahead: deque[tuple[str, Future[Scored] | InputError]] = deque()
     try:
-        for name, example in examples:
-            failed = isinstance(example, InputError)
-            ahead.append((name, example if failed else pool.submit(_score, example, metrics)))
-            if len(ahead) >= AHEAD * workers:
-                yield _finished(ahead.popleft())
-        while ahead:
-            yield _finished(ahead.popleft())
+        with ProcessPoolExecutor(
+            workers, get_context("spawn"), initializer=_prepare_worker
+        ) as executor:
+            yield from in_order(executor, work, examples, AHEAD * workers)
     except BrokenProcessPool as error:
         raise InputError(
             "a process that scores was ended from outside, perhaps for lack of memory: "
             "try fewer with --workers"
         ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _loaded(cases: Loads, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _loaded(cases: "Cases", names: Sequence[str]) -> "Iterator[tuple[str, Case | InputError]]":
     first: tuple[str, int] | None = None
     for name in names:
         try:
@@ -90,17 +75,17 @@ def _loaded(cases: Loads, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         )
 
 
-def _finished(entry: "tuple[str, Future[Scored] | InputError]") -> tuple[str, Scored | InputError]:
+def _score(
+    metrics: Sequence[str], entry: "tuple[str, Case | InputError]"
+) -> tuple[str, Scored | InputError]:
     name, example = entry
-    return name, example if isinstance(example, InputError) else example.result()
-
-
-def _score(example: Any, metrics: Sequence[str]) -> Scored:
+    if isinstance(example, InputError):
+        return name, example
     from cplxsep.metrics.score import score_example
 
     mixture, references, estimates, rate = example
     sources = score_example(mixture, references, estimates, metrics, rate)
-    return Scored(sources, rate, references.shape[-1] / rate)
+    return name, Scored(sources, rate, references.shape[-1] / rate)
 
 
 def _prepare_worker() -> None:

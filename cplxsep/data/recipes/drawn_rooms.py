@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.data.manifest import audio_files
-from cplxsep.data.recipes.job import Report
+from cplxsep.data.manifest import probed
+from cplxsep.data.recipes.preparation import Report
 from cplxsep.data.rooms import check_places, different_places, read_rooms
 from cplxsep.data.simulated import draw_places, draw_room, load_library, parse_room, respond
 from cplxsep.errors import InputError
@@ -63,7 +63,7 @@ def find_rooms(rooms: str | None, report: Report) -> tuple[Rooms | None, list[st
     if not root.is_dir():
         raise InputError(f"{rooms} is no folder of room responses, nor the word {SIMULATED}")
     root, left_out = root.resolve(), list[str]()
-    files = audio_files(root, lambda error: left_out.append(str(error)))
+    files = probed(root, lambda error: left_out.append(str(error)))
     found = tuple((path.relative_to(root).as_posix(), info.channels) for path, info in files)
     if not found:
         raise InputError(f"{rooms} holds no audio")

@@ -1,6 +1,6 @@
 """Conversations made while training: example i depends on the seed and i, on nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +8,17 @@ import numpy as np
 from cplxsep.audio.level import from_db
 from cplxsep.audio.resample import change_speed
 from cplxsep.config import Config, user_path
-from cplxsep.data.cache import open_cache
+from cplxsep.data.cache import Report, open_cache
 from cplxsep.data.damage import Damage
+from cplxsep.data.dynamic_noisy import clean_speech
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.noise_source import NoiseSource
-from cplxsep.data.noisy import clean_speech
 from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, generator
 from cplxsep.data.rooms import check_places, different_places, load_rooms
 from cplxsep.data.scene import Scene, assemble
 from cplxsep.data.turns import Voice, converse, one_alone, talk_throughout
-from cplxsep.errors import InputError
 
-Report = Callable[[InputError], None]
 _LEVEL_DB = -25.0  # of speech, before the example's gain
 # An example begins up to so much later than its conversation, and ends so much sooner: the level of
 # a talker is not that of a last syllable that happens to be in it.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cplxsep.audio import io
+from cplxsep.data.references import References
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics.references import References
 
 SIGNALS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 400)).astype(np.float32)
 S1, S2, NOISE = SIGNALS

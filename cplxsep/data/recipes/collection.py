@@ -4,13 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cplxsep.data.manifest import (
-    SPLITS,
-    Utterance,
-    assign_splits,
-    by_speaker,
-    check_disjoint,
-)
+from cplxsep.data.manifest import SPLITS, Utterance, assign_splits, by_speaker, check_disjoint
 from cplxsep.data.recordings import without_copies
 from cplxsep.errors import InputError, UsageError
 
@@ -19,7 +13,7 @@ Load = Callable[[Path, Callable[[InputError], None]], list[Utterance]]
 
 
 @dataclass(frozen=True)
-class Pool:
+class Collection:
     """Recordings by split; `root` is what their paths in metadata.csv are relative to."""
 
     source: Path
@@ -36,7 +30,9 @@ class Pool:
         return own
 
 
-def open_pool(source: Path, load: Load, out: Path, report: Callable[[str], None]) -> Pool:
+def open_collection(
+    source: Path, load: Load, out: Path, report: Callable[[str], None]
+) -> Collection:
     """Load a manifest or folder; speakers are in one split each, copies and bad files left out.
 
     InputError: nothing usable, or a speaker in two splits. UsageError: `out` lies in the folder.
@@ -53,7 +49,7 @@ def open_pool(source: Path, load: Load, out: Path, report: Callable[[str], None]
     # Splits come first: training on the same folder divides it without looking for copies.
     recordings = assign_splits(load(source, lambda error: leave_out(str(error))))
     check_disjoint(recordings)
-    return Pool(source, root, without_copies(recordings, leave_out), left_out)
+    return Collection(source, root, without_copies(recordings, leave_out), left_out)
 
 
 def check_speakers(where: str, recordings: Sequence[Utterance], least: int, advice: str) -> None:

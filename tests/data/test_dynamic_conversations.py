@@ -9,7 +9,7 @@ from synthetic import make_speech
 
 from cplxsep.audio.level import active_rms, db, rms
 from cplxsep.config import parse_config
-from cplxsep.data.conversations import Conversations
+from cplxsep.data.dynamic_conversations import Conversations
 from cplxsep.data.manifest import scan_folder
 from cplxsep.data.noise import load_noise
 from cplxsep.errors import InputError

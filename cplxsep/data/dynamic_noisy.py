@@ -1,13 +1,13 @@
 """Noisy speech made while training: example i depends on the seed and i, on nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio.level import from_db
+from cplxsep.audio.level import FRAME_SECONDS, from_db
 from cplxsep.config import NoiseConfig, user_path
-from cplxsep.data.cache import SpeechCache, open_cache
+from cplxsep.data.cache import Report, SpeechCache, open_cache
 from cplxsep.data.crop import crop
 from cplxsep.data.damage import Damage
 from cplxsep.data.manifest import Utterance
@@ -16,9 +16,6 @@ from cplxsep.data.noise_source import NoiseSource
 from cplxsep.data.plan import Range, generator
 from cplxsep.data.rooms import load_rooms, reverberate
 from cplxsep.errors import InputError
-
-Report = Callable[[InputError], None]
-_FRAME_SECONDS = 0.032
 
 
 class NoisySpeech:
@@ -133,7 +130,7 @@ def own_snr(audio: np.ndarray, sample_rate: int) -> float:
 
     Frames of 32 ms, 95th over 10th percentile of their powers; digital silence is no background.
     """
-    frame = round(_FRAME_SECONDS * sample_rate)
+    frame = round(FRAME_SECONDS * sample_rate)
     whole = len(audio) // frame * frame
     if not whole:
         return 0.0

@@ -11,7 +11,7 @@ from cplxsep.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from cplxsep.data.mixing import Mode
-    from cplxsep.data.recipes.job import Prepared, Rendered
+    from cplxsep.data.recipes.preparation import Prepared, Rendered
 
 Speech = Annotated[
     Path, typer.Option(help="Manifest CSV, or a folder with one sub-folder a speaker.")

@@ -1,14 +1,22 @@
 """A folder of references, and the mixtures that belong to them, in the layouts of the field."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
-from cplxsep.audio.layout import kinds
+from cplxsep.data.layout import (
+    Talkers,
+    files_by_name,
+    kinds,
+    pick,
+    read_mono,
+    split_folder,
+    talker_folders,
+)
+from cplxsep.data.table import read_table
 from cplxsep.errors import InputError, UsageError
-from cplxsep.metrics.listing import audio_files, pick, talker_files, talker_folders
 
 
 @dataclass
@@ -38,25 +46,22 @@ class References:
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder")
         self.folder = folder
-        self._talkers = talker_folders(folder)
-        self.nested = bool(self._talkers)
-        files = {} if self.nested else audio_files(folder)
-        self.numbered = self.nested
-        if not self.nested:
-            self._talkers = talker_files(files)
-            self.numbered = bool(self._talkers)
-            self._talkers = self._talkers or [files]
+        self._talkers = Talkers(folder)
+        nested, files = self._talkers.nested, self._talkers.files
+        numbered = bool(self._talkers.each)
+        if not numbered:
+            self._talkers.each, self._talkers.pattern = [files], "{name}.wav"
         self._mix = self._mixture_folder(mix)
         if self._mix is not None and self._mix.name == "mix_single":
-            del self._talkers[1:]
-        self.sources = len(self._talkers)
-        self.names = sorted(set().union(*self._talkers))
+            del self._talkers.each[1:]
+        self.sources = len(self._talkers.each)
+        self.names = sorted(set().union(*self._talkers.each))
         if not self.names:
-            where = f"in s1 to s{self.sources}" if self.nested else "and no sub-folder s1"
+            where = f"in s1 to s{self.sources}" if nested else "and no sub-folder s1"
             raise InputError(f"{folder} has no audio files {where}: expected references")
-        self.mixtures = None if self._mix is None else audio_files(self._mix)
+        self.mixtures = None if self._mix is None else files_by_name(self._mix)
         # Beside flat numbered references the plain name is the mixture.
-        beside = self.numbered and not files.keys().isdisjoint(self.names)
+        beside = numbered and not files.keys().isdisjoint(self.names)
         if self._mix is None and beside:
             self._mix, self.mixtures = folder, files
 
@@ -68,7 +73,7 @@ class References:
                 return mix
             return inside
         found = kinds(self.folder)
-        if not self.nested or not found:
+        if not self._talkers.nested or not found:
             return None
         if len(found) > 1:
             raise UsageError(
@@ -78,24 +83,40 @@ class References:
 
     def files(self, name: str) -> tuple[list[Path], Path | None]:
         """The references of a name and its mixture, if there are mixtures. InputError: missing."""
-        references = [
-            pick(talker, name, "reference", self._expected(name, number))
-            for number, talker in enumerate(self._talkers, 1)
-        ]
+        references = self._talkers.pick(name, "reference")
         if self._mix is None or self.mixtures is None:
             return references, None
         return references, pick(self.mixtures, name, "mixture", self._mix / f"{name}.wav")
-
-    def _expected(self, name: str, number: int) -> Path:
-        if self.nested:
-            return self.folder / f"s{number}" / f"{name}.wav"
-        return self.folder / (f"{name}_s{number}.wav" if self.numbered else f"{name}.wav")
 
     def load(self, name: str, cut: Cut | None = None) -> tuple[np.ndarray | None, np.ndarray, int]:
         """Mixture (S,) or None, references (N, S), rate in Hz; InputError as `read_alike`."""
         references, mixture = self.files(name)
         audio, rate = read_alike([*references, *([mixture] if mixture else [])], cut)
         return audio[-1] if mixture else None, audio[: self.sources], rate
+
+
+def of_prepared(folder: Path, mix: Path | None) -> References:
+    """The references of prepared mixtures: of a split's folder, or of one that holds one split.
+
+    InputError, UsageError: as References; several splits are there.
+    """
+    if not talker_folders(folder) and not any(folder.glob("*_s1.*")):
+        folder = split_folder(folder)
+    return References(folder, mix)
+
+
+def listed(path: Path, known: Sequence[str]) -> tuple[list[str], int]:
+    """Names in the column `name` of a CSV beside the mixtures, and how many rows name one again.
+
+    InputError: none, or one that is not `known`.
+    """
+    columns, rows = read_table(path)
+    if not rows or "name" not in columns:
+        raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
+    names = list(dict.fromkeys(row["name"] for _, row in rows))
+    if missing := set(names).difference(known):
+        raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
+    return names, len(rows) - len(names)
 
 
 def read_alike(paths: list[Path], cut: Cut | None = None) -> tuple[np.ndarray, int]:
@@ -108,16 +129,14 @@ def read_alike(paths: list[Path], cut: Cut | None = None) -> tuple[np.ndarray, i
     signals: list[np.ndarray] = []
     rates: list[int] = []
     for path in paths:
-        audio, rate = io.read(path)
-        if len(audio) != 1:
-            raise InputError(f"{path} has {len(audio)} channels: only mono files can be scored")
-        signals.append(audio[0])
+        audio, rate = read_mono(path, "only mono files can be scored")
+        signals.append(audio)
         rates.append(rate)
         if rate != rates[0]:
             raise InputError(f"{paths[0]} has {rates[0]} Hz but {path} has {rate} Hz")
-        if cut is None and len(audio[0]) != len(signals[0]):
+        if cut is None and len(audio) != len(signals[0]):
             raise InputError(
-                f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio[0])}; "
+                f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio)}; "
                 "--cut scores what both have"
             )
     lengths = [len(signal) for signal in signals]

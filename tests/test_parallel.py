@@ -1,0 +1,72 @@
+import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from cplxsep.parallel import default_workers, in_order, in_threads
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_order(workers):
+    def slow(number):
+        time.sleep(0.002 * (number % 3))
+        return number * number
+
+    assert list(in_threads(slow, range(40), workers)) == [n * n for n in range(40)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_stops_what_has_not_begun(workers):
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        if number == 2:
+            raise KeyError(number)
+        time.sleep(0.01)
+
+    with pytest.raises(KeyError):
+        list(in_threads(work, range(1000), workers))
+    assert len(begun) < 50
+
+
+def test_leaving_the_loop_stops_the_threads():
+    before = threading.active_count()
+    for number in in_threads(lambda item: item, range(1000), 3):
+        if number == 5:
+            break
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_default():
+    assert default_workers() >= 1
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_of_endless_items_only_so_many_are_taken(ahead):
+    numbers = itertools.count()
+    with ThreadPoolExecutor(2) as executor:
+        results = in_order(executor, lambda number: number, numbers, ahead)
+        assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+        results.close()
+        assert next(numbers) == 4 + ahead
+
+
+def test_what_waits_is_dropped_where_the_loop_is_left():
+    begun, go = [], threading.Event()
+
+    def work(number):
+        begun.append(number)
+        assert number == 0 or go.wait(5)
+
+    with ThreadPoolExecutor(1) as executor:
+        results = in_order(executor, work, range(10), 5)
+        next(results)
+        results.close()
+        go.set()
+    assert begun in ([0], [0, 1])
