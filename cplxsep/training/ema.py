@@ -5,10 +5,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from cplxsep.training.muon import Muon
-from cplxsep.training.optim import set_mode
+from cplxsep.training.optim import Optimizers
 
 
 class Average:
@@ -43,19 +41,19 @@ class Average:
 
 
 @contextmanager
-def in_use(model: nn.Module, optimizer: Optimizer | Muon, average: Average) -> Iterator[None]:
+def in_use(model: nn.Module, optimizers: Optimizers, average: Average) -> Iterator[None]:
     """The model with the weights that one would use, in evaluation mode; then as it was.
 
     The weights in training come back from a copy: schedule-free's own way there and back rounds.
     """
     training = {name: value.clone() for name, value in model.state_dict().items()}
-    set_mode(optimizer, training=False)
+    optimizers.set_mode(training=False)
     if average.decay:
         model.load_state_dict(average.state)
     model.eval()
     try:
         yield
     finally:
-        set_mode(optimizer, training=True)
+        optimizers.set_mode(training=True)
         model.load_state_dict(training)
         model.train()

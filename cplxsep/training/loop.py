@@ -22,7 +22,7 @@ from cplxsep.training.ema import Average, in_use
 from cplxsep.training.examples import are_conversations
 from cplxsep.training.log import Log
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer, restore, set_lr, set_mode
+from cplxsep.training.optim import build_optimizers
 from cplxsep.training.progress import Progress
 from cplxsep.training.schedule import lr_at, share_done
 from cplxsep.training.stop import Stopped
@@ -72,7 +72,7 @@ class Trainer:
         self.stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
         self.deadline = math.inf
         self._saved_at = time.monotonic()
-        self.optimizer = build_optimizer(model, config.optim)
+        self.optimizers = build_optimizers(model, config.optim)
         self.average = Average(model, config.optim.ema)
         self.best = BestWeights(folder, config.train.average_best)
         self.objective = Objective(config.train, self.ranks.total, filled=not config.data.seconds)
@@ -87,7 +87,7 @@ class Trainer:
     def resume(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint's state."""
         self.model.load_state_dict(state["model"])
-        restore(self.optimizer, state["optimizer"])
+        self.optimizers.restore(state["optimizer"])
         self.average.load(state["average"])
         self.progress = Progress(**{**state["progress"], "step": state["step"]})
         self.log.begin(self.progress.step)
@@ -102,7 +102,7 @@ class Trainer:
             {
                 "step": self.progress.step,
                 "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": self.optimizers.state_dict(),
                 "average": self.average.state,
                 "progress": vars(self.progress),
                 "config": self.config.model_dump(),
@@ -132,7 +132,7 @@ class Trainer:
         )
         self.deadline = math.inf if deadline is None else deadline
         self.model.train()
-        set_mode(self.optimizer, training=True)
+        self.optimizers.set_mode(training=True)
         try:
             with closing(stream):
                 self._train(stream, until_step)
@@ -176,7 +176,7 @@ class Trainer:
     def validate(self) -> None:
         """Log the quality of the weights in use; publish a new best; save."""
         progress = self.progress
-        with in_use(self.model, self.optimizer, self.average):
+        with in_use(self.model, self.optimizers, self.average):
             quality = self._quality()
             score = quality.si_sdr_i
             progress.history.append((progress.step, score))
@@ -248,7 +248,7 @@ class Trainer:
         if self.config.train.average_best > 1 and progress.averaged != progress.step:
             count, mean = self.ranks.from_first(lambda: self.best.average(progress.history))
             if count > 1:
-                with in_use(self.model, self.optimizer, self.average):
+                with in_use(self.model, self.optimizers, self.average):
                     self.model.load_state_dict(mean)
                     quality = self._quality()
                     what = f"average of the best {count}"
@@ -272,13 +272,13 @@ class Trainer:
             mixtures, sources = F.pad(mixtures, (0, missing)), F.pad(sources, (0, missing))
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         lr = lr_at(progress.step, settings.optim, settings.train, progress.busy)
-        set_lr(self.optimizer, lr)
+        self.optimizers.set_lr(lr)
         rate = self.rates[progress.step % len(self.rates)]
         value, stop, late = self._gradients(self.model.at(rate), mixtures, sources)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optim.clip).item()
         finite = math.isfinite(value) and math.isfinite(norm)
         if finite:
-            self.optimizer.step()
+            self.optimizers.step()
             self.average.update(self.model, progress.step)
         else:
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
@@ -307,7 +307,7 @@ class Trainer:
         device, settings = self.ranks.device, self.config.train
         mixtures = mixtures.to(device, non_blocking=True)
         sources = sources.to(device, non_blocking=True)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizers.zero_grad()
         seed = settings.seed + 1_000_003 * (self.progress.step + 1)
         total = self.objective.backward(
             model, mixtures, sources, self.autocast, parts=settings.accumulate, seed=seed

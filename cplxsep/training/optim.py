@@ -1,4 +1,4 @@
-"""Optimisers by name."""
+"""The optimisers of a run: by their name in the configuration, and together as one."""
 
 import importlib
 from typing import Any
@@ -11,7 +11,7 @@ from cplxsep.config import OptimConfig
 from cplxsep.errors import UsageError
 from cplxsep.training.complex_adam import ComplexAdamW
 from cplxsep.training.matrices import matrices
-from cplxsep.training.muon import Muon
+from cplxsep.training.muon import LR_SCALE, Muon
 
 # Optimisers of packages that are not always there.
 _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
@@ -20,13 +20,79 @@ _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
 _OPTIONS = ("weight_decay", "betas", "momentum", "nesterov")
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
-    """The optimiser of a configuration; weight decay only of matrices.
+class Optimizers:
+    """Optimisers of one model that act as one, each on parameters of its own.
+
+    Args:
+        parts: the optimisers, by name.
+        scales: by the same name, a factor of the learning rate for each group; 1 where not given.
+    """
+
+    def __init__(
+        self, parts: dict[str, Optimizer], scales: dict[str, list[float]] | None = None
+    ) -> None:
+        self.parts = parts
+        self._scales = {name: [1.0] * len(part.param_groups) for name, part in parts.items()}
+        self._scales |= scales or {}
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for part in self.parts.values():
+            part.zero_grad()
+
+    def step(self) -> None:
+        """One update of all parameters."""
+        for part in self.parts.values():
+            part.step()
+
+    def set_lr(self, lr: float) -> None:
+        """Use `lr`, times the factor of each group, in the next step."""
+        for name, part in self.parts.items():
+            for group, scale in zip(part.param_groups, self._scales[name], strict=True):
+                group["lr"] = scale * lr
+
+    def set_mode(self, *, training: bool) -> None:
+        """Bring schedule-free weights to where they train, or to their average, which is used."""
+        for part in self.parts.values():
+            switch = getattr(part, "train" if training else "eval", None)
+            if switch is not None:
+                switch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """States of the parts by name; of a single one its own."""
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        return states if len(states) > 1 else next(iter(states.values()))
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state, but with the options that the optimisers were built with."""
+        for name, part in self.parts.items():
+            options = [
+                {key: group[key] for key in _OPTIONS if key in group} for group in part.param_groups
+            ]
+            part.load_state_dict(state[name] if len(self.parts) > 1 else state)
+            for group, own in zip(part.param_groups, options, strict=True):
+                group.update(own)
+
+
+def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
+    """The optimisers of a configuration; weight decay only of matrices.
 
     Raises:
-        UsageError: its package is not installed, or the network has nothing for it.
+        UsageError: their package is not installed, or the network has nothing for them.
     """
     kernels, others = matrices(model.named_parameters())
+    if config.optimizer == "muon":
+        adamw = torch.optim.AdamW(
+            others, lr=config.lr, betas=config.betas, weight_decay=0.0, fused=True
+        )
+        return Optimizers({"muon": Muon(kernels, config), "adamw": adamw}, {"muon": [LR_SCALE]})
+    return Optimizers({config.optimizer: _single(model, config, kernels, others)})
+
+
+def _single(
+    model: nn.Module, config: OptimConfig, kernels: list[nn.Parameter], others: list[nn.Parameter]
+) -> Optimizer:
+    """The one that has all parameters, kernels and others."""
     # Decay is given by group: Prodigy prints a line where it is among the defaults.
     groups: list[dict[str, Any]] = [
         {"params": kernels, "weight_decay": config.weight_decay},
@@ -41,16 +107,14 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
-    if config.optimizer == "muon":
-        return Muon(kernels, others, config)
     if config.optimizer == "complex-adamw":
         if not any(name.endswith("weight_imag") for name, _ in model.named_parameters()):
             raise UsageError("optim.optimizer = 'complex-adamw' needs a complex network")
         return ComplexAdamW(model, config.lr, config.betas, config.weight_decay)
     if config.optimizer == "schedulefree":
-        return package(config).AdamWScheduleFree(groups, lr=config.lr, betas=config.betas)
+        return import_package(config).AdamWScheduleFree(groups, lr=config.lr, betas=config.betas)
     if config.optimizer == "prodigy":
-        return package(config).Prodigy(
+        return import_package(config).Prodigy(
             groups,
             lr=config.lr,
             betas=config.betas,
@@ -60,7 +124,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
     return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
 
 
-def package(config: OptimConfig) -> Any:
+def import_package(config: OptimConfig) -> Any:
     """The package of an optimiser that has its own. Raises UsageError when it is missing."""
     name = _PACKAGES.get(config.optimizer)
     if name is None:
@@ -72,33 +136,3 @@ def package(config: OptimConfig) -> Any:
             f"optim.optimizer = '{config.optimizer}' needs the package {name}: "
             f"pip install 'cplxsep[train]'"
         ) from None
-
-
-def restore(optimizer: Optimizer | Muon, state: dict[str, Any]) -> None:
-    """Continue from a state, but with the options that the optimiser was built with."""
-    if isinstance(optimizer, Muon):
-        for name, part in optimizer.parts.items():
-            restore(part, state[name])
-        return
-    options = [
-        {key: group[key] for key in _OPTIONS if key in group} for group in optimizer.param_groups
-    ]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, options, strict=True):
-        group.update(own)
-
-
-def set_lr(optimizer: Optimizer | Muon, lr: float) -> None:
-    """Use `lr` in the next step, in all groups."""
-    if isinstance(optimizer, Muon):
-        optimizer.set_lr(lr)
-        return
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-def set_mode(optimizer: Optimizer | Muon, *, training: bool) -> None:
-    """Bring schedule-free weights to where they train, or to their average, which is used."""
-    switch = getattr(optimizer, "train" if training else "eval", None)
-    if switch is not None:
-        switch()

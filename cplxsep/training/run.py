@@ -111,7 +111,7 @@ def _prepare(
                 f"train.loss {settings.loss} leaves the level of the outputs open: set model.level "
                 f"to 'mixture', which fits it, or take a loss that knows level"
             )
-        optim.package(config.optim)
+        optim.import_package(config.optim)
         state = resume.find_state(options.folder, target, options.resume, config, say)
         if state and options.init:
             say(f"--init {options.init} has no effect: the run goes on from its checkpoint")

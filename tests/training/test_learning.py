@@ -15,7 +15,7 @@ from cplxsep.training import checkpoint
 from cplxsep.training.log import EVERY, LOG, Log
 from cplxsep.training.loop import Trainer
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer, set_mode
+from cplxsep.training.optim import build_optimizers
 
 SMALL = {"start_maps": 8, "levels": 2, "transformations": 1}
 
@@ -72,8 +72,8 @@ def test_a_few_steps_lower_the_loss(two_mixtures, way):
     model = build(config.model).train()
     start = {name: value.clone() for name, value in model.state_dict().items()}
     objective = Objective(config.train)
-    optimizer = build_optimizer(model, config.optim)
-    set_mode(optimizer, training=True)
+    optimizer = build_optimizers(model, config.optim)
+    optimizer.set_mode(training=True)
     pairs = [two_mixtures.example(index) for index in range(2)]
     mixtures = torch.stack([torch.from_numpy(mixture) for mixture, _ in pairs])
     sources = torch.stack([torch.from_numpy(source) for _, source in pairs])

@@ -21,7 +21,7 @@ from cplxsep.networks.registry import build
 from cplxsep.training import checkpoint, curves, run
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.lock import alone
-from cplxsep.training.optim import build_optimizer, restore
+from cplxsep.training.optim import build_optimizers
 from cplxsep.training.progress import Progress
 from cplxsep.training.resume import find_state
 
@@ -175,9 +175,9 @@ def test_a_changed_option_of_the_optimiser_has_its_effect(optimizer):
         OptimConfig(optimizer=optimizer, weight_decay=decay, momentum=0.5 + decay)
         for decay in (0.0, 0.25)
     )
-    resumed = build_optimizer(model, now)
-    restore(resumed, build_optimizer(model, before).state_dict())
-    fresh = build_optimizer(model, now).state_dict()
+    resumed = build_optimizers(model, now)
+    resumed.restore(build_optimizers(model, before).state_dict())
+    fresh = build_optimizers(model, now).state_dict()
     parts = fresh if optimizer == "muon" else {"": fresh}
     of_resumed = resumed.state_dict() if optimizer == "muon" else {"": resumed.state_dict()}
     for name, part in parts.items():

@@ -72,7 +72,7 @@ def test_a_run_by_the_clock_ends_with_its_decay_also_in_pieces(tiny_config, tmp_
         before = self.progress.busy
         found = one(self, *args)
         self.progress.busy = before + 3.0
-        rates.append(self.optimizer.param_groups[0]["lr"])
+        rates.append(self.optimizers.parts["adamw"].param_groups[0]["lr"])
         return found
 
     monkeypatch.setattr(Trainer, "_one", timed)
