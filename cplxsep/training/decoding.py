@@ -1,4 +1,4 @@
-"""Tells of the decoding that comes before a first run's steps: how much, where to, how far."""
+"""Reports the decoding that comes before a first run's steps: how much, where to, how far."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from cplxsep.data.cache import Making
 SHORT = 600.0  # seconds of audio that are decoded before anybody wonders
 
 
-def told(
+def reported(
     console: Console | None, say: Callable[[str], None]
 ) -> Callable[[Iterable[Any], Making], Iterator[Any]]:
     """What `cache.watched` takes: a line before, and a bar where there is a console."""

@@ -12,9 +12,9 @@ from cplxsep.errors import UsageError
 from cplxsep.networks.registry import build
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.training.complex_adam import ComplexAdamW
-from cplxsep.training.ema import Average, in_use
 from cplxsep.training.matrices import matrices
 from cplxsep.training.optim import Optimizers, build_optimizers
+from cplxsep.training.state import RunState
 
 
 def complex_steps(optimizer, layer, gradients):
@@ -110,15 +110,16 @@ def test_schedule_free_validates_its_average_and_comes_back_to_the_bit():
     pytest.importorskip("schedulefree")
     torch.manual_seed(0)
     model = torch.nn.Conv2d(2, 2, 3)
-    config = OptimConfig(optimizer="schedulefree", schedule="constant", lr=0.1)
-    optimizer, average = build_optimizers(model, config), Average(model, 0.0)
+    config = OptimConfig(optimizer="schedulefree", schedule="constant", lr=0.1, ema=0.0)
+    state = RunState(model, config)
+    optimizer = state.optimizers
     optimizer.set_mode(training=True)
     for _ in range(5):
         optimizer.zero_grad()
         model(torch.randn(1, 2, 8, 8)).square().sum().backward()
         optimizer.step()
     training = model.weight.detach().clone()
-    with in_use(model, optimizer, average):
+    with state.evaluating():
         used = model.weight.detach().clone()
         assert not model.training
     # In training the weights are 0.9 of the average and 0.1 of the fast ones (betas[0] = 0.9).
@@ -132,14 +133,13 @@ def test_schedule_free_validates_its_average_and_comes_back_to_the_bit():
 def test_the_running_average_is_in_use_inside_and_training_goes_on_as_before():
     torch.manual_seed(0)
     model = torch.nn.Conv2d(2, 2, 3)
-    optimizer = build_optimizers(model, OptimConfig())
-    average = Average(model, 0.9)
+    state = RunState(model, OptimConfig(ema=0.9))
     start = model.weight.detach().clone()
     with torch.no_grad():
         model.weight += 1
-    average.update(model, 10_000)
+    state.average.update(model, 10_000)
     training = model.weight.detach().clone()
-    with in_use(model, optimizer, average):
+    with state.evaluating():
         torch.testing.assert_close(model.weight.detach(), start + 0.1)
     assert torch.equal(model.weight, training)
 

@@ -6,7 +6,7 @@ from cplxsep.networks import registry
 from cplxsep.networks.folder import WEIGHTS
 from cplxsep.networks.registry import build
 from cplxsep.training import publish
-from cplxsep.training.board import Board
+from cplxsep.training.log import Board
 from cplxsep.training.progress import Progress
 
 
@@ -18,7 +18,7 @@ def test_names_that_are_no_valid_text(tmp_path):
     assert read_config(folder / "config.toml").data.speech == "sp?eech.csv"
     assert (folder / "README.md").read_text().startswith("# r?n\n")
     board = Board(folder.parent)
-    board.add(step=1, loss=2.0)
+    board.add(1, {"loss": 2.0})
     board.close()
 
 
