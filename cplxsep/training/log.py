@@ -6,17 +6,18 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn, track
 from rich.progress import Progress as Bar
 from torch import nn
 
+from cplxsep.data.cache import Making
 from cplxsep.errors import InputError
 from cplxsep.report import table
 from cplxsep.training import curves
@@ -24,6 +25,7 @@ from cplxsep.training.progress import Progress
 from cplxsep.training.validate import Quality
 
 EVERY = 20  # steps between lines of the file
+SHORT = 600.0  # seconds of audio that are decoded before anybody wonders
 LOG, CURVES, BOARD = "log.jsonl", "curves.png", "tensorboard"  # in the folder of a run
 
 
@@ -49,9 +51,9 @@ class Log:
         done: int = 0,
     ) -> None:
         self._folder = folder
-        self._board = Board(folder)
         self._file = None
         if folder is not None:
+            self._board = Board(folder)
             self._path = folder / LOG
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +83,7 @@ class Log:
         with suppress(OSError):  # what could not be flushed was reported when it was written
             if self._file is not None:
                 self._file.close()
-            self._board.close()
+                self._board.close()
 
     def step(self, progress: Progress, loss: float, norm: float, lr: float) -> None:
         """One training step, the last that `progress` counts."""
@@ -134,19 +136,16 @@ class Log:
 
 
 class Board:
-    """Event file in a run's folder; nothing without a folder or without TensorBoard.
+    """Event file in a run's folder; nothing where TensorBoard is not installed.
 
     Nor in a folder whose name is no valid text, which TensorBoard cannot open.
     """
 
-    def __init__(self, run: Path | None) -> None:
+    def __init__(self, run: Path) -> None:
         self._writer: Any = None
-        self._folder = None if run is None else run / BOARD
-        self._here = (
-            run is not None
-            and find_spec("tensorboard") is not None
-            and not re.search("[\ud800-\udfff]", str(run))
-        )
+        self._folder = run / BOARD
+        valid_name = not re.search("[\ud800-\udfff]", str(run))
+        self._here = valid_name and find_spec("tensorboard") is not None
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Figures of one step. Raises InputError when the disk is full."""
@@ -175,10 +174,11 @@ def result_table(progress: Progress, network: nn.Module, folder: Path, model: Pa
     sound = [(score, step) for step, score in progress.history if math.isfinite(score)]
     best = max(sound, default=(float("nan"), 0), key=lambda item: item[0])
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    rows: list[list[str]] = [
+    bad = f", {progress.bad_steps} of them not finite and left out" if progress.bad_steps else ""
+    rows = [
         ["valid SI-SDR improvement", f"{progress.best:.2f} dB"],
         ["best single validation", f"{best[0]:.2f} dB at step {best[1]}"],
-        ["steps", str(progress.step) + _bad(progress.bad_steps)],
+        ["steps", f"{progress.step}{bad}"],
         ["audio", f"{progress.audio / 3600:.2f} h"],
         ["time", f"{progress.busy / 60:.1f} min"],
         ["speed", f"{progress.speed:.1f} s of audio a second"],
@@ -189,5 +189,26 @@ def result_table(progress: Progress, network: nn.Module, folder: Path, model: Pa
     return f"{table(['', 'result'], rows)}\ncplxsep {use} -m {model} FILES"
 
 
-def _bad(steps: int) -> str:
-    return f", {steps} of them not finite and left out" if steps else ""
+def reported(
+    console: Console | None, say: Callable[[str], None]
+) -> Callable[[Iterable[Any], Making], Iterator[Any]]:
+    """What `cache.watched` takes: a line before, and a bar where there is a console."""
+
+    def watch(results: Iterable[Any], making: Making) -> Iterator[Any]:
+        if making.seconds < SHORT:
+            yield from results
+            return
+        say(
+            f"decoding {making.recordings} recordings ({making.seconds / 3600:.1f} h), once, into "
+            f"{making.path.parent}: {making.size / 1e6:.0f} MB"
+        )
+        yield from track(
+            results,
+            "decoding",
+            total=making.recordings,
+            console=console,
+            transient=True,
+            disable=console is None,
+        )
+
+    return watch

@@ -22,6 +22,7 @@ class Trainer:
 
     Args:
         train: mixtures by number, at each of the run's rates, in whose turn steps take them.
+        valid: those for validation, at the highest.
     """
 
     def __init__(
@@ -29,13 +30,13 @@ class Trainer:
         state: RunState,
         context: RunContext,
         train: Sequence[Examples],
-        selection: ModelSelection,
+        valid: Examples,
     ) -> None:
         self.state = state
         self.context = context
         self.examples = train
         self.step = TrainingStep(state, context)
-        self.selection = selection
+        self.selection = ModelSelection(state, context, valid)
         self._saved_at = time.monotonic()
 
     def run(self, until_step: int) -> None:

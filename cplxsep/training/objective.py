@@ -13,8 +13,8 @@ from cplxsep.losses import (
     TOGETHER,
     WAVEFORM,
     Total,
+    identity,
     magnitude_distance,
-    one_process,
     pit,
 )
 from cplxsep.networks.model import Estimates, SeparationModel
@@ -32,7 +32,7 @@ class Objective:
     """
 
     def __init__(
-        self, config: TrainConfig, total: Total = one_process, *, filled: bool = False
+        self, config: TrainConfig, total: Total = identity, *, filled: bool = False
     ) -> None:
         self.kind = config.loss
         self.per = config.pit

@@ -11,13 +11,15 @@ from cplxsep.config import OptimConfig
 from cplxsep.errors import UsageError
 from cplxsep.training.complex_adam import ComplexAdamW
 from cplxsep.training.matrices import matrices
-from cplxsep.training.muon import LR_SCALE, Muon
 
 # Optimisers of packages that are not always there.
 _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
 
 # What a configuration says of each group; torch keeps them with the state too.
 _OPTIONS = ("weight_decay", "betas", "momentum", "nesterov")
+
+# torch's "match_rms_adamw" makes updates of RMS 0.2 lr; AdamW's early ones have lr.
+_MUON_LR = 5.0
 
 
 class Optimizers:
@@ -81,47 +83,66 @@ def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
         UsageError: their package is not installed, or the network has nothing for them.
     """
     kernels, others = matrices(model.named_parameters())
-    if config.optimizer == "muon":
-        adamw = torch.optim.AdamW(
-            others, lr=config.lr, betas=config.betas, weight_decay=0.0, fused=True
-        )
-        return Optimizers({"muon": Muon(kernels, config), "adamw": adamw}, {"muon": [LR_SCALE]})
-    return Optimizers({config.optimizer: _single(model, config, kernels, others)})
-
-
-def _single(
-    model: nn.Module, config: OptimConfig, kernels: list[nn.Parameter], others: list[nn.Parameter]
-) -> Optimizer:
-    """The one that has all parameters, kernels and others."""
     # Decay is given by group: Prodigy prints a line where it is among the defaults.
     groups: list[dict[str, Any]] = [
         {"params": kernels, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    common: dict[str, Any] = {"lr": config.lr, "betas": config.betas}
+    part: Optimizer
+    if config.optimizer == "muon":
+        adamw = torch.optim.AdamW(others, weight_decay=0.0, fused=True, **common)
+        return Optimizers({"muon": Muon(kernels, config), "adamw": adamw}, {"muon": [_MUON_LR]})
     if config.optimizer == "sgd":
         # The paper decays everything alike (SPEC section 6).
-        return torch.optim.SGD(
+        part = torch.optim.SGD(
             kernels + others,
             lr=config.lr,
             momentum=config.momentum,
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
-    if config.optimizer == "complex-adamw":
+    elif config.optimizer == "complex-adamw":
         if not any(name.endswith("weight_imag") for name, _ in model.named_parameters()):
             raise UsageError("optim.optimizer = 'complex-adamw' needs a complex network")
-        return ComplexAdamW(model, config.lr, config.betas, config.weight_decay)
-    if config.optimizer == "schedulefree":
-        return import_package(config).AdamWScheduleFree(groups, lr=config.lr, betas=config.betas)
-    if config.optimizer == "prodigy":
-        return import_package(config).Prodigy(
-            groups,
-            lr=config.lr,
-            betas=config.betas,
-            use_bias_correction=True,
-            safeguard_warmup=True,
+        part = ComplexAdamW(model, weight_decay=config.weight_decay, **common)
+    elif config.optimizer == "schedulefree":
+        part = import_package(config).AdamWScheduleFree(groups, **common)
+    elif config.optimizer == "prodigy":
+        options = {"use_bias_correction": True, "safeguard_warmup": True}
+        part = import_package(config).Prodigy(groups, **common, **options)
+    else:
+        part = torch.optim.AdamW(groups, fused=True, **common)
+    return Optimizers({config.optimizer: part})
+
+
+class Muon(torch.optim.Muon):
+    """Muon (Jordan et al. 2024), which makes the momentum of a matrix orthogonal.
+
+    Each part of a complex kernel (out, in, k, k) is one matrix (out, in*k*k), which shares its
+    memory. Its learning rate is `_MUON_LR` times that of AdamW.
+    """
+
+    def __init__(self, kernels: list[nn.Parameter], config: OptimConfig) -> None:
+        self._kernels = kernels
+        super().__init__(
+            [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels],
+            lr=_MUON_LR * config.lr,
+            weight_decay=config.weight_decay / _MUON_LR,
+            momentum=config.momentum,
+            adjust_lr_fn="match_rms_adamw",
         )
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002
+        """Forget the gradients of the kernels."""
+        for kernel in self._kernels:
+            kernel.grad = None
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """One update from the gradients of the kernels."""
+        for kernel, matrix in zip(self._kernels, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+        super().step()
 
 
 def import_package(config: OptimConfig) -> Any:

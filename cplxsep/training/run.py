@@ -20,15 +20,13 @@ from cplxsep.networks.folder import OF_RUN
 from cplxsep.networks.registry import build
 from cplxsep.nn import fast
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
-from cplxsep.training import checkpoint, init, optim, publish
-from cplxsep.training.decoding import reported
+from cplxsep.training import checkpoint, init, optim
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
 from cplxsep.training.lock import exclusive
-from cplxsep.training.log import Log, result_table
+from cplxsep.training.log import Log, reported, result_table
 from cplxsep.training.loop import Trainer
 from cplxsep.training.schedule import is_over
-from cplxsep.training.selection import ModelSelection
 from cplxsep.training.state import RunContext, RunState
 from cplxsep.training.stop import StopSignals
 
@@ -72,7 +70,7 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
     target = options.folder / OF_RUN
     with flushed_denormals(), join(options.device) as ranks, ExitStack() as held:
         if not ranks.first:
-            console, say = None, _silent
+            console, say = None, lambda _: None
         ranks.from_first(lambda: held.enter_context(exclusive(options.folder)))
         try:
             state = _run(config, options, ranks, deadline, console, say)
@@ -118,15 +116,7 @@ def _run(
     log = Log(options.folder if ranks.first else None, console, say, config.train.steps, done)
     with log, StopSignals(ignore_second=ranks.count > 1) as stop:
         context = RunContext(config, options.folder, log, ranks, autocast, stop, deadline)
-        selection = ModelSelection(
-            state,
-            context,
-            valid_set,
-            lambda: publish.write(
-                options.folder / OF_RUN, state.model, config, state.progress, state.parent
-            ),
-        )
-        Trainer(state, context, train_set, selection).run(last_step)
+        Trainer(state, context, train_set, valid_set).run(last_step)
     return state
 
 
@@ -170,10 +160,6 @@ def _begin(
     if saved:
         state.restore(saved)
     return state
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""
 
 
 def default_folder(config_name: str) -> Path:

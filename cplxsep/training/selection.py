@@ -1,8 +1,10 @@
 """Which weights of a run are given away: the best by validation, or the average of the best."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 
 from cplxsep.errors import CplxsepError
+from cplxsep.networks.folder import OF_RUN
+from cplxsep.training import publish
 from cplxsep.training.averages import BestWeights
 from cplxsep.training.batches import Examples
 from cplxsep.training.examples import are_conversations
@@ -15,20 +17,12 @@ class ModelSelection:
 
     Args:
         examples: mixtures for validation, at the highest of the run's rates.
-        publish: called at each new best validation, the model in use.
     """
 
-    def __init__(
-        self,
-        state: RunState,
-        context: RunContext,
-        examples: Examples,
-        publish: Callable[[], None],
-    ) -> None:
+    def __init__(self, state: RunState, context: RunContext, examples: Examples) -> None:
         self.state = state
         self.context = context
         self.examples = examples
-        self.publish = publish
         self.best = BestWeights(context.folder, context.config.train.average_best)
 
     def validate(self) -> None:
@@ -86,7 +80,8 @@ class ModelSelection:
             progress.best = score
             try:
                 if self.context.ranks.first:
-                    self.publish()
+                    folder, model = self.context.folder / OF_RUN, self.state.model
+                    publish.write(folder, model, self.context.config, progress, self.state.parent)
             except CplxsepError:
                 progress.best = before
                 raise

@@ -78,24 +78,15 @@ class RunState:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What stays the same throughout a run.
-
-    Args:
-        config: the whole run.
-        folder: checkpoints and best weights go here.
-        ranks: the processes that train together; all must make the same calls.
-        autocast: type for mixed precision, or None.
-        stop: asked whether to save and stop.
-        deadline: of the monotonic clock.
-    """
+    """What stays the same throughout a run."""
 
     config: Config
-    folder: Path
+    folder: Path  # for checkpoints, best weights and the model
     log: Log
-    ranks: Ranks = field(default_factory=Ranks)
-    autocast: torch.dtype | None = None
-    stop: Callable[[], bool] = lambda: False
-    deadline: float = math.inf
+    ranks: Ranks = field(default_factory=Ranks)  # all of them must make the same calls
+    autocast: torch.dtype | None = None  # for mixed precision
+    stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
+    deadline: float = math.inf  # of the monotonic clock
 
     @property
     def rates(self) -> tuple[int, ...]:

@@ -17,7 +17,6 @@ from cplxsep.training.loop import Trainer
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizers
 from cplxsep.training.progress import Progress
-from cplxsep.training.selection import ModelSelection
 from cplxsep.training.state import RunContext, RunState
 
 SMALL = {"start_maps": 8, "levels": 2, "transformations": 1}
@@ -103,8 +102,7 @@ def trainer(tmp_path, examples, model=SMALL, **train):
     torch.manual_seed(0)
     state = RunState(build(config.model), config.optim)
     context = RunContext(config, tmp_path, Log(tmp_path, None, lambda _: None, 200))
-    selection = ModelSelection(state, context, examples, lambda: None)
-    return Trainer(state, context, [examples], selection)
+    return Trainer(state, context, [examples], examples)
 
 
 class Poisoned(Two):
