@@ -38,7 +38,7 @@ from cplxsep.model_folder.contents import CONFIG, metrics
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import fast
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer
+from cplxsep.training.optim import build_optimizers
 
 PARENT = "dce-2spk"
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
@@ -93,7 +93,7 @@ def speed(steps: int = 6) -> None:
 
 def _stepper(config: Config) -> Any:
     model = SeparationModel(config.model).train()
-    optimizer = build_optimizer(model, config.optim)
+    optimizer = build_optimizers(model, config.optim)
     objective = Objective(config.train)
     sources = torch.randn(config.train.batch, 2, round(config.data.seconds * 8000))
 

@@ -1,4 +1,4 @@
-"""Losses for separated sources, each permutation-invariant for every mixture on its own.
+"""Losses for separated sources, permutation-invariant for each mixture or for a batch.
 
 A pair loss scores every estimate against every reference; `pit` then picks the cheapest
 assignment. Spectra are (B, 2N, F, T) maps, audio (B, N, S). All losses are lower for better.
@@ -20,12 +20,12 @@ EPS = 1e-8
 SATURATED = 1e-3  # error over energy below which `snr_pairs` gains nothing more: 30 dB
 
 
-def alone(tensor: Tensor) -> Tensor:
+def identity(tensor: Tensor) -> Tensor:
     """The `Total` of a process that has the whole batch."""
     return tensor
 
 
-def pit(pairwise: Tensor, per: Per = "mixture", total: Total = alone) -> tuple[Tensor, Tensor]:
+def pit(pairwise: Tensor, per: Per = "mixture", total: Total = identity) -> tuple[Tensor, Tensor]:
     """Cheapest assignment of a (B, N, N) matrix [estimate, reference].
 
     Returns the mean loss over sources (B,) and, for each reference, its estimate (B, N).
@@ -145,7 +145,7 @@ def csim_code_pairs(
     references: Tensor,
     real_weight: float = 1.0,
     imag_weight: float = 1e4,
-    total: Total = alone,
+    total: Total = identity,
 ) -> Tensor:
     """The published code's CSim: squares per bin before summing, norms over the whole batch.
 
@@ -184,7 +184,7 @@ def l2_time_code_pairs(estimates: Tensor, references: Tensor) -> Tensor:
     return l2_pairs(code_inverse_stft(estimates), code_inverse_stft(references))
 
 
-def cos_time_code_pairs(estimates: Tensor, references: Tensor, total: Total = alone) -> Tensor:
+def cos_time_code_pairs(estimates: Tensor, references: Tensor, total: Total = identity) -> Tensor:
     """The published code's costime (B, N, N) of spectra (B, N, 2, F, T), with batch-wide norms."""
     est, ref = (code_inverse_stft(spectra).flatten(2) for spectra in (estimates, references))
     norms = _batch_norms(est, ref, total).clamp_min(EPS)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cplxsep.data.rounds import stack
 
-AHEAD = 2  # batches that wait, beside those in the making
+PREFETCH = 2  # batches that wait, beside those in the making
 
 
 class Examples(Protocol):
@@ -51,7 +51,7 @@ def batches(
         step = first_step
         try:
             while True:
-                while len(waiting) < workers + AHEAD:
+                while len(waiting) < workers + PREFETCH:
                     waiting.append(pool.submit(make, step))
                     step += 1
                 yield waiting.pop(0).result()

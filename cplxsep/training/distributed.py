@@ -110,20 +110,20 @@ class Ranks:
         self.from_first(lambda: made.append(make()))
         return made[0] if self.first else make()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Go on when all have come here."""
         if self.count > 1:
             dist.barrier()
 
     @torch.no_grad()
-    def spread(self, model: nn.Module) -> None:
+    def broadcast(self, model: nn.Module) -> None:
         """Give all processes the first one's parameters and buffers."""
         if self.count > 1:
             for tensor in [*model.parameters(), *model.buffers()]:
                 dist.broadcast(tensor, 0)
 
 
-def left_alone(error: Exception) -> bool:
+def peer_lost(error: Exception) -> bool:
     """Whether an error means that another process has ended: what NCCL and gloo raise then."""
     return isinstance(error, dist.DistError) or "gloo" in str(error)
 

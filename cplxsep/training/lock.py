@@ -10,7 +10,7 @@ from cplxsep.errors import InputError, UsageError
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Hold a run's folder, made where it is not there; one that stays empty is removed again.
 
     The lock is on the folder itself and ends with the process. Windows has none.

@@ -1,23 +1,32 @@
-"""What a run tells: one JSON object a line, curves, TensorBoard, and a live line on a terminal."""
+"""What a run reports: decoding before it, JSON lines, curves, TensorBoard, a live line on a
+terminal, and a table at its end.
+"""
 
 import json
 import math
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn, track
+from rich.progress import Progress as Bar
+from torch import nn
 
+from cplxsep.data.cache import Making
 from cplxsep.errors import InputError
+from cplxsep.report import table
 from cplxsep.training import curves
-from cplxsep.training.board import Board
+from cplxsep.training.progress import Progress
 from cplxsep.training.validate import Quality
 
 EVERY = 20  # steps between lines of the file
-LOG, CURVES = "log.jsonl", "curves.png"
+SHORT = 600.0  # seconds of audio that are decoded before anybody wonders
+LOG, CURVES, BOARD = "log.jsonl", "curves.png", "tensorboard"  # in the folder of a run
 
 
 class Log:
@@ -26,20 +35,25 @@ class Log:
     Args:
         folder: of the run; None writes nothing, for processes that are not the first.
         console: live progress goes here; None for none.
-        total: steps of the whole run.
         say: takes one line at each validation.
+        total, done: steps of the whole run, and of them those before this piece.
 
     Raises:
         InputError: a file cannot be written, now or later.
     """
 
     def __init__(
-        self, folder: Path | None, console: Console | None, total: int, say: Callable[[str], None]
+        self,
+        folder: Path | None,
+        console: Console | None,
+        say: Callable[[str], None],
+        total: int,
+        done: int = 0,
     ) -> None:
         self._folder = folder
-        self._board = Board(folder)
         self._file = None
         if folder is not None:
+            self._board = Board(folder)
             self._path = folder / LOG
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +62,7 @@ class Log:
                 raise InputError(f"cannot write {self._path}: {error.strerror}") from None
         self._say = say
         self._losses: list[float] = []
-        self._bar = Progress(
+        self._bar = Bar(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(),
             TextColumn("{task.description}"),
@@ -57,7 +71,7 @@ class Log:
             disable=console is None,
             transient=True,
         )
-        self._task = self._bar.add_task("", total=total)
+        self._task = self._bar.add_task("", total=total, completed=done)
         self._score = ""
 
     def __enter__(self) -> "Log":
@@ -69,58 +83,47 @@ class Log:
         with suppress(OSError):  # what could not be flushed was reported when it was written
             if self._file is not None:
                 self._file.close()
-            self._board.close()
+                self._board.close()
 
-    def begin(self, step: int) -> None:
-        """Where a resumed run goes on, for the bar to begin there."""
-        self._bar.reset(self._task, completed=step)
-
-    def step(
-        self, step: int, loss: float, norm: float, lr: float, audio: float, busy: float
-    ) -> None:
-        """One training step; audio and busy are totals in seconds."""
+    def step(self, progress: Progress, loss: float, norm: float, lr: float) -> None:
+        """One training step, the last that `progress` counts."""
         if math.isfinite(loss):
             self._losses.append(loss)
-        rate = audio / max(busy, 1e-9)
         recent = sum(self._losses) / len(self._losses) if self._losses else math.nan
-        text = f"loss {recent:7.2f}  {rate:5.1f} s audio/s{self._score}"
-        self._bar.update(self._task, completed=step, description=text)
-        if step % EVERY == 0:
-            self._write(
-                step=step, loss=recent, grad_norm=norm, lr=lr, audio_seconds=audio, seconds=busy
-            )
+        text = f"loss {recent:7.2f}  {progress.speed:5.1f} s audio/s{self._score}"
+        self._bar.update(self._task, completed=progress.step, description=text)
+        if progress.step % EVERY == 0:
+            self._write(progress, loss=recent, grad_norm=norm, lr=lr)
             self._losses.clear()
 
-    def validation(
-        self, step: int, quality: Quality, audio: float, busy: float, what: str = ""
-    ) -> None:
+    def validation(self, progress: Progress, quality: Quality, what: str = "") -> None:
         """Validation result; `what` was validated if not the run's weights."""
         values = {"si_sdr_i": quality.si_sdr_i, "isolation": quality.isolation}
         self._write(
-            step=step,
+            progress,
             **{
                 f"{'average' if what else 'valid'}_{name}": value
                 for name, value in values.items()
                 if value is not None
             },
-            audio_seconds=audio,
-            seconds=busy,
         )
         if not what and self._folder is not None:
             curves.draw(self._path, self._folder / CURVES)
         self._score = f"  valid {quality.si_sdr_i:5.2f} dB"
         lone = quality.isolation
         apart = "" if lone is None else f", a lone talker {lone:.1f} dB down in the other outputs,"
+        gain = f"valid SI-SDR improvement {quality.si_sdr_i:.2f} dB"
         self._say(
-            f"step {step}{what and ', '}{what}: valid SI-SDR improvement {quality.si_sdr_i:.2f} dB"
-            f"{apart} after {audio / 3600:.2f} h of audio, {busy / 60:.1f} min"
+            f"step {progress.step}{what and ', '}{what}: {gain}{apart} after "
+            f"{progress.audio / 3600:.2f} h of audio, {progress.busy / 60:.1f} min"
         )
 
-    def _write(self, **values: Any) -> None:
+    def _write(self, progress: Progress, **figures: float) -> None:
         if self._file is None:
             return
-        self._board.add(**values)
-        rounded = {
+        values = figures | {"audio_seconds": progress.audio, "seconds": progress.busy}
+        self._board.add(progress.step, values)
+        rounded = {"step": progress.step} | {
             # JSON has no NaN.
             key: (round(value, 6) if math.isfinite(value) else None)
             for key, value in values.items()
@@ -130,3 +133,82 @@ class Log:
             self._file.flush()
         except OSError as error:
             raise InputError(f"cannot write {self._path}: {error.strerror}") from None
+
+
+class Board:
+    """Event file in a run's folder; nothing where TensorBoard is not installed.
+
+    Nor in a folder whose name is no valid text, which TensorBoard cannot open.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self._writer: Any = None
+        self._folder = run / BOARD
+        valid_name = not re.search("[\ud800-\udfff]", str(run))
+        self._here = valid_name and find_spec("tensorboard") is not None
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Figures of one step. Raises InputError when the disk is full."""
+        if not self._here:
+            return
+        try:
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                # What a stopped run wrote beyond its last checkpoint is not shown twice.
+                self._writer = SummaryWriter(self._folder, purge_step=step)
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+        except OSError as error:
+            raise InputError(f"cannot write {self._folder}: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Write what is left. Raises OSError when the disk is full."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def result_table(progress: Progress, network: nn.Module, folder: Path, model: Path) -> str:
+    """A table of a finished run, and what to do with its model."""
+    sound = [(score, step) for step, score in progress.history if math.isfinite(score)]
+    best = max(sound, default=(float("nan"), 0), key=lambda item: item[0])
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    bad = f", {progress.bad_steps} of them not finite and left out" if progress.bad_steps else ""
+    rows = [
+        ["valid SI-SDR improvement", f"{progress.best:.2f} dB"],
+        ["best single validation", f"{best[0]:.2f} dB at step {best[1]}"],
+        ["steps", f"{progress.step}{bad}"],
+        ["audio", f"{progress.audio / 3600:.2f} h"],
+        ["time", f"{progress.busy / 60:.1f} min"],
+        ["speed", f"{progress.speed:.1f} s of audio a second"],
+        ["parameters", f"{parameters:,}"],
+        ["curves", str(folder / CURVES)],
+    ]
+    use = "enhance" if getattr(network, "sources", 2) == 1 else "separate"
+    return f"{table(['', 'result'], rows)}\ncplxsep {use} -m {model} FILES"
+
+
+def reported(
+    console: Console | None, say: Callable[[str], None]
+) -> Callable[[Iterable[Any], Making], Iterator[Any]]:
+    """What `cache.watched` takes: a line before, and a bar where there is a console."""
+
+    def watch(results: Iterable[Any], making: Making) -> Iterator[Any]:
+        if making.seconds < SHORT:
+            yield from results
+            return
+        say(
+            f"decoding {making.recordings} recordings ({making.seconds / 3600:.1f} h), once, into "
+            f"{making.path.parent}: {making.size / 1e6:.0f} MB"
+        )
+        yield from track(
+            results,
+            "decoding",
+            total=making.recordings,
+            console=console,
+            transient=True,
+            disable=console is None,
+        )
+
+    return watch

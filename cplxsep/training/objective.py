@@ -13,7 +13,7 @@ from cplxsep.losses import (
     TOGETHER,
     WAVEFORM,
     Total,
-    alone,
+    identity,
     magnitude_distance,
     pit,
 )
@@ -31,7 +31,9 @@ class Objective:
     of the zeros does not count, as in the published code (SPEC section 2).
     """
 
-    def __init__(self, config: TrainConfig, total: Total = alone, *, filled: bool = False) -> None:
+    def __init__(
+        self, config: TrainConfig, total: Total = identity, *, filled: bool = False
+    ) -> None:
         self.kind = config.loss
         self.per = config.pit
         self.magnitude = config.magnitude

@@ -1,4 +1,4 @@
-"""Optimisers by name."""
+"""The optimisers of a run: by their name in the configuration, and together as one."""
 
 import importlib
 from typing import Any
@@ -11,7 +11,6 @@ from cplxsep.config import OptimConfig
 from cplxsep.errors import UsageError
 from cplxsep.training.complex_adam import ComplexAdamW
 from cplxsep.training.matrices import matrices
-from cplxsep.training.muon import Muon
 
 # Optimisers of packages that are not always there.
 _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
@@ -19,12 +18,69 @@ _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
 # What a configuration says of each group; torch keeps them with the state too.
 _OPTIONS = ("weight_decay", "betas", "momentum", "nesterov")
 
+# torch's "match_rms_adamw" makes updates of RMS 0.2 lr; AdamW's early ones have lr.
+_MUON_LR = 5.0
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
-    """The optimiser of a configuration; weight decay only of matrices.
+
+class Optimizers:
+    """Optimisers of one model that act as one, each on parameters of its own.
+
+    Args:
+        parts: the optimisers, by name.
+        scales: by the same name, a factor of the learning rate for each group; 1 where not given.
+    """
+
+    def __init__(
+        self, parts: dict[str, Optimizer], scales: dict[str, list[float]] | None = None
+    ) -> None:
+        self.parts = parts
+        self._scales = {name: [1.0] * len(part.param_groups) for name, part in parts.items()}
+        self._scales |= scales or {}
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for part in self.parts.values():
+            part.zero_grad()
+
+    def step(self) -> None:
+        """One update of all parameters."""
+        for part in self.parts.values():
+            part.step()
+
+    def set_lr(self, lr: float) -> None:
+        """Use `lr`, times the factor of each group, in the next step."""
+        for name, part in self.parts.items():
+            for group, scale in zip(part.param_groups, self._scales[name], strict=True):
+                group["lr"] = scale * lr
+
+    def set_mode(self, *, training: bool) -> None:
+        """Bring schedule-free weights to where they train, or to their average, which is used."""
+        for part in self.parts.values():
+            switch = getattr(part, "train" if training else "eval", None)
+            if switch is not None:
+                switch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """States of the parts by name; of a single one its own."""
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        return states if len(states) > 1 else next(iter(states.values()))
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state, but with the options that the optimisers were built with."""
+        for name, part in self.parts.items():
+            options = [
+                {key: group[key] for key in _OPTIONS if key in group} for group in part.param_groups
+            ]
+            part.load_state_dict(state[name] if len(self.parts) > 1 else state)
+            for group, own in zip(part.param_groups, options, strict=True):
+                group.update(own)
+
+
+def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
+    """The optimisers of a configuration; weight decay only of matrices.
 
     Raises:
-        UsageError: its package is not installed, or the network has nothing for it.
+        UsageError: their package is not installed, or the network has nothing for them.
     """
     kernels, others = matrices(model.named_parameters())
     # Decay is given by group: Prodigy prints a line where it is among the defaults.
@@ -32,35 +88,64 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> Optimizer | Muon:
         {"params": kernels, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    common: dict[str, Any] = {"lr": config.lr, "betas": config.betas}
+    part: Optimizer
+    if config.optimizer == "muon":
+        adamw = torch.optim.AdamW(others, weight_decay=0.0, fused=True, **common)
+        return Optimizers({"muon": Muon(kernels, config), "adamw": adamw}, {"muon": [_MUON_LR]})
     if config.optimizer == "sgd":
         # The paper decays everything alike (SPEC section 6).
-        return torch.optim.SGD(
+        part = torch.optim.SGD(
             kernels + others,
             lr=config.lr,
             momentum=config.momentum,
             nesterov=config.momentum > 0,
             weight_decay=config.weight_decay,
         )
-    if config.optimizer == "muon":
-        return Muon(kernels, others, config)
-    if config.optimizer == "complex-adamw":
+    elif config.optimizer == "complex-adamw":
         if not any(name.endswith("weight_imag") for name, _ in model.named_parameters()):
             raise UsageError("optim.optimizer = 'complex-adamw' needs a complex network")
-        return ComplexAdamW(model, config.lr, config.betas, config.weight_decay)
-    if config.optimizer == "schedulefree":
-        return package(config).AdamWScheduleFree(groups, lr=config.lr, betas=config.betas)
-    if config.optimizer == "prodigy":
-        return package(config).Prodigy(
-            groups,
-            lr=config.lr,
-            betas=config.betas,
-            use_bias_correction=True,
-            safeguard_warmup=True,
+        part = ComplexAdamW(model, weight_decay=config.weight_decay, **common)
+    elif config.optimizer == "schedulefree":
+        part = import_package(config).AdamWScheduleFree(groups, **common)
+    elif config.optimizer == "prodigy":
+        options = {"use_bias_correction": True, "safeguard_warmup": True}
+        part = import_package(config).Prodigy(groups, **common, **options)
+    else:
+        part = torch.optim.AdamW(groups, fused=True, **common)
+    return Optimizers({config.optimizer: part})
+
+
+class Muon(torch.optim.Muon):
+    """Muon (Jordan et al. 2024), which makes the momentum of a matrix orthogonal.
+
+    Each part of a complex kernel (out, in, k, k) is one matrix (out, in*k*k), which shares its
+    memory. Its learning rate is `_MUON_LR` times that of AdamW.
+    """
+
+    def __init__(self, kernels: list[nn.Parameter], config: OptimConfig) -> None:
+        self._kernels = kernels
+        super().__init__(
+            [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels],
+            lr=_MUON_LR * config.lr,
+            weight_decay=config.weight_decay / _MUON_LR,
+            momentum=config.momentum,
+            adjust_lr_fn="match_rms_adamw",
         )
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002
+        """Forget the gradients of the kernels."""
+        for kernel in self._kernels:
+            kernel.grad = None
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """One update from the gradients of the kernels."""
+        for kernel, matrix in zip(self._kernels, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+        super().step()
 
 
-def package(config: OptimConfig) -> Any:
+def import_package(config: OptimConfig) -> Any:
     """The package of an optimiser that has its own. Raises UsageError when it is missing."""
     name = _PACKAGES.get(config.optimizer)
     if name is None:
@@ -72,33 +157,3 @@ def package(config: OptimConfig) -> Any:
             f"optim.optimizer = '{config.optimizer}' needs the package {name}: "
             f"pip install 'cplxsep[train]'"
         ) from None
-
-
-def restore(optimizer: Optimizer | Muon, state: dict[str, Any]) -> None:
-    """Continue from a state, but with the options that the optimiser was built with."""
-    if isinstance(optimizer, Muon):
-        for name, part in optimizer.parts.items():
-            restore(part, state[name])
-        return
-    options = [
-        {key: group[key] for key in _OPTIONS if key in group} for group in optimizer.param_groups
-    ]
-    optimizer.load_state_dict(state)
-    for group, own in zip(optimizer.param_groups, options, strict=True):
-        group.update(own)
-
-
-def set_lr(optimizer: Optimizer | Muon, lr: float) -> None:
-    """Use `lr` in the next step, in all groups."""
-    if isinstance(optimizer, Muon):
-        optimizer.set_lr(lr)
-        return
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-def set_mode(optimizer: Optimizer | Muon, *, training: bool) -> None:
-    """Bring schedule-free weights to where they train, or to their average, which is used."""
-    switch = getattr(optimizer, "train" if training else "eval", None)
-    if switch is not None:
-        switch()

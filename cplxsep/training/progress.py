@@ -18,6 +18,11 @@ class Progress:
     history: list[tuple[int, float]] = field(default_factory=list)
     averaged: int = -1  # step at which the best weights were averaged last
 
+    @property
+    def speed(self) -> float:
+        """Seconds of audio a second."""
+        return self.audio / max(self.busy, 1e-9)
+
     def count(self, finite: bool) -> None:
         """One step more, which did nothing where it was not finite."""
         self.step += 1

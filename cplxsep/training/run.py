@@ -1,5 +1,6 @@
 """From a configuration to a finished run: data, model, precision, resume, published folder."""
 
+import math
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,19 +17,18 @@ from cplxsep.data.cache import watched
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.model_folder.contents import OF_RUN
-from cplxsep.model_folder.publish import publish
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import fast
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
-from cplxsep.training import init, optim, resume
-from cplxsep.training.decoding import told
+from cplxsep.training import checkpoint, init, optim
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
-from cplxsep.training.lock import alone
-from cplxsep.training.log import Log
+from cplxsep.training.lock import exclusive
+from cplxsep.training.log import Log, reported, result_table
 from cplxsep.training.loop import Trainer
+from cplxsep.training.schedule import is_over
+from cplxsep.training.state import RunContext, RunState
 from cplxsep.training.stop import StopSignals
-from cplxsep.training.summary import summary
 
 Say = Callable[[str], None]
 
@@ -66,16 +66,14 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
         Stopped: SIGINT or SIGTERM came; the checkpoint is written.
     """
     minutes = options.max_minutes
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     target = options.folder / OF_RUN
     with flushed_denormals(), join(options.device) as ranks, ExitStack() as held:
         if not ranks.first:
-            console, say = None, _silent
-        ranks.from_first(lambda: held.enter_context(alone(options.folder)))
+            console, say = None, lambda _: None
+        ranks.from_first(lambda: held.enter_context(exclusive(options.folder)))
         try:
-            trainer = _prepare(config, options, ranks, console, say)
-            with trainer.log, StopSignals(patient=ranks.count > 1) as trainer.stop:
-                trainer.run(until_step=_last_step(config, options), deadline=deadline)
+            state = _run(config, options, ranks, deadline, console, say)
         except (MemoryError, RuntimeError) as error:
             if out_of_memory(error):
                 raise DeviceError(
@@ -90,80 +88,78 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
                     "look at the data"
                 )
             if not options.trial:
-                say(summary(trainer.progress, trainer.model, options.folder, target))
+                say(result_table(state.progress, state.model, options.folder, target))
     return target
 
 
-def _prepare(
-    config: Config, options: Options, ranks: Ranks, console: Console | None, say: Say
-) -> Trainer:
-    """A trainer with its data, at the step where the run stopped."""
-    target = options.folder / OF_RUN
-
-    def find() -> tuple[dict[str, Any] | None, bool]:
-        ranks.share(config.train.batch, config.train.accumulate)
-        if unused := config.model.unused():
-            keys = ", ".join(f"model.{key}" for key in unused)
-            say(f"no effect in this {config.model.network} network: {keys}")
-        settings = config.train
-        level_free = settings.loss in LEVEL_FREE and not settings.magnitude
-        if config.model.level == "network" and level_free:
-            say(
-                f"train.loss {settings.loss} leaves the level of the outputs open: set model.level "
-                f"to 'mixture', which fits it, or take a loss that knows level"
-            )
-        optim.package(config.optim)
-        state = resume.find_state(options.folder, target, options.resume, config, say)
-        if state and options.init:
-            say(f"--init {options.init} has no effect: the run goes on from its checkpoint")
-        return state, target.exists()
-
+def _run(
+    config: Config,
+    options: Options,
+    ranks: Ranks,
+    deadline: float,
+    console: Console | None,
+    say: Say,
+) -> RunState:
+    """What is there at the end of a run, or of the piece of it that was asked for."""
     autocast = pick_precision(config.train.precision, ranks.device)
-    state, published = ranks.from_first(find)
+    saved = ranks.from_first(lambda: _checkpoint(config, options, ranks, say))
+    state = _begin(config, options, saved, ranks, say)
+    with watched(reported(console, say)):
+        train_set, valid_set = ranks.one_after_first(
+            lambda: load_examples(config, options.folder, say)
+        )
+    done, last_step = state.progress.step, config.train.steps
+    last_step = min(last_step, options.max_steps or last_step)
+    if saved:
+        last = is_over(state.progress, config.train) or done >= last_step
+        say(f"resumed at step {done}{', which is the last' if last else ''}")
+    log = Log(options.folder if ranks.first else None, console, say, config.train.steps, done)
+    with log, StopSignals(ignore_second=ranks.count > 1) as stop:
+        context = RunContext(config, options.folder, log, ranks, autocast, stop, deadline)
+        Trainer(state, context, train_set, valid_set).run(last_step)
+    return state
+
+
+def _checkpoint(config: Config, options: Options, ranks: Ranks, say: Say) -> dict[str, Any] | None:
+    """What the run goes on from, if anything; says first what is odd about the configuration."""
+    settings = config.train
+    ranks.share(settings.batch, settings.accumulate)
+    if unused := config.model.unused():
+        keys = ", ".join(f"model.{key}" for key in unused)
+        say(f"no effect in this {config.model.network} network: {keys}")
+    level_free = settings.loss in LEVEL_FREE and not settings.magnitude
+    if config.model.level == "network" and level_free:
+        say(
+            f"train.loss {settings.loss} leaves the level of the outputs open: set model.level "
+            f"to 'mixture', which fits it, or take a loss that knows level"
+        )
+    optim.import_package(config.optim)
+    target = options.folder / OF_RUN
+    saved = checkpoint.choose(options.folder, target, options.resume, config, say)
+    if saved and options.init:
+        say(f"--init {options.init} has no effect: the run goes on from its checkpoint")
+    return saved
+
+
+def _begin(
+    config: Config, options: Options, saved: dict[str, Any] | None, ranks: Ranks, say: Say
+) -> RunState:
+    """The model on its device with all that trains it, at the step of a checkpoint or the first."""
     torch.manual_seed(config.train.seed)
     model = SeparationModel(config.model)
-    parent = state.get("parent") if state else None
-    if options.init and not state:
+    parent = None
+    if options.init and not saved:
         parent = ranks.from_first(lambda: init.start(options.init, model, say))
     model = model.to(ranks.device)
-    ranks.spread(model)
+    ranks.broadcast(model)
     if config.train.compile:
         why = ranks.one_after_first(lambda: fast.enable(ranks.device.type))
         if why:
             say(f"no compiled kernels, training is slower: {why}")
-    with watched(told(console, say)):
-        train_set, valid_set = ranks.one_after_first(
-            lambda: load_examples(config, options.folder, say)
-        )
-    trainer = Trainer(
-        model,
-        config,
-        train_set,
-        valid_set,
-        options.folder,
-        autocast=autocast,
-        publish=lambda model, progress: publish(target, model, config, progress.facts(), parent),
-        log=Log(options.folder if ranks.first else None, console, config.train.steps, say),
-        ranks=ranks,
-        parent=parent,
-    )
-    if state:
-        trainer.resume(state)
-        done = trainer.progress.step
-        last = trainer.over() or done >= _last_step(config, options)
-        over = ", which is the last" if last else ""
-        say(f"resumed at step {done}{over}")
-    if not published:
-        trainer.progress.best = float("-inf")  # what earned it is not here
-    return trainer
-
-
-def _last_step(config: Config, options: Options) -> int:
-    return min(config.train.steps, options.max_steps or config.train.steps)
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""
+    state = RunState(model, config.optim, parent)
+    if saved:
+        state.restore(saved)
+    return state
 
 
 def default_folder(config_name: str) -> Path:

@@ -3,6 +3,7 @@
 import math
 
 from cplxsep.config import OptimConfig, TrainConfig
+from cplxsep.training.progress import Progress
 
 # Learning rate up to an epoch, 1e-4 after the last: the paper's text (section A.4), and the
 # published code, which drops at epoch 100 too (SPEC section 7.6).
@@ -16,6 +17,11 @@ def share_done(step: int, busy: float, train: TrainConfig) -> float:
     """How much of a run is done after `step` steps in `busy` seconds: 1 is all of it."""
     by_steps = step / train.steps
     return max(by_steps, busy / (60 * train.minutes)) if train.minutes else by_steps
+
+
+def is_over(progress: Progress, train: TrainConfig) -> bool:
+    """Whether a run has had its steps, or its minutes."""
+    return share_done(progress.step, progress.busy, train) >= 1
 
 
 def lr_at(step: int, optim: OptimConfig, train: TrainConfig, busy: float = 0.0) -> float:

@@ -23,12 +23,12 @@ class StopSignals:
     """While entered, notes SIGINT and SIGTERM instead of ending the process.
 
     A second signal some seconds later ends it at once, as it would have before, unless
-    `patient`: among several processes one must not leave the others alone.
+    `ignore_second`: among several processes one must not leave the others alone.
     """
 
-    def __init__(self, *, patient: bool = False) -> None:
+    def __init__(self, *, ignore_second: bool = False) -> None:
         self.name = ""  # of the signal that came
-        self._patient = patient
+        self._ignore_second = ignore_second
         self._since = 0.0
         self._before: dict[int, Any] = {}
 
@@ -50,6 +50,6 @@ class StopSignals:
         now = time.monotonic()
         if not self.name:
             self.name, self._since = signal.Signals(number).name, now
-        elif not self._patient and now - self._since > _SAME_WISH:
+        elif not self._ignore_second and now - self._since > _SAME_WISH:
             self.__exit__()
             signal.raise_signal(number)

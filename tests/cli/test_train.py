@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 from synthetic import make_speech
 
-from cplxsep.training import decoding
+from cplxsep.training import log
 
 
 def test_a_run_gives_a_log_and_a_model_that_separates(run_cli, tiny_config, tmp_path, examples):
@@ -59,7 +59,7 @@ def test_stopping_early_and_going_on(command, tiny_config, tmp_path):
 
 def test_the_first_start_tells_that_it_decodes(command, tiny_config, tmp_path, monkeypatch):
     """Regression: over a minute without a word, for a folder of half a gigabyte."""
-    monkeypatch.setattr(decoding, "SHORT", 1.0)
+    monkeypatch.setattr(log, "SHORT", 1.0)
     arguments = ("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *EAGER)
     done = command(*arguments, "--max-steps", "1")
     where = f"once, into {tmp_path / 'run' / 'cache'}: 0 MB"

@@ -5,7 +5,7 @@ from cplxsep.model_folder import publish
 from cplxsep.model_folder.contents import WEIGHTS
 from cplxsep.model_folder.load import load_model
 from cplxsep.networks.model import SeparationModel
-from cplxsep.training.board import Board
+from cplxsep.training.log import Board
 from cplxsep.training.progress import Progress
 
 
@@ -17,7 +17,7 @@ def test_names_that_are_no_valid_text(tmp_path):
     assert read_config(folder / "config.toml").data.speech == "sp?eech.csv"
     assert (folder / "README.md").read_text().startswith("# r?n\n")
     board = Board(folder.parent)
-    board.add(step=1, loss=2.0)
+    board.add(1, {"loss": 2.0})
     board.close()
 
 

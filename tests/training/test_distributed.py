@@ -72,15 +72,15 @@ def as_one_of_two(config_file, folder):
     train(config, folder / "parts", max_steps=1)
     train(config, folder / "parts")
     if rank == 1:
-        from cplxsep.training.loop import Trainer
+        from cplxsep.training.step import TrainingStep
 
-        whole = Trainer._gradients
+        whole = TrainingStep._gradients
 
         def signalled(*args):
             signal.raise_signal(signal.SIGTERM)
             return whole(*args)
 
-        Trainer._gradients = signalled
+        TrainingStep._gradients = signalled
     try:
         train(config, folder / "stopped")
     except Stopped as stop:

@@ -15,7 +15,9 @@ from cplxsep.training import checkpoint
 from cplxsep.training.log import EVERY, LOG, Log
 from cplxsep.training.loop import Trainer
 from cplxsep.training.objective import Objective
-from cplxsep.training.optim import build_optimizer, set_mode
+from cplxsep.training.optim import build_optimizers
+from cplxsep.training.progress import Progress
+from cplxsep.training.state import RunContext, RunState
 
 SMALL = {"start_maps": 8, "levels": 2, "transformations": 1}
 
@@ -72,8 +74,8 @@ def test_a_few_steps_lower_the_loss(two_mixtures, way):
     model = SeparationModel(config.model).train()
     start = {name: value.clone() for name, value in model.state_dict().items()}
     objective = Objective(config.train)
-    optimizer = build_optimizer(model, config.optim)
-    set_mode(optimizer, training=True)
+    optimizer = build_optimizers(model, config.optim)
+    optimizer.set_mode(training=True)
     pairs = [two_mixtures.example(index) for index in range(2)]
     mixtures = torch.stack([torch.from_numpy(mixture) for mixture, _ in pairs])
     sources = torch.stack([torch.from_numpy(source) for _, source in pairs])
@@ -98,17 +100,9 @@ def trainer(tmp_path, examples, model=SMALL, **train):
         train={"batch": 2, "steps": 200, "max_bad_steps": 3, **train},
     )
     torch.manual_seed(0)
-    log = Log(tmp_path, None, 200, lambda _: None)
-    return Trainer(
-        SeparationModel(config.model),
-        config,
-        [examples],
-        examples,
-        tmp_path,
-        autocast=None,
-        publish=lambda *_: None,
-        log=log,
-    )
+    state = RunState(SeparationModel(config.model), config.optim)
+    context = RunContext(config, tmp_path, Log(tmp_path, None, lambda _: None, 200))
+    return Trainer(state, context, [examples], examples)
 
 
 class Poisoned(Two):
@@ -123,26 +117,26 @@ def test_bad_steps_are_counted_and_end_the_run(two_mixtures, tmp_path):
     run = trainer(tmp_path, Poisoned(two_mixtures.sources))
     message = "diverged: 4 steps in a row were not finite, the last at step 6"
     with pytest.raises(InputError, match=message):
-        run.run(until_step=200)
-    assert all(value.isfinite().all() for value in run.model.state_dict().values())
+        run.run(200)
+    assert all(value.isfinite().all() for value in run.state.model.state_dict().values())
 
 
 @pytest.mark.parametrize("model", [SMALL, {**SMALL, **REAL}])
 def test_a_bad_step_leaves_the_weights(two_mixtures, tmp_path, model):
     """With the real twin: batch norm's running statistics too."""
     run = trainer(tmp_path, Poisoned(two_mixtures.sources), model)
-    mixture, sources = run.train_examples[0].example(4)
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    run._one(torch.from_numpy(mixture)[None], torch.from_numpy(sources)[None])
-    assert run.progress.bad_steps == 1
-    for name, value in run.model.state_dict().items():
+    mixture, sources = run.examples[0].example(4)
+    before = {name: value.clone() for name, value in run.state.model.state_dict().items()}
+    run.step(iter([(torch.from_numpy(mixture)[None], torch.from_numpy(sources)[None])]))
+    assert run.state.progress.bad_steps == 1
+    for name, value in run.state.model.state_dict().items():
         assert torch.equal(value, before[name])
 
 
 def test_steps_without_a_finite_loss_have_none_in_the_log(tmp_path):
     """Regression: they were logged with a loss of 0, the best that there is for some losses."""
-    with Log(tmp_path, None, 200, lambda _: None) as log:
-        log.step(EVERY, math.nan, math.nan, 1e-3, 1.0, 1.0)
+    with Log(tmp_path, None, lambda _: None, 200) as log:
+        log.step(Progress(step=EVERY, audio=1.0, busy=1.0), math.nan, math.nan, 1e-3)
     assert json.loads((tmp_path / LOG).read_text())["loss"] is None
 
 
@@ -159,15 +153,15 @@ def test_a_mixture_that_cannot_be_taken_ends_the_run_with_a_checkpoint(two_mixtu
     """Regression: of one with another sampling rate, the steps since the last one were lost."""
     run = trainer(tmp_path, OfAnotherRate(two_mixtures.sources))
     with pytest.raises(UsageError, match="it has 16000 Hz"):
-        run.run(until_step=200)
+        run.run(200)
     assert checkpoint.load(tmp_path / checkpoint.NAME)["step"] == 2
 
 
 def test_average_follows_slowly_and_exactly():
-    from cplxsep.training.ema import Average
+    from cplxsep.training.averages import RunningAverage
 
     model = torch.nn.Linear(2, 1)
-    average = Average(model, 0.5)
+    average = RunningAverage(model, 0.5)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     with torch.no_grad():
         model.weight += 1

@@ -6,7 +6,7 @@ import torch
 from cplxsep.config import ModelConfig, OptimConfig
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training.matrices import matrices
-from cplxsep.training.optim import build_optimizer
+from cplxsep.training.optim import build_optimizers
 
 SMALL = {"start_maps": 4, "levels": 1}
 TASNET = {f"tasnet_{name}": 4 for name in ("filters", "bottleneck", "hidden")}
@@ -63,7 +63,7 @@ def test_a_linear_map_decays_and_the_angles_of_a_recurrence_do_not(optimizer):
     model = SeparationModel(ModelConfig(**network))
     settings = OptimConfig(optimizer=optimizer, lr=0.1, weight_decay=0.5)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    built = build_optimizer(model, settings)
+    built = build_optimizers(model, settings)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     built.step()

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from cplxsep.config import read_config
 from cplxsep.model_folder.contents import OF_RUN
 from cplxsep.training import checkpoint, curves, run, validate
-from cplxsep.training.loop import Trainer
+from cplxsep.training.step import TrainingStep
 from cplxsep.training.stop import Stopped
 
 QUICK = [
@@ -67,7 +67,7 @@ def test_a_stop_changes_nothing(tiny_config, tmp_path, monkeypatch, mode):
     config = read_config(tiny_config, [*QUICK, *MODES[mode]])
     train(config, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        interrupted(patch, (Trainer, "_gradients"), 3)
+        interrupted(patch, (TrainingStep, "_gradients"), 3)
         with pytest.raises(Stopped, match="stopped at step 3"):
             train(config, tmp_path / "parts")
     said = train(config, tmp_path / "parts")
@@ -119,7 +119,7 @@ def test_a_stop_signal_that_comes_twice_is_one_wish_but_a_later_one_is_not(monke
         now[0] = 10.0
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    with stop.StopSignals(patient=True) as asked:
+    with stop.StopSignals(ignore_second=True) as asked:
         signal.raise_signal(signal.SIGINT)
         now[0] = 20.0
         signal.raise_signal(signal.SIGINT)

@@ -20,10 +20,9 @@ from cplxsep.errors import InputError, UsageError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training import checkpoint, curves, run
 from cplxsep.training.distributed import Ranks
-from cplxsep.training.lock import alone
-from cplxsep.training.optim import build_optimizer, restore
+from cplxsep.training.lock import exclusive
+from cplxsep.training.optim import build_optimizers
 from cplxsep.training.progress import Progress
-from cplxsep.training.resume import find_state
 
 
 def command(config, folder, *more):
@@ -145,7 +144,7 @@ def test_a_checkpoint_of_another_run_is_refused(tiny_config, tmp_path, section, 
     config[section][key] = value
     checkpoint.save(tmp_path, {**state(1), "config": config})
     with pytest.raises(UsageError, match=f"{section}.{key} differ"):
-        find_state(tmp_path, tmp_path / "model", "auto", read_config(tiny_config), print)
+        checkpoint.choose(tmp_path, tmp_path / "model", "auto", read_config(tiny_config), print)
 
 
 def test_a_checkpoint_without_the_newest_keys_is_taken(tiny_config, tmp_path):
@@ -154,7 +153,7 @@ def test_a_checkpoint_without_the_newest_keys_is_taken(tiny_config, tmp_path):
     checkpoint.save(tmp_path, {**state(7), "config": config})
     said = []
     model = tmp_path / "model"
-    found = find_state(tmp_path, model, "auto", read_config(tiny_config), said.append)
+    found = checkpoint.choose(tmp_path, model, "auto", read_config(tiny_config), said.append)
     assert (found["step"], said) == (7, [])
 
 
@@ -163,7 +162,7 @@ def test_other_changes_are_named(tiny_config, tmp_path):
     checkpoint.save(tmp_path, {**state(7), "config": before.model_dump()})
     said = []
     now = read_config(tiny_config, ["train.loss=csim"])
-    find_state(tmp_path, tmp_path / "model", "auto", now, said.append)
+    checkpoint.choose(tmp_path, tmp_path / "model", "auto", now, said.append)
     assert said == ["resuming with changed train.loss"]
 
 
@@ -175,9 +174,9 @@ def test_a_changed_option_of_the_optimiser_has_its_effect(optimizer):
         OptimConfig(optimizer=optimizer, weight_decay=decay, momentum=0.5 + decay)
         for decay in (0.0, 0.25)
     )
-    resumed = build_optimizer(model, now)
-    restore(resumed, build_optimizer(model, before).state_dict())
-    fresh = build_optimizer(model, now).state_dict()
+    resumed = build_optimizers(model, now)
+    resumed.restore(build_optimizers(model, before).state_dict())
+    fresh = build_optimizers(model, now).state_dict()
     parts = fresh if optimizer == "muon" else {"": fresh}
     of_resumed = resumed.state_dict() if optimizer == "muon" else {"": resumed.state_dict()}
     for name, part in parts.items():
@@ -189,7 +188,7 @@ def test_a_corrupt_checkpoint_does_not_replace_the_sound_one(tmp_path):
     for step in (1, 2):
         checkpoint.save(tmp_path, state(step))
     (tmp_path / checkpoint.NAME).write_bytes(b"not a checkpoint")
-    assert checkpoint.find(tmp_path)[0]["step"] == 1
+    assert checkpoint.newest(tmp_path)[0]["step"] == 1
     checkpoint.save(tmp_path, state(3))
     steps = [checkpoint.load(tmp_path / n)["step"] for n in (checkpoint.NAME, checkpoint.PREVIOUS)]
     assert steps == [3, 1]
@@ -199,10 +198,14 @@ def test_a_corrupt_checkpoint_does_not_replace_the_sound_one(tmp_path):
 def test_one_run_at_a_time(tmp_path):
     """Regression: two runs in one folder wrote over each other's checkpoints and log."""
     folder = tmp_path / "run"
-    with alone(folder), pytest.raises(UsageError, match="another run is at work in"), alone(folder):
+    with (
+        exclusive(folder),
+        pytest.raises(UsageError, match="another run is at work in"),
+        exclusive(folder),
+    ):
         pass
     assert not folder.exists()
-    with alone(folder):
+    with exclusive(folder):
         (folder / "log.jsonl").touch()
     assert folder.exists()
 
@@ -212,7 +215,7 @@ def test_what_fails_in_a_validation_is_done_again(tiny_config, tmp_path, monkeyp
     changes = ["train.compile=false", "train.save_every=1000", "train.steps=7"]
     config = read_config(tiny_config, changes)
     options = run.Options(tmp_path / "run", device="cpu")
-    for broken in ("cplxsep.training.loop.validate", "cplxsep.training.run.publish"):
+    for broken in ("cplxsep.training.selection.validate", "cplxsep.training.selection.publish"):
 
         def fails(*_, **__):
             raise InputError("the disk is full")
@@ -302,5 +305,5 @@ def test_a_named_checkpoint_of_another_run_is_named(tiny_config, tmp_path):
     checkpoint.save(tmp_path, {**state(7), "config": before.model_dump()})
     path, new = tmp_path / checkpoint.NAME, tmp_path / "new"
     with pytest.raises(UsageError) as error:
-        find_state(new, new / "model", str(path), read_config(tiny_config), print)
+        checkpoint.choose(new, new / "model", str(path), read_config(tiny_config), print)
     assert str(error.value).startswith(f"the checkpoint {path} is of another run")

@@ -4,8 +4,8 @@ import pytest
 
 from cplxsep.config import OptimConfig, TrainConfig, read_config
 from cplxsep.training import checkpoint, curves, run
-from cplxsep.training.loop import Trainer
 from cplxsep.training.schedule import lr_at
+from cplxsep.training.step import TrainingStep
 
 
 def rates(steps, train=None, **optim):
@@ -65,17 +65,17 @@ def test_a_trapezoid_by_the_clock_is_by_whichever_end_comes_first():
 def test_a_run_by_the_clock_ends_with_its_decay_also_in_pieces(tiny_config, tmp_path, monkeypatch):
     """Each step is made to last 3 s of the 20 s."""
     monkeypatch.setattr(curves, "draw", lambda *_: None)
-    one = Trainer._one
+    one = TrainingStep.__call__
     rates = []
 
     def timed(self, *args):
-        before = self.progress.busy
+        before = self.state.progress.busy
         found = one(self, *args)
-        self.progress.busy = before + 3.0
-        rates.append(self.optimizer.param_groups[0]["lr"])
+        self.state.progress.busy = before + 3.0
+        rates.append(self.state.optimizers.parts["adamw"].param_groups[0]["lr"])
         return found
 
-    monkeypatch.setattr(Trainer, "_one", timed)
+    monkeypatch.setattr(TrainingStep, "__call__", timed)
     changes = ["optim.schedule=trapezoid", f"train.minutes={20 / 60}", "train.steps=1000"]
     config = read_config(tiny_config, [*changes, "train.compile=false", "data.valid_mixtures=2"])
     for options in ({"max_steps": 4}, {}):

@@ -1,4 +1,4 @@
-"""The weights of the best validations, kept to be averaged at the end of a run."""
+"""Averages of weights, which validate and ship instead of them: running, and of the best ones."""
 
 import math
 import re
@@ -9,13 +9,45 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from cplxsep.audio.atomic import replacing
 from cplxsep.errors import InputError
 
 FOLDER = "best"  # sub-folder of a run
 History = Sequence[tuple[int, float]]
+
+
+class RunningAverage:
+    """Exponential moving average (EMA) of a model's state; the first steps count more, so it
+    needs no warm-up.
+
+    Args:
+        model: its parameters and buffers are followed.
+        decay: of the average, 0 <= decay < 1; 0 follows the model itself.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Follow the model after its 0-based `step`."""
+        keep = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        mine, theirs = [], []
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                mine.append(self.state[name])
+                theirs.append(value.detach())
+            else:
+                self.state[name].copy_(value)
+        torch._foreach_lerp_(mine, theirs, 1 - keep)
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from a checkpoint."""
+        for name, value in state.items():
+            self.state[name].copy_(value)
 
 
 class BestWeights:

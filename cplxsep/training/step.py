@@ -1,0 +1,99 @@
+"""One step of training, from a batch to new weights."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cplxsep.errors import InputError
+from cplxsep.networks.model import SeparationModel
+from cplxsep.training.objective import Objective
+from cplxsep.training.schedule import lr_at
+from cplxsep.training.state import RunContext, RunState
+
+
+class TrainingStep:
+    """The step of a run; all its processes make each step together, and the same one."""
+
+    def __init__(self, state: RunState, context: RunContext) -> None:
+        self.state = state
+        self.context = context
+        config = context.config
+        filled = not config.data.seconds
+        self.objective = Objective(config.train, context.ranks.total, filled=filled)
+        # Statistics of batch norm, which each process sees of its own share.
+        self.statistics = [
+            buffer
+            for name, buffer in state.model.named_buffers()
+            if name.rpartition(".")[2].startswith("running_")
+        ]
+
+    def __call__(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[bool, bool]:
+        """A step from the next batch; a non-finite one changes nothing but its count.
+
+        Returns whether any process was asked to stop, and whether any is past the deadline.
+
+        Raises:
+            InputError: more non-finite steps in a row than the configuration allows, or data that
+                cannot be read.
+        """
+        config, ranks = self.context.config, self.context.ranks
+        model, progress = self.state.model, self.state.progress
+        started = time.monotonic()
+        mixtures, sources = next(batches)
+        if not config.data.seconds:
+            # Complete mixtures have been filled up to the longest of this process's share.
+            missing = ranks.largest(mixtures.shape[1]) - mixtures.shape[1]
+            mixtures, sources = F.pad(mixtures, (0, missing)), F.pad(sources, (0, missing))
+        buffers = [buffer.clone() for buffer in model.buffers()]
+        lr = lr_at(progress.step, config.optim, config.train, progress.busy)
+        self.state.optimizers.set_lr(lr)
+        rate = self.context.rates[progress.step % len(self.context.rates)]
+        loss, stop, late = self._gradients(model.at(rate), mixtures, sources)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip).item()
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite:
+            self.state.optimizers.step()
+            self.state.average.update(model, progress.step)
+        else:
+            for buffer, before in zip(model.buffers(), buffers, strict=True):
+                buffer.copy_(before)  # batch norm has taken the bad values in already
+        progress.count(finite)
+        progress.audio += config.train.batch * mixtures.shape[1] / rate
+        # The mean, for what goes by it must be the same in every process.
+        progress.busy += ranks.sum(time.monotonic() - started) / ranks.count
+        self.context.log.step(progress, loss, norm, lr)
+        if progress.bad_in_a_row > config.train.max_bad_steps:
+            raise InputError(
+                f"training diverged: {progress.bad_in_a_row} steps in a row were not finite, the "
+                f"last at step {progress.step}; lower optim.lr or set train.precision=fp32"
+            )
+        return stop, late
+
+    def _gradients(
+        self, model: SeparationModel, mixtures: Tensor, sources: Tensor
+    ) -> tuple[float, bool, bool]:
+        """Leave the mean gradient of the global batch in the parameters.
+
+        `model` is the run's at the rate of the mixtures.
+
+        Returns its mean loss, and whether any process wants to stop or is late.
+        """
+        context, settings = self.context, self.context.config.train
+        device = context.ranks.device
+        mixtures = mixtures.to(device, non_blocking=True)
+        sources = sources.to(device, non_blocking=True)
+        self.state.optimizers.zero_grad()
+        seed = settings.seed + 1_000_003 * (self.state.progress.step + 1)
+        total = self.objective.backward(
+            model, mixtures, sources, context.autocast, parts=settings.accumulate, seed=seed
+        )
+        gradients = [p.grad for p in self.state.model.parameters() if p.grad is not None]
+        wishes = torch.tensor([context.stop(), context.late()], dtype=torch.float32)
+        report = torch.cat([total.view(1), wishes.to(device)])
+        context.ranks.average([*gradients, *self.statistics, report])
+        loss, stop, late = report.tolist()
+        return loss, stop > 0, late > 0
