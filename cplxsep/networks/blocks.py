@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from cplxsep.nn import pairs
 from cplxsep.nn.activation import ACTIVATIONS, Activation
-from cplxsep.nn.batchnorm import ComplexBatchNorm
+from cplxsep.nn.complex_norm import ComplexNorm
+from cplxsep.nn.complex_norm.batchnorm import ComplexBatchNorm
 from cplxsep.nn.conv import ComplexConv2d, RealConv2d
 from cplxsep.nn.init import Criterion, Init
-from cplxsep.nn.norm import ComplexNorm
 from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS, Down
 
 Norm = Literal["channel", "layer", "batch"]

@@ -17,7 +17,7 @@ from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.networks.folder import OF_RUN
 from cplxsep.networks.registry import build
-from cplxsep.nn import fast
+from cplxsep.nn import backends
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
 from cplxsep.training import init, optim, publish, resume
 from cplxsep.training.decoding import told
@@ -127,7 +127,7 @@ def _prepare(
     model = model.to(ranks.device)
     ranks.spread(model)
     if config.train.compile:
-        why = ranks.one_after_first(lambda: fast.enable(ranks.device.type))
+        why = ranks.one_after_first(lambda: backends.enable(ranks.device.type))
         if why:
             say(f"no compiled kernels, training is slower: {why}")
     with watched(told(console, say)):

@@ -8,11 +8,11 @@ from cplxsep.config import ModelConfig
 from cplxsep.engine.fused import fuse
 from cplxsep.engine.fused.layers import FixedConv
 from cplxsep.networks import registry
+from cplxsep.nn.between_convolutions.native import NativeBetween
+from cplxsep.nn.between_convolutions.statement import PlainBetween
+from cplxsep.nn.complex_norm import ComplexNorm
 from cplxsep.nn.conv import ComplexConv2d
-from cplxsep.nn.kernels import EagerKernels
-from cplxsep.nn.native.build import NoCompilerError
-from cplxsep.nn.native.kernels import NativeKernels
-from cplxsep.nn.norm import ComplexNorm
+from cplxsep.nn.native.build import NoCompilerError, library
 
 VARIANTS = [
     {},
@@ -67,9 +67,9 @@ def test_it_is_the_network_in_float64(options):
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 @torch.inference_mode()
-def test_native_kernels_make_the_same_in_float32(options):
+def test_native_code_makes_the_same_in_float32(options):
     try:
-        kernels = NativeKernels()
+        between = NativeBetween(library("between_convolutions"))
     except NoCompilerError as error:
         pytest.skip(str(error))
     model = trained_like(**options)
@@ -77,14 +77,14 @@ def test_native_kernels_make_the_same_in_float32(options):
     expected = model.double()(mixture.double())
     model.float()
     own = snr(expected, model(mixture).double())
-    found = snr(expected, fuse(model, torch.float32, kernels)(mixture).double())
+    found = snr(expected, fuse(model, torch.float32, between)(mixture).double())
     # As close to the truth as the network itself in float32.
     assert found > min(own - 6, 100)
 
 
 @torch.inference_mode()
 def test_three_products_make_a_complex_convolution():
-    class ThreeProducts(EagerKernels):
+    class ThreeProducts(PlainBetween):
         three_products = True
 
     torch.manual_seed(0)

@@ -9,8 +9,9 @@ from cplxsep.engine.fused.choice import NATIVE, PLAIN, choose
 from cplxsep.engine.fused.dual_path import InWorkingType
 from cplxsep.engine.fused.form import Form
 from cplxsep.networks import registry
-from cplxsep.nn import fast
+from cplxsep.nn import backends
 from cplxsep.nn.native.build import library
+from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import NAME, NativeBlocks
 
 CPU = torch.device("cpu")
@@ -106,9 +107,9 @@ def test_odd_sizes_run_as_the_model_itself():
     form, kind = choose(model, CPU, None)
     assert form is model
     assert kind == f"{PLAIN}, its recurrences native code"
-    assert fast.native("recurrence", mixture) is not None
+    assert RECURRENCE.form(mixture) is not RECURRENCE.statement
     assert snr(expected, form(mixture)) > 100
-    fast.disable()
+    backends.disable()
     assert not NativeBlocks(torch.float64).takes(32, 16)
     assert NativeBlocks(torch.float32).takes(library(NAME).lanes(), 0)
 

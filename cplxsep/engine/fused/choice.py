@@ -12,13 +12,13 @@ from cplxsep.engine.fused.dual_path import InWorkingType, suits, with_native
 from cplxsep.engine.fused.model import fusable, fuse
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
+from cplxsep.nn import backends
+from cplxsep.nn.between_convolutions import BETWEEN
 from cplxsep.nn.device import fast_bf16_vectors, pick_precision
-from cplxsep.nn.kernels import EagerKernels
 from cplxsep.nn.native import build
-from cplxsep.nn.native.kernels import NativeKernels
+from cplxsep.nn.position_norm import POSITION_NORM
+from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import NativeBlocks
-from cplxsep.nn.triton_ready import triton_works
 
 NATIVE, PLAIN = "native code", "plain PyTorch"
 
@@ -38,10 +38,11 @@ def choose(
     wide = dtype or torch.float32
     try:
         if device.type == "cpu" and fusable(model):
-            return fuse(model, wide, NativeKernels()), NATIVE
+            BETWEEN.enable("cpu")
+            return fuse(model, wide, BETWEEN.on(device, wide)), NATIVE
     except build.NoCompilerError as error:
-        return fuse(model, wide, EagerKernels()), f"{PLAIN}: {error}"
-    return fuse(model, wide, EagerKernels()), PLAIN
+        return fuse(model, wide, BETWEEN.statement), f"{PLAIN}: {error}"
+    return fuse(model, wide, BETWEEN.statement), PLAIN
 
 
 def working_type(precision: str, device: torch.device, model: nn.Module) -> torch.dtype | None:
@@ -66,14 +67,14 @@ def _dual_path(
 ) -> tuple[nn.Module, str]:
     """On a CPU with native blocks; on a GPU the network itself, whose operators are kernels."""
     if device.type == "cuda":
-        kind = "Triton kernels" if triton_works(device) else PLAIN
+        kind = "Triton kernels" if backends.triton_works(device) else PLAIN
         return model.with_network(InWorkingType(network, dtype)), kind
     try:
         blocks = NativeBlocks(dtype or torch.float32)
         if suits(network, blocks):
             return model.with_network(with_native(network, blocks)), NATIVE
         # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
-        fast.enable_operators()
+        backends.enable_native(RECURRENCE, POSITION_NORM)
     except build.NoCompilerError as error:
         return model, f"{PLAIN}: {error}"
     return model, f"{PLAIN}, its recurrences native code"

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from cplxsep.engine.fused.layers import FixedConv, Maps, fixed, fused_steps
 from cplxsep.networks.heads import Extractor, MaskHead, bounded
 from cplxsep.nn import pairs
+from cplxsep.nn.between_convolutions import Between, Head
 from cplxsep.nn.conv import ComplexConv2d, stacked_kernel
-from cplxsep.nn.kernels import Head, Kernels
 
 
-def head_form(head: nn.Module, dtype: torch.dtype, kernels: Kernels) -> nn.Module:
+def head_form(head: nn.Module, dtype: torch.dtype, kernels: Between) -> nn.Module:
     """Inference form of a head."""
     if isinstance(head, MaskHead):
         return FusedMaskHead(head, dtype, kernels)
@@ -21,7 +21,7 @@ def head_form(head: nn.Module, dtype: torch.dtype, kernels: Kernels) -> nn.Modul
 class FusedMaskHead(nn.Module):
     """As `MaskHead`: sources (B, 2N, F, T) from features and the mixture (B, 2, F, T)."""
 
-    def __init__(self, head: MaskHead, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, head: MaskHead, dtype: torch.dtype, kernels: Between) -> None:
         super().__init__()
         self.steps = fused_steps(head.masks, dtype, kernels)
         self.polar = head.mask == "polar"
@@ -36,7 +36,7 @@ class FusedMaskHead(nn.Module):
 class FusedExtractor(nn.Module):
     """As `Extractor`: sources (B, 2N, F, T) from features and the mixture (B, 2, F, T)."""
 
-    def __init__(self, head: Extractor, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, head: Extractor, dtype: torch.dtype, kernels: Between) -> None:
         super().__init__()
         self.head = Head(head.sources, head.transformations)
         self.polar = head.mask == "polar"

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.networks.blocks import Residual
+from cplxsep.nn.between_convolutions import Between, NormWeights
+from cplxsep.nn.complex_norm import ComplexNorm
 from cplxsep.nn.conv import ComplexConv2d, stacked_kernel
-from cplxsep.nn.kernels import Kernels, NormWeights
-from cplxsep.nn.norm import ComplexNorm
 
 # Complex channels from which on three products are faster than four: measured on a CPU, where
 # oneDNN takes channels by sixteen. They save a fifth and more of the time, and cost two passes.
@@ -19,7 +19,7 @@ WIDE = 32
 class Maps:
     """Maps (B, H, W, 2C) whose statistics are found once, when first asked for."""
 
-    def __init__(self, rows: Tensor, kernels: Kernels, stats: Tensor | None = None) -> None:
+    def __init__(self, rows: Tensor, kernels: Between, stats: Tensor | None = None) -> None:
         self.rows = rows
         self._kernels = kernels
         self._stats = stats
@@ -84,7 +84,7 @@ def _packed(kernel: Tensor, padding: int, groups: int) -> Tensor | None:
 
 
 def fixed(conv: ComplexConv2d, dtype: torch.dtype, *, three: bool = False) -> FixedConv:
-    """A complex convolution by a stacked kernel, or by three products (`cplxsep.nn.kernels`).
+    """A complex convolution by a stacked kernel, or by three products (`between_convolutions`).
 
     Its stride is left to what comes before.
     """
@@ -118,7 +118,7 @@ class FusedNorm(nn.Module):
 class FusedBlock(nn.Module):
     """Norm, CReLU, convolution."""
 
-    def __init__(self, block: nn.Module, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, block: nn.Module, dtype: torch.dtype, kernels: Between) -> None:
         super().__init__()
         norm, conv = cast(nn.Sequential, block)
         assert isinstance(norm, ComplexNorm)
@@ -159,7 +159,7 @@ class FusedBlock(nn.Module):
 class FusedResidual(nn.Module):
     """x + block(block(x)); the sum takes the place of x."""
 
-    def __init__(self, residual: Residual, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, residual: Residual, dtype: torch.dtype, kernels: Between) -> None:
         super().__init__()
         self.first = FusedBlock(residual.first, dtype, kernels)
         self.second = FusedBlock(residual.second, dtype, kernels)
@@ -170,7 +170,7 @@ class FusedResidual(nn.Module):
         return Maps(maps.rows, self.kernels, stats)
 
 
-def fused_steps(stage: nn.Module, dtype: torch.dtype, kernels: Kernels) -> nn.ModuleList:
+def fused_steps(stage: nn.Module, dtype: torch.dtype, kernels: Between) -> nn.ModuleList:
     """Inference forms of a stage's steps; the first is a block, so the input is never changed."""
     return nn.ModuleList(
         FusedResidual(step, dtype, kernels)

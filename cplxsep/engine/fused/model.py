@@ -10,7 +10,7 @@ from cplxsep.engine.fused.heads import head_form
 from cplxsep.engine.fused.layers import Maps
 from cplxsep.engine.fused.unet import FusedUNet
 from cplxsep.networks.model import SeparationModel, SpectralNetwork
-from cplxsep.nn.kernels import EagerKernels, Kernels
+from cplxsep.nn.between_convolutions import BETWEEN, Between
 
 # Options of a model that the inference form follows, or that it does not depend on.
 FUSED = {
@@ -21,7 +21,7 @@ FUSED = {
 }
 
 
-def fuse(model: nn.Module, dtype: torch.dtype, kernels: Kernels | None = None) -> nn.Module:
+def fuse(model: nn.Module, dtype: torch.dtype, kernels: Between | None = None) -> nn.Module:
     """The inference form of a model, on the model's device; the model itself is left as it is.
 
     Models without one come back unchanged: the real twin, and rarer options.
@@ -35,7 +35,7 @@ def fuse(model: nn.Module, dtype: torch.dtype, kernels: Kernels | None = None) -
         return model
     model = cast(SeparationModel, model)
     network = cast(SpectralNetwork, model.network)
-    return model.with_network(FusedNetwork(network, dtype, kernels or EagerKernels())).eval()
+    return model.with_network(FusedNetwork(network, dtype, kernels or BETWEEN.statement)).eval()
 
 
 def fusable(model: nn.Module) -> bool:
@@ -50,7 +50,7 @@ def fusable(model: nn.Module) -> bool:
 class FusedNetwork(nn.Module):
     """Inference form of `SpectralNetwork`: (B, 2, F, T) -> (B, 2N, F, T), both float32."""
 
-    def __init__(self, network: SpectralNetwork, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, network: SpectralNetwork, dtype: torch.dtype, kernels: Between) -> None:
         super().__init__()
         self.patch = network.patch
         self.drop_nyquist = network.drop_nyquist

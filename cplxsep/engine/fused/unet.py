@@ -7,13 +7,13 @@ from torch import nn
 
 from cplxsep.engine.fused.layers import FusedBlock, Maps, fused_steps
 from cplxsep.networks.unet import UNet
-from cplxsep.nn.kernels import Kernels
+from cplxsep.nn.between_convolutions import Between
 
 
 class FusedUNet(nn.Module):
     """As `UNet`, on maps (B, H, W, 2C)."""
 
-    def __init__(self, unet: UNet, dtype: torch.dtype, kernels: Kernels) -> None:
+    def __init__(self, unet: UNet, dtype: torch.dtype, kernels: Between) -> None:
         super().__init__()
         self.stem = fused_steps(unet.stem, dtype, kernels)
         self.encoder = nn.ModuleList(fused_steps(stage, dtype, kernels) for stage in unet.encoder)
