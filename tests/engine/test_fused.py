@@ -1,8 +1,12 @@
 """The inference form of a network: equal to the network itself, whatever its configuration."""
 
+from inspect import isclass
+from typing import Literal, get_args, get_origin
+
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel
 
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused import fuse
@@ -37,10 +41,25 @@ OTHERS = [
 ]
 
 
+def choices(schema=ModelConfig):
+    """Each option of a model that has few values, at each of them."""
+    found = []
+    for name, field in schema.model_fields.items():
+        kind = field.annotation
+        if isclass(kind) and issubclass(kind, BaseModel):
+            values = choices(kind)
+        elif get_origin(kind) is Literal and name != "network":
+            values = get_args(kind)
+        else:
+            values = (False, True) if kind is bool else ()
+        found += [{name: value} for value in values]
+    return found
+
+
 def trained_like(**options):
     """A small network none of whose parameters has its initial, special value."""
     torch.manual_seed(0)
-    model = registry.build(ModelConfig(start_maps=8, levels=2, **options)).eval()
+    model = registry.build(ModelConfig(**{"start_maps": 8, "levels": 2, **options})).eval()
     for module in model.modules():
         if isinstance(module, ComplexNorm):
             torch.nn.init.normal_(module.bias, std=0.3)
@@ -60,6 +79,18 @@ def snr(expected, found):
 def test_it_is_the_network_in_float64(options):
     model = trained_like(**options).double()
     mixture = torch.randn(2, 5003).double()
+    torch.testing.assert_close(
+        fuse(model, torch.float64)(mixture), model(mixture), rtol=1e-8, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("options", choices(), ids=str)
+@torch.inference_mode()
+def test_no_option_is_left_out_of_the_form(options):
+    """An option that the form does not follow must leave the network without one."""
+    given = {"levels": 1, "transformations": 2, "dropout": 0.3, **options}
+    model = trained_like(**given).double()
+    mixture = torch.randn(1, 3001).double()
     torch.testing.assert_close(
         fuse(model, torch.float64)(mixture), model(mixture), rtol=1e-8, atol=1e-8
     )
