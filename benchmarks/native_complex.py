@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from cplxsep.networks.heads import Extractor, MaskHead
 from cplxsep.networks.model import SeparationModel, SpectralNetwork
 from cplxsep.networks.unet import UNet
+from cplxsep.nn.complex_norm import ComplexNorm
+from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.nn.conv import ComplexConv2d
-from cplxsep.nn.norm import EPS, ComplexNorm
 from cplxsep.nn.pairs import from_complex, to_complex
 
 # Options of a network that this form knows; of others, each must have its default.

@@ -36,7 +36,7 @@ from cplxsep.config import Config, read_config
 from cplxsep.model_folder import catalogue
 from cplxsep.model_folder.contents import CONFIG, metrics
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
+from cplxsep.nn import backends
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizers
 
@@ -75,7 +75,7 @@ def configuration(name: str) -> Config:
 def speed(steps: int = 6) -> None:
     """Measure seconds of a step of each network on one thread, in turns; store the medians."""
     torch.set_num_threads(1)
-    if why := fast.enable("cpu"):
+    if why := backends.enable("cpu"):
         raise SystemExit(why)
     works = {name: _stepper(configuration(name)) for name in [*GROWN, "complex-0"]}
     times: dict[str, list[float]] = {name: [] for name in works}

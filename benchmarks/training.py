@@ -41,8 +41,9 @@ from torch import Tensor, nn
 
 from cplxsep.config import Config
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
-from cplxsep.nn.norm import EPS, ComplexNorm
+from cplxsep.nn import backends
+from cplxsep.nn.complex_norm import ComplexNorm
+from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.report import table
 from cplxsep.training.examples import load_examples
 from cplxsep.training.objective import Objective
@@ -120,9 +121,9 @@ def stepper(
 
     def step() -> None:
         if change is None:
-            fast.enable(device.type)
+            backends.enable(device.type)
         else:
-            fast.disable()
+            backends.disable()
         loss = objective(model, sources.sum(dim=1), sources, dtype)
         optimizer.zero_grad()
         loss.backward()
@@ -213,7 +214,7 @@ def main() -> None:
         data={"seconds": options.seconds or seconds},
         train={"batch": options.batch or batch},
     )
-    if why := fast.enable(device.type):
+    if why := backends.enable(device.type):
         raise SystemExit(f"the native code cannot be measured here: {why}")
     forms = [name for name in options.forms if not (dual_path and name == NATIVE)]
     makers = {name: partial(stepper, config, device, *FORMS[name]) for name in forms}

@@ -8,8 +8,8 @@ from pathlib import Path
 from cplxsep.model_folder.contents import configuration
 from cplxsep.nn.native import build
 
-# The library of each network's inference form (`cplxsep.engine.fused.choice`).
-LIBRARIES = {"complex": "kernels", "dual-path": "residual_blocks"}
+# The native library of each network's inference form. A test holds it against what forms load.
+LIBRARIES = {"complex": "between_convolutions", "dual-path": "residual_blocks"}
 
 _DRIVER = Path("/proc/driver/nvidia")  # there is a GPU, most likely
 

@@ -15,9 +15,9 @@ from cplxsep.config import UNetConfig
 from cplxsep.config.choices import Norm, Order
 from cplxsep.nn import pairs
 from cplxsep.nn.activation import ACTIVATIONS
-from cplxsep.nn.batchnorm import ComplexBatchNorm
+from cplxsep.nn.complex_norm import ComplexNorm
+from cplxsep.nn.complex_norm.batchnorm import ComplexBatchNorm
 from cplxsep.nn.conv import ComplexConv2d, RealConv2d
-from cplxsep.nn.norm import ComplexNorm
 from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS
 
 

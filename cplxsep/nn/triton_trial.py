@@ -1,4 +1,4 @@
-"""The smallest Triton kernel. Importing this file needs Triton."""
+"""The smallest function in Triton. Importing this file needs Triton."""
 
 # mypy: disable-error-code="no-untyped-def"
 
@@ -13,6 +13,6 @@ def _store_one(to):
 
 
 def trial(device: torch.device) -> None:
-    """Compile and run a kernel there. Raises whatever is in the way."""
+    """Compile and run it there. Raises whatever is in the way."""
     with torch.cuda.device(device):
         _store_one[(1,)](torch.empty(1, device=device))

@@ -18,7 +18,7 @@ from cplxsep.errors import DeviceError, InputError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.model_folder.contents import OF_RUN
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
+from cplxsep.nn import backends
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
 from cplxsep.training import checkpoint, init, optim
 from cplxsep.training.distributed import Ranks, join
@@ -153,7 +153,7 @@ def _begin(
     model = model.to(ranks.device)
     ranks.broadcast(model)
     if config.train.compile:
-        why = ranks.one_after_first(lambda: fast.enable(ranks.device.type))
+        why = ranks.one_after_first(lambda: backends.enable(ranks.device.type))
         if why:
             say(f"no compiled kernels, training is slower: {why}")
     state = RunState(model, config.optim, parent)

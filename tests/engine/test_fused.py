@@ -1,18 +1,22 @@
 """The inference form of a network: equal to the network itself, whatever its configuration."""
 
+from inspect import isclass
+from typing import Literal, get_args, get_origin
+
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel
 
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused import fuse
 from cplxsep.engine.fused.layers import FixedConv
 from cplxsep.networks.model import SeparationModel
+from cplxsep.nn.between_convolutions.native import NativeBetween
+from cplxsep.nn.between_convolutions.statement import PlainBetween
+from cplxsep.nn.complex_norm import ComplexNorm
 from cplxsep.nn.conv import ComplexConv2d
-from cplxsep.nn.kernels import EagerKernels
-from cplxsep.nn.native.build import NoCompilerError
-from cplxsep.nn.native.kernels import NativeKernels
-from cplxsep.nn.norm import ComplexNorm
+from cplxsep.nn.native.build import NoCompilerError, library
 
 VARIANTS = [
     {},
@@ -37,10 +41,25 @@ OTHERS = [
 ]
 
 
+def choices(schema=ModelConfig):
+    """Each option of a model that has few values, at each of them."""
+    found = []
+    for name, field in schema.model_fields.items():
+        kind = field.annotation
+        if isclass(kind) and issubclass(kind, BaseModel):
+            values = choices(kind)
+        elif get_origin(kind) is Literal and name != "network":
+            values = get_args(kind)
+        else:
+            values = (False, True) if kind is bool else ()
+        found += [{name: value} for value in values]
+    return found
+
+
 def trained_like(**options):
     """A small network none of whose parameters has its initial, special value."""
     torch.manual_seed(0)
-    model = SeparationModel(ModelConfig(start_maps=8, levels=2, **options)).eval()
+    model = SeparationModel(ModelConfig(**{"start_maps": 8, "levels": 2, **options})).eval()
     for module in model.modules():
         if isinstance(module, ComplexNorm):
             torch.nn.init.normal_(module.bias, std=0.3)
@@ -65,11 +84,23 @@ def test_it_is_the_network_in_float64(options):
     )
 
 
+@pytest.mark.parametrize("options", choices(), ids=str)
+@torch.inference_mode()
+def test_no_option_is_left_out_of_the_form(options):
+    """An option that the form does not follow must leave the network without one."""
+    given = {"levels": 1, "transformations": 2, "dropout": 0.3, **options}
+    model = trained_like(**given).double()
+    mixture = torch.randn(1, 3001).double()
+    torch.testing.assert_close(
+        fuse(model, torch.float64)(mixture), model(mixture), rtol=1e-8, atol=1e-8
+    )
+
+
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 @torch.inference_mode()
-def test_native_kernels_make_the_same_in_float32(options):
+def test_native_code_makes_the_same_in_float32(options):
     try:
-        kernels = NativeKernels()
+        between = NativeBetween(library("between_convolutions"))
     except NoCompilerError as error:
         pytest.skip(str(error))
     model = trained_like(**options)
@@ -77,14 +108,14 @@ def test_native_kernels_make_the_same_in_float32(options):
     expected = model.double()(mixture.double())
     model.float()
     own = snr(expected, model(mixture).double())
-    found = snr(expected, fuse(model, torch.float32, kernels)(mixture).double())
+    found = snr(expected, fuse(model, torch.float32, between)(mixture).double())
     # As close to the truth as the network itself in float32.
     assert found > min(own - 6, 100)
 
 
 @torch.inference_mode()
 def test_three_products_make_a_complex_convolution():
-    class ThreeProducts(EagerKernels):
+    class ThreeProducts(PlainBetween):
         three_products = True
 
     torch.manual_seed(0)

@@ -5,12 +5,14 @@ import torch
 from native_code import needs_compiler
 
 from cplxsep.config import ModelConfig
-from cplxsep.engine.fused.choice import NATIVE, PLAIN, choose
+from cplxsep.engine.fused.choice import choose
 from cplxsep.engine.fused.dual_path import InWorkingType
 from cplxsep.engine.fused.form import Form
+from cplxsep.engine.fused.forms import NATIVE, PLAIN
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
+from cplxsep.nn import backends
 from cplxsep.nn.native.build import library
+from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import NAME, NativeBlocks
 
 CPU = torch.device("cpu")
@@ -106,11 +108,21 @@ def test_odd_sizes_run_as_the_model_itself():
     form, kind = choose(model, CPU, None)
     assert form is model
     assert kind == f"{PLAIN}, its recurrences native code"
-    assert fast.native("recurrence", mixture) is not None
+    assert RECURRENCE.form(mixture) is not RECURRENCE.statement
     assert snr(expected, form(mixture)) > 100
-    fast.disable()
+    backends.disable()
     assert not NativeBlocks(torch.float64).takes(32, 16)
     assert NativeBlocks(torch.float32).takes(library(NAME).lanes(), 0)
+
+
+@torch.inference_mode()
+def test_a_block_with_a_part_that_its_form_does_not_know_runs_as_it_is():
+    """As one of a new option would have: never a form that leaves it out."""
+    needs_compiler()
+    model = trained_like(**SHAPES[0])
+    model.network.level.blocks[0].bands.more = torch.nn.Linear(2, 2)
+    assert choose(model, CPU, None)[0] is model
+    backends.disable()
 
 
 @pytest.mark.gpu

@@ -9,7 +9,7 @@ from cplxsep.config import ModelConfig, parse_config, to_toml
 from cplxsep.errors import UsageError
 from cplxsep.networks.dual_path import apart, together
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
+from cplxsep.nn import backends
 from cplxsep.nn.linear import LinearMap
 
 SMALL = {"outer": 8, "channels": [12], "blocks": [2], "states": 4}
@@ -86,13 +86,13 @@ def test_a_gain_passes_through(factor):
 def test_native_code_gives_what_the_statement_gives():
     separate, mixture = stirred(model({"heads": 2})), torch.randn(2, 992)
     expected = separate(mixture)
-    reason = fast.enable("cpu")
+    reason = backends.enable("cpu")
     try:
         if reason:
             pytest.skip(reason)
         torch.testing.assert_close(separate(mixture), expected, rtol=1e-4, atol=1e-5)
     finally:
-        fast.disable()
+        backends.disable()
 
 
 def test_autocast_stays_near_float32():

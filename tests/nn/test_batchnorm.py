@@ -4,8 +4,8 @@ import pytest
 import torch
 import torchcvnn.nn as torchcvnn
 
-from cplxsep.nn.batchnorm import ComplexBatchNorm
-from cplxsep.nn.norm import EPS
+from cplxsep.nn.complex_norm.batchnorm import ComplexBatchNorm
+from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.nn.pairs import from_complex, to_complex
 
 MAPS = 3

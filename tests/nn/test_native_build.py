@@ -12,7 +12,8 @@ from native_code import needs_compiler
 
 from cplxsep.nn.native import build
 
-USE = "from cplxsep.nn.native.build import library; library('kernels').statistics_float"
+BEGIN = "import time; from cplxsep.nn.native import build; build.begin('position_norm')"
+USE = "from cplxsep.nn.native import build; build.library('position_norm').forward_float"
 
 
 @pytest.fixture
@@ -48,14 +49,14 @@ def test_no_compiler_is_said_in_one_line(cache, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     for use in (build.library, build.built):
         with pytest.raises(build.NoCompilerError, match="no-such-compiler"):
-            use("kernels")
+            use("position_norm")
     assert not cache.exists()
 
 
 def test_a_compiler_that_fails_leaves_nothing(cache, compiler):
     compiler("echo 'x.cpp:1: error: no C++20 here' >&2; exit 1")
     with pytest.raises(build.NoCompilerError, match="no C\\+\\+20 here"):
-        build.library("kernels")
+        build.library("position_norm")
     assert list(cache.iterdir()) == []
 
 
@@ -65,23 +66,20 @@ def test_a_cache_that_cannot_be_written(cache, compiler):
     cache.mkdir()
     cache.chmod(0o500)
     with pytest.raises(build.NoCompilerError, match="cannot keep compiled code in"):
-        build.library("kernels")
+        build.library("position_norm")
 
 
 def test_a_cache_folder_that_is_a_file(cache, compiler):
     compiler("exit 0")
     cache.write_text("")
     with pytest.raises(build.NoCompilerError, match="cannot keep compiled code in"):
-        build.library("kernels")
+        build.library("position_norm")
 
 
 def test_a_process_that_ends_takes_its_build_along(cache, compiler):
     compiler("sleep 60")
-    script = (
-        "import time; from cplxsep.nn.native.build import begin\nbegin('kernels'); time.sleep(0.5)"
-    )
     begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", f"{BEGIN}; time.sleep(0.5)"], check=True, timeout=30)
     assert time.monotonic() - begun < 10
     assert list(cache.iterdir()) == []
 
@@ -95,7 +93,7 @@ def test_no_home_folder_is_said_in_one_line(monkeypatch):
 
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(build.NoCompilerError, match="home directory"):
-        build.built("kernels")
+        build.built("position_norm")
 
 
 def test_what_was_begun_is_waited_for_and_built_once(cache, compiler):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import triton_cases
 
-from cplxsep.nn import fast, position_norm
+from cplxsep.nn import backends, position_norm
 from cplxsep.nn.native.build import NoCompilerError, library
 from cplxsep.nn.position_norm.statement import EPS, statement
 
@@ -24,9 +24,9 @@ def native():
         library("position_norm")
     except NoCompilerError as error:
         pytest.skip(str(error))
-    assert fast.enable("cpu") is None
+    assert backends.enable("cpu") is None
     yield position_norm.residual_norm
-    fast.disable()
+    backends.disable()
 
 
 def test_it_is_the_formula():

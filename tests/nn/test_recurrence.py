@@ -4,7 +4,7 @@ import pytest
 import torch
 import triton_cases
 
-from cplxsep.nn import fast, recurrence
+from cplxsep.nn import backends, recurrence
 from cplxsep.nn.native.build import NoCompilerError, library
 from cplxsep.nn.recurrence.doubling import doubling
 from cplxsep.nn.recurrence.statement import AXIS, loop, step
@@ -45,9 +45,9 @@ def native():
         library("recurrence")
     except NoCompilerError as error:
         pytest.skip(str(error))
-    assert fast.enable("cpu") is None
+    assert backends.enable("cpu") is None
     yield recurrence.recurrence
-    fast.disable()
+    backends.disable()
 
 
 @pytest.fixture(params=FORMS)

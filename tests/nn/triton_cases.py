@@ -1,4 +1,4 @@
-"""Triton kernels beside what they are forms of: on a GPU, or in Triton's interpreter.
+"""What Triton makes beside what it is a form of: on a GPU, or in Triton's interpreter.
 
 The interpreter must be chosen before Triton is imported: `python triton_cases.py CASE` with
 TRITON_INTERPRET=1 runs a case on the CPU.
@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-# Of the largest value, by what the kernels and the statement may differ.
+# Of the largest value, by what Triton and the statement may differ.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 

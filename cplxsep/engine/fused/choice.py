@@ -8,19 +8,10 @@ has to be compiled first, once for a machine, in a few seconds.
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.dual_path import InWorkingType, suits, with_native
-from cplxsep.engine.fused.model import fusable, fuse
-from cplxsep.networks.dual_path import DualPathNetwork
+from cplxsep.engine.fused import dual_path, spectral  # noqa: F401 (they register their forms)
+from cplxsep.engine.fused.forms import NETWORKS, PLAIN, NetworkForm
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import fast
-from cplxsep.nn.device import fast_bf16_vectors, pick_precision
-from cplxsep.nn.kernels import EagerKernels
-from cplxsep.nn.native import build
-from cplxsep.nn.native.kernels import NativeKernels
-from cplxsep.nn.residual_blocks import NativeBlocks
-from cplxsep.nn.triton_ready import triton_works
-
-NATIVE, PLAIN = "native code", "plain PyTorch"
+from cplxsep.nn.device import pick_precision
 
 
 def choose(
@@ -31,17 +22,11 @@ def choose(
     Args:
         dtype: working precision, None for float32.
     """
-    if not isinstance(model, SeparationModel):
+    known = _known(model)
+    if known is None or not isinstance(model, SeparationModel):
         return model, PLAIN
-    if isinstance(model.network, DualPathNetwork):
-        return _dual_path(model, model.network, device, dtype)
-    wide = dtype or torch.float32
-    try:
-        if device.type == "cpu" and fusable(model):
-            return fuse(model, wide, NativeKernels()), NATIVE
-    except build.NoCompilerError as error:
-        return fuse(model, wide, EagerKernels()), f"{PLAIN}: {error}"
-    return fuse(model, wide, EagerKernels()), PLAIN
+    network, kind = known.make(model.network, device, dtype)
+    return model if network is model.network else model.with_network(network).eval(), kind
 
 
 def working_type(precision: str, device: torch.device, model: nn.Module) -> torch.dtype | None:
@@ -50,30 +35,12 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
     Raises:
         UsageError, DeviceError: as `pick_precision`.
     """
-    on_vectors = device.type == "cpu" and isinstance(
-        getattr(model, "network", None), DualPathNetwork
-    )
-    if precision == "auto" and on_vectors:  # where PyTorch would use AMX
-        precision = "bf16" if fast_bf16_vectors() else "fp32"
+    known = _known(model)
+    if precision == "auto" and device.type == "cpu" and known is not None:
+        precision = "bf16" if known.fast_bf16() else "fp32"
     return pick_precision(precision, device)
 
 
-def _dual_path(
-    model: SeparationModel,
-    network: DualPathNetwork,
-    device: torch.device,
-    dtype: torch.dtype | None,
-) -> tuple[nn.Module, str]:
-    """On a CPU with native blocks; on a GPU the network itself, whose operators are kernels."""
-    if device.type == "cuda":
-        kind = "Triton kernels" if triton_works(device) else PLAIN
-        return model.with_network(InWorkingType(network, dtype)), kind
-    try:
-        blocks = NativeBlocks(dtype or torch.float32)
-        if suits(network, blocks):
-            return model.with_network(with_native(network, blocks)), NATIVE
-        # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
-        fast.enable_operators()
-    except build.NoCompilerError as error:
-        return model, f"{PLAIN}: {error}"
-    return model, f"{PLAIN}, its recurrences native code"
+def _known(model: nn.Module) -> NetworkForm | None:
+    network: nn.Module = getattr(model, "network", model)
+    return NETWORKS.get(type(network))

@@ -1,41 +1,46 @@
 """Inference forms of the dual-path network: native blocks on a CPU, a whole graph on a GPU."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
+from cplxsep.engine.fused.forms import (
+    FORMS,
+    NATIVE,
+    PLAIN,
+    ModuleForm,
+    form_of,
+    has_form,
+    network_form,
+    with_forms,
+)
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.dual_path_blocks import Local, Recurrent
+from cplxsep.nn.backends import enable_native, triton_works
+from cplxsep.nn.device import fast_bf16_vectors
+from cplxsep.nn.native.build import NoCompilerError
+from cplxsep.nn.position_norm import POSITION_NORM
+from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
 
 
-def suits(network: DualPathNetwork, blocks: NativeBlocks) -> bool:
-    """Whether native blocks can work on all of a network's sizes."""
-    return all(
-        blocks.takes(module.out.weight.shape[0], module.theta.shape[1])
-        if isinstance(module, Recurrent)
-        else blocks.takes(module.norm.gain.shape[0], 0)
-        for module in network.modules()
-        if isinstance(module, Local | Recurrent)
-    )
-
-
-def with_native(module: nn.Module, blocks: NativeBlocks) -> nn.Module:
-    """A module with native residual blocks in the place of its own; it is left as it is.
-
-    Maps are float32; what goes into the products of the blocks is in the blocks' type.
-    """
-    if isinstance(module, Local):
-        return _Local(module, blocks)
-    if isinstance(module, Recurrent):
-        return _Recurrent(module, blocks)
-    form = copy.copy(module)
-    form._modules = {
-        name: None if child is None else with_native(child, blocks)
-        for name, child in module._modules.items()
-    }
-    return form
+@network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
+def dual_path(
+    network: DualPathNetwork, device: torch.device, dtype: torch.dtype | None
+) -> tuple[nn.Module, str]:
+    """On a CPU with native blocks; on a GPU the network itself, whose operators are Triton's."""
+    if device.type == "cuda":
+        kind = "Triton kernels" if triton_works(device) else PLAIN
+        return InWorkingType(network, dtype), kind
+    try:
+        # Maps are float32; what goes into the products of the blocks is in their type.
+        blocks = NativeBlocks(dtype or torch.float32)
+        if all(has_form(part, blocks) for part in network.modules() if type(part) in FORMS):
+            return with_forms(network, blocks), NATIVE
+        # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
+        enable_native(RECURRENCE, POSITION_NORM)
+    except NoCompilerError as error:
+        return network, f"{PLAIN}: {error}"
+    return network, f"{PLAIN}, its recurrences native code"
 
 
 class InWorkingType(nn.Module):
@@ -54,8 +59,13 @@ class InWorkingType(nn.Module):
             return self.network(mixture)
 
 
-class _Local(nn.Module):
+@form_of(Local, "norm", "conv", "out")
+class _Local(ModuleForm):
     """As `Local`, in place."""
+
+    @staticmethod
+    def takes(local: Local, blocks: NativeBlocks) -> bool:
+        return blocks.takes(local.norm.gain.shape[0], 0)
 
     def __init__(self, local: Local, blocks: NativeBlocks) -> None:
         super().__init__()
@@ -71,8 +81,13 @@ class _Local(nn.Module):
         return maps
 
 
-class _Recurrent(nn.Module):
+@form_of(Recurrent, "norm", "into", "bias", "theta", "out")
+class _Recurrent(ModuleForm):
     """As `Recurrent`, in place."""
+
+    @staticmethod
+    def takes(recurrent: Recurrent, blocks: NativeBlocks) -> bool:
+        return blocks.takes(recurrent.norm.gain.shape[0], recurrent.theta.shape[1])
 
     def __init__(self, recurrent: Recurrent, blocks: NativeBlocks) -> None:
         super().__init__()

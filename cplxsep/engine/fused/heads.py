@@ -3,27 +3,25 @@
 import torch
 from torch import Tensor, nn
 
-from cplxsep.engine.fused.layers import FixedConv, Maps, fixed, fused_steps
+from cplxsep.engine.fused.forms import ModuleForm, form_of
+from cplxsep.engine.fused.layers import FixedConv, Maps, fixed, fused_steps, steps_have_forms
 from cplxsep.networks.heads import Extractor, MaskHead, bounded
 from cplxsep.nn import pairs
+from cplxsep.nn.between_convolutions import Between, Head
 from cplxsep.nn.conv import ComplexConv2d, stacked_kernel
-from cplxsep.nn.kernels import Head, Kernels
 
 
-def head_form(head: nn.Module, dtype: torch.dtype, kernels: Kernels) -> nn.Module:
-    """Inference form of a head."""
-    if isinstance(head, MaskHead):
-        return FusedMaskHead(head, dtype, kernels)
-    assert isinstance(head, Extractor)
-    return FusedExtractor(head, dtype, kernels)
-
-
-class FusedMaskHead(nn.Module):
+@form_of(MaskHead, "masks")
+class FusedMaskHead(ModuleForm):
     """As `MaskHead`: sources (B, 2N, F, T) from features and the mixture (B, 2, F, T)."""
 
-    def __init__(self, head: MaskHead, dtype: torch.dtype, kernels: Kernels) -> None:
+    @staticmethod
+    def takes(head: MaskHead) -> bool:
+        return steps_have_forms(head.masks)
+
+    def __init__(self, head: MaskHead, dtype: torch.dtype, between: Between) -> None:
         super().__init__()
-        self.steps = fused_steps(head.masks, dtype, kernels)
+        self.steps = fused_steps(head.masks, dtype, between)
         self.polar = head.mask == "polar"
 
     def forward(self, features: Maps, mixture: Tensor) -> Tensor:
@@ -33,10 +31,16 @@ class FusedMaskHead(nn.Module):
         return pairs.product(bounded(masks) if self.polar else masks, mixture)
 
 
-class FusedExtractor(nn.Module):
+@form_of(Extractor, "film", "masks")
+class FusedExtractor(ModuleForm):
     """As `Extractor`: sources (B, 2N, F, T) from features and the mixture (B, 2, F, T)."""
 
-    def __init__(self, head: Extractor, dtype: torch.dtype, kernels: Kernels) -> None:
+    @staticmethod
+    def takes(head: Extractor) -> bool:
+        dropped = not head.dropout or head.dropout_of == "mixture"
+        return head.mixture_candidate and dropped and steps_have_forms(head.masks[1:])
+
+    def __init__(self, head: Extractor, dtype: torch.dtype, between: Between) -> None:
         super().__init__()
         self.head = Head(head.sources, head.transformations)
         self.polar = head.mask == "polar"
@@ -44,17 +48,17 @@ class FusedExtractor(nn.Module):
         first, *rest = head.masks
         assert isinstance(first, ComplexConv2d)
         self.first = fixed(first, dtype)
-        self.rest = fused_steps(nn.Sequential(*rest), dtype, kernels)
-        self.kernels = kernels
+        self.rest = fused_steps(nn.Sequential(*rest), dtype, between)
+        self.between = between
 
     def forward(self, features: Maps, mixture: Tensor) -> Tensor:
         film = self.film(features.rows)
-        seen = self.kernels.candidates(film, mixture, features.rows, self.head)
-        masks = Maps(self.first(seen), self.kernels)
+        seen = self.between.candidates(film, mixture, features.rows, self.head)
+        masks = Maps(self.first(seen), self.between)
         for step in self.rest:
             masks = step(masks)
         rows = _bounded(masks.rows) if self.polar else masks.rows
-        return self.kernels.average(rows, seen, self.head)
+        return self.between.average(rows, seen, self.head)
 
 
 def _film(head: Extractor, dtype: torch.dtype) -> FixedConv:

@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplxsep.engine.fused.forms import ModuleForm, form, form_of, has_form
 from cplxsep.networks.blocks import Residual
+from cplxsep.nn.between_convolutions import Between, NormWeights
+from cplxsep.nn.complex_norm import ComplexNorm
 from cplxsep.nn.conv import ComplexConv2d, stacked_kernel
-from cplxsep.nn.kernels import Kernels, NormWeights
-from cplxsep.nn.norm import ComplexNorm
 
 # Complex channels from which on three products are faster than four: measured on a CPU, where
 # oneDNN takes channels by sixteen. They save a fifth and more of the time, and cost two passes.
@@ -19,16 +20,16 @@ WIDE = 32
 class Maps:
     """Maps (B, H, W, 2C) whose statistics are found once, when first asked for."""
 
-    def __init__(self, rows: Tensor, kernels: Kernels, stats: Tensor | None = None) -> None:
+    def __init__(self, rows: Tensor, between: Between, stats: Tensor | None = None) -> None:
         self.rows = rows
-        self._kernels = kernels
+        self._between = between
         self._stats = stats
 
     @property
     def stats(self) -> Tensor:
         """Statistics (5, B, C)."""
         if self._stats is None:
-            self._stats = self._kernels.statistics(self.rows)
+            self._stats = self._between.statistics(self.rows)
         return self._stats
 
 
@@ -84,7 +85,7 @@ def _packed(kernel: Tensor, padding: int, groups: int) -> Tensor | None:
 
 
 def fixed(conv: ComplexConv2d, dtype: torch.dtype, *, three: bool = False) -> FixedConv:
-    """A complex convolution by a stacked kernel, or by three products (`cplxsep.nn.kernels`).
+    """A complex convolution by a stacked kernel, or by three products (`between_convolutions`).
 
     Its stride is left to what comes before.
     """
@@ -96,41 +97,43 @@ def fixed(conv: ComplexConv2d, dtype: torch.dtype, *, three: bool = False) -> Fi
 
 
 class FusedNorm(nn.Module):
-    """Weights of a complex layer norm with CReLU, as the kernels take them."""
+    """Weights of a complex layer norm with CReLU."""
 
     gain: Tensor
     bias: Tensor
 
     def __init__(self, norm: ComplexNorm) -> None:
         super().__init__()
-        if not norm.relu:
-            raise ValueError("only norms with CReLU have an inference form")
         self.register_buffer("gain", norm.gain.detach().clone().contiguous())
         self.register_buffer("bias", norm.bias.detach().clone().contiguous())
         self.layer = norm.scope == "layer"
 
     @property
     def weights(self) -> NormWeights:
-        """As the kernels take them."""
+        """As functions between convolutions take them."""
         return NormWeights(self.gain, self.bias, self.layer)
 
 
-class FusedBlock(nn.Module):
+@form_of(nn.Sequential, "0", "1")
+class FusedBlock(ModuleForm):
     """Norm, CReLU, convolution."""
 
-    def __init__(self, block: nn.Module, dtype: torch.dtype, kernels: Kernels) -> None:
+    @staticmethod
+    def takes(block: nn.Sequential) -> bool:
+        norm, conv = block
+        return type(norm) is ComplexNorm and norm.relu and type(conv) is ComplexConv2d
+
+    def __init__(self, block: nn.Sequential, dtype: torch.dtype, between: Between) -> None:
         super().__init__()
-        norm, conv = cast(nn.Sequential, block)
-        assert isinstance(norm, ComplexNorm)
-        assert isinstance(conv, ComplexConv2d)
+        norm, conv = cast(tuple[ComplexNorm, ComplexConv2d], tuple(block))
         self.norm = FusedNorm(norm)
         out_maps, in_maps, *_, size = conv.weight_real.shape
         # Only a 1x1 convolution sees just every stride-th position.
         assert conv.stride == 1 or size == 1
         self.stride = conv.stride
-        self.three = kernels.three_products and size > 1 and min(in_maps, out_maps) >= WIDE
+        self.three = between.three_products and size > 1 and min(in_maps, out_maps) >= WIDE
         self.conv = fixed(conv, dtype, three=self.three)
-        self.kernels = kernels
+        self.between = between
 
     def forward(self, maps: Maps) -> Maps:
         return self._maps(self.raw(maps))
@@ -139,42 +142,47 @@ class FusedBlock(nn.Module):
         """What the convolution gives: maps, or products."""
         norm = self.norm.weights
         return self.conv(
-            self.kernels.normalise(maps.rows, maps.stats, norm, self.stride, self.three)
+            self.between.normalise(maps.rows, maps.stats, norm, self.stride, self.three)
         )
 
     def joined(self, skip: Maps, maps: Maps) -> Maps:
         """The block on `skip` joined with maps interpolated to twice their size."""
-        stats = (skip.stats, self.kernels.upsampled_statistics(maps.rows))
+        stats = (skip.stats, self.between.upsampled_statistics(maps.rows))
         norm = self.norm.weights
-        rows = self.kernels.normalise_joined(skip.rows, maps.rows, stats, norm, self.three)
+        rows = self.between.normalise_joined(skip.rows, maps.rows, stats, norm, self.three)
         return self._maps(self.conv(rows))
 
     def _maps(self, rows: Tensor) -> Maps:
         if not self.three:
-            return Maps(rows, self.kernels)
-        rows, stats = self.kernels.from_products(rows)
-        return Maps(rows, self.kernels, stats)
+            return Maps(rows, self.between)
+        rows, stats = self.between.from_products(rows)
+        return Maps(rows, self.between, stats)
 
 
-class FusedResidual(nn.Module):
+@form_of(Residual, "first", "second")
+class FusedResidual(ModuleForm):
     """x + block(block(x)); the sum takes the place of x."""
 
-    def __init__(self, residual: Residual, dtype: torch.dtype, kernels: Kernels) -> None:
+    @staticmethod
+    def takes(residual: Residual) -> bool:
+        return has_form(residual.first) and has_form(residual.second)
+
+    def __init__(self, residual: Residual, dtype: torch.dtype, between: Between) -> None:
         super().__init__()
-        self.first = FusedBlock(residual.first, dtype, kernels)
-        self.second = FusedBlock(residual.second, dtype, kernels)
-        self.kernels = kernels
+        self.first = FusedBlock(residual.first, dtype, between)
+        self.second = FusedBlock(residual.second, dtype, between)
+        self.between = between
 
     def forward(self, maps: Maps) -> Maps:
-        stats = self.kernels.add(maps.rows, self.second.raw(self.first(maps)))
-        return Maps(maps.rows, self.kernels, stats)
+        stats = self.between.add(maps.rows, self.second.raw(self.first(maps)))
+        return Maps(maps.rows, self.between, stats)
 
 
-def fused_steps(stage: nn.Module, dtype: torch.dtype, kernels: Kernels) -> nn.ModuleList:
+def steps_have_forms(stage: nn.Module) -> bool:
+    """Whether all steps of a stage have a form."""
+    return all(map(has_form, stage.children()))
+
+
+def fused_steps(stage: nn.Module, dtype: torch.dtype, between: Between) -> nn.ModuleList:
     """Inference forms of a stage's steps; the first is a block, so the input is never changed."""
-    return nn.ModuleList(
-        FusedResidual(step, dtype, kernels)
-        if isinstance(step, Residual)
-        else FusedBlock(step, dtype, kernels)
-        for step in cast(nn.Sequential, stage)
-    )
+    return nn.ModuleList(form(step, dtype, between) for step in stage.children())

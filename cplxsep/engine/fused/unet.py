@@ -5,19 +5,25 @@ from typing import cast
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.layers import FusedBlock, Maps, fused_steps
+from cplxsep.engine.fused.forms import ModuleForm, form_of
+from cplxsep.engine.fused.layers import FusedBlock, Maps, fused_steps, steps_have_forms
 from cplxsep.networks.unet import UNet
-from cplxsep.nn.kernels import Kernels
+from cplxsep.nn.between_convolutions import Between
 
 
-class FusedUNet(nn.Module):
+@form_of(UNet, "stem", "encoder", "decoder")
+class FusedUNet(ModuleForm):
     """As `UNet`, on maps (B, H, W, 2C)."""
 
-    def __init__(self, unet: UNet, dtype: torch.dtype, kernels: Kernels) -> None:
+    @staticmethod
+    def takes(unet: UNet) -> bool:
+        return all(map(steps_have_forms, (unet.stem, *unet.encoder, *unet.decoder)))
+
+    def __init__(self, unet: UNet, dtype: torch.dtype, between: Between) -> None:
         super().__init__()
-        self.stem = fused_steps(unet.stem, dtype, kernels)
-        self.encoder = nn.ModuleList(fused_steps(stage, dtype, kernels) for stage in unet.encoder)
-        self.decoder = nn.ModuleList(fused_steps(stage, dtype, kernels) for stage in unet.decoder)
+        self.stem = fused_steps(unet.stem, dtype, between)
+        self.encoder = nn.ModuleList(fused_steps(stage, dtype, between) for stage in unet.encoder)
+        self.decoder = nn.ModuleList(fused_steps(stage, dtype, between) for stage in unet.decoder)
 
     def forward(self, maps: Maps) -> Maps:
         skips = []

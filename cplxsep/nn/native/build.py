@@ -1,10 +1,15 @@
-"""Compiles native code on the user's machine once, and keeps the libraries in the cache folder."""
+"""Compiles native code on the user's machine once, and keeps the libraries in the cache folder.
+
+A library has the name of its room, a folder of cplxsep/nn: it is made of the sources there and of
+what they include, by path below cplxsep/nn.
+"""
 
 import atexit
 import ctypes
 import hashlib
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -16,16 +21,8 @@ from importlib import resources
 from pathlib import Path
 from threading import Lock, Thread
 
-FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp"]
-# What each library is made of, beside the headers of this folder: files below cplxsep/nn.
-_STATES = "recurrence/lanes_of_states.hpp"
-SOURCES = {
-    "norm": ["native/norm.cpp"],
-    "kernels": ["native/kernels.cpp", "native/heads.cpp"],
-    "recurrence": ["recurrence/recurrence.cpp", _STATES],
-    "position_norm": ["position_norm/position_norm.cpp"],
-    "residual_blocks": ["residual_blocks/blocks.cpp", _STATES],
-}
+FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp", "-I."]
+_INCLUDE = re.compile(rb'^#include "(.+)"$', re.MULTILINE)
 _compiling: set[subprocess.Popen] = set()
 _turns: defaultdict[str, Lock] = defaultdict(Lock)  # of building each library
 
@@ -49,7 +46,7 @@ def cache_folder() -> Path:
 
 @cache
 def library(name: str) -> ctypes.CDLL:
-    """A library of SOURCES, compiled if it has not been. Raises NoCompilerError."""
+    """The library of a room, compiled if it has not been. Raises NoCompilerError."""
     path = built(name)
     try:
         return ctypes.CDLL(str(path))
@@ -105,12 +102,15 @@ def find_compiler() -> str:
 
 
 def _texts(name: str) -> dict[str, bytes]:
-    """Sources of a library and all headers, by file name."""
-    folder = resources.files("cplxsep.nn")
-    native = folder.joinpath("native")
-    files = [folder.joinpath(*source.split("/")) for source in SOURCES[name]]
-    files += sorted((f for f in native.iterdir() if f.name.endswith(".hpp")), key=lambda f: f.name)
-    return {file.name: file.read_bytes() for file in files}
+    """Sources of a library and all headers that they include, by path below cplxsep/nn."""
+    rooms = resources.files("cplxsep.nn")
+    sources = (file.name for file in rooms.joinpath(name).iterdir() if file.name.endswith(".cpp"))
+    wanted, texts = [f"{name}/{source}" for source in sorted(sources)], {}
+    for path in wanted:  # which grows meanwhile
+        if path not in texts:
+            texts[path] = rooms.joinpath(*path.split("/")).read_bytes()
+            wanted += [include.decode() for include in _INCLUDE.findall(texts[path])]
+    return texts
 
 
 def _path(name: str, compiler: str, texts: dict[str, bytes]) -> Path:
@@ -124,7 +124,9 @@ def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         for file, text in texts.items():
-            (Path(folder) / file).write_bytes(text)
+            target = Path(folder, file)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(text)
         sources = [file for file in texts if file.endswith(".cpp")]
         with subprocess.Popen(
             [compiler, *FLAGS, *sources, "-o", path.name],

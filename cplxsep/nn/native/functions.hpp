@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "lanes.hpp"
+#include "native/lanes.hpp"
 
 namespace {
 

@@ -78,15 +78,27 @@ inline F rectified(F value) {
     return (F)((decltype(mask))value & ~mask);
 }
 
-// Coefficients of W channels: out_r = a r + b i + p, out_i = c r + d i + q.
-template <int W>
-struct Affine {
-    typename Vector<W>::f a, b, c, d, p, q;
+// Call body<W>(first channel) for all channels. The last step may overlap the one before, so a
+// body must not read what it writes.
+template <class Body>
+void over_channels(int64_t C, const Body& body) {
+    const auto steps = [&]<int W>() {
+        for (int64_t c = 0; c + W <= C; c += W) body.template operator()<W>(c);
+        if (C % W) body.template operator()<W>(C - W);
+    };
+    if (C >= 16) return steps.template operator()<16>();
+    if (C >= 8) return steps.template operator()<8>();
+    if (C >= 4) return steps.template operator()<4>();
+    steps.template operator()<1>();
+}
 
-    Affine(const float* matrix, const float* offset, int64_t stride, int64_t at)
-        : a(load<W>(matrix + at)), b(load<W>(matrix + stride + at)),
-          c(load<W>(matrix + 2 * stride + at)), d(load<W>(matrix + 3 * stride + at)),
-          p(load<W>(offset + at)), q(load<W>(offset + stride + at)) {}
-};
+// Copies `count` values from one type to another.
+template <class From, class To>
+void convert(const From* from, int64_t count, To* to) {
+    int64_t j = 0;
+    for (; j + 16 <= count; j += 16) store<16>(to + j, load<16>(from + j));
+    for (; j + 4 <= count; j += 4) store<4>(to + j, load<4>(from + j));
+    for (; j < count; ++j) store<1>(to + j, load<1>(from + j));
+}
 
 }  // namespace

@@ -1,12 +1,16 @@
 """Layer norm over the channels of one position, with its residual: one operator, several forms."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from cplxsep.nn import fast
+from cplxsep.nn.backends import Operator
 from cplxsep.nn.position_norm.native import NativeNorm
 from cplxsep.nn.position_norm.statement import statement
-from cplxsep.nn.triton_ready import triton_ready
+
+Norm = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def residual_norm(maps: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
@@ -14,14 +18,18 @@ def residual_norm(maps: Tensor, gain: Tensor, bias: Tensor) -> tuple[Tensor, Ten
 
     In one operator, so that both gradients meet in one pass over memory. gain, bias (C,).
     """
-    library = fast.native("position_norm", maps)
-    if library is not None:
-        return NativeNorm.apply(library, maps, gain, bias)
-    if triton_ready(maps):
-        from cplxsep.nn.position_norm.triton_form import TritonNorm
+    return POSITION_NORM.form(maps)(maps, gain, bias)
 
-        return TritonNorm.apply(maps, gain, bias)
-    return statement(maps, gain, bias)
+
+def _triton() -> Norm:
+    from cplxsep.nn.position_norm.triton_form import TritonNorm
+
+    return TritonNorm.apply
+
+
+POSITION_NORM: Operator[Norm] = Operator(
+    "position_norm", statement, partial(partial, NativeNorm.apply), triton=_triton
+)
 
 
 class ResidualNorm(nn.Module):

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <vector>
 
-#include "flush.hpp"
-#include "rows.hpp"
+#include "native/flush.hpp"
+#include "position_norm/rows.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-"""The norm of a position as Triton kernels, for a GPU: both gradients meet in one sweep.
+"""The norm of a position in Triton, for a GPU: both gradients meet in one sweep.
 
 A program takes tiles of some positions and all their channels. In the backward sweep a program
 takes several tiles one after the other and writes one sum; PyTorch adds these up in an order that
@@ -30,7 +30,7 @@ def _whitened(rows, c, known, eps, C: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=["positions"])
-def _forward_kernel(
+def _forward(
     rows, gain, bias, to, eps, positions,
     C: tl.constexpr, CB: tl.constexpr, PB: tl.constexpr,
 ):  # fmt: skip
@@ -45,7 +45,7 @@ def _forward_kernel(
 
 
 @triton.jit(do_not_specialize=["positions", "tiles"])
-def _backward_kernel(
+def _backward(
     rows, gain, through, grad, into, sums, eps, positions, tiles,
     C: tl.constexpr, CB: tl.constexpr, PB: tl.constexpr, THROUGH: tl.constexpr,
 ):  # fmt: skip
@@ -83,7 +83,7 @@ class TritonNorm(torch.autograd.Function):
         normed = torch.empty_like(rows)
         positions, *blocks = _blocks(rows)
         with torch.cuda.device_of(rows):
-            _forward_kernel[(triton.cdiv(positions, blocks[-1]),)](
+            _forward[(triton.cdiv(positions, blocks[-1]),)](
                 rows, gain, bias.contiguous(), normed, EPS, positions, *blocks
             )
         ctx.save_for_backward(rows, gain)
@@ -107,7 +107,7 @@ class TritonNorm(torch.autograd.Function):
         beside = into if through is None else through.contiguous()  # never read when there is none
         given = (rows, gain, beside, grad.contiguous(), into, sums, EPS, positions, tiles)
         with torch.cuda.device_of(rows):
-            _backward_kernel[(programs,)](*given, *blocks, through is not None)
+            _backward[(programs,)](*given, *blocks, through is not None)
         of_gain, of_bias = sums.sum(0)
         return into, of_gain.to(gain.dtype), of_bias.to(ctx.type)
 

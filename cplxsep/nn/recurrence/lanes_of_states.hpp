@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "functions.hpp"
+#include "native/functions.hpp"
 
 namespace {
 

@@ -10,8 +10,8 @@
 #include <cmath>
 #include <vector>
 
-#include "flush.hpp"
-#include "lanes_of_states.hpp"
+#include "native/flush.hpp"
+#include "recurrence/lanes_of_states.hpp"
 
 namespace {
 

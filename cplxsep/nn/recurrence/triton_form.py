@@ -1,4 +1,4 @@
-"""The recurrence as Triton kernels, there and back, for a GPU.
+"""The recurrence in Triton, there and back, for a GPU.
 
 A program runs through one or two sequences in one direction, for up to 64 states, in registers.
 The bias is added inside, so that its gradient is summed in the backward sweep and costs no pass of
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cplxsep.nn.recurrence.statement import Along
 
-# Sizes change with the recording: no kernel of its own for each.
+# Sizes change with the recording: no code of its own for each.
 _SIZES = ["length", "inner", "outer_stride", "step", "count"]
 _STATES = 64  # of a program
 _STAGES = 4  # loads are up to three positions ahead
@@ -49,7 +49,7 @@ def _parameters(bias, theta, known, K: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=_SIZES)
-def _forward_kernel(
+def _forward(
     given, bias, theta, states, length, inner, outer_stride, step, count,
     K: tl.constexpr, KB: tl.constexpr, SB: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
@@ -78,7 +78,7 @@ def _forward_kernel(
 
 
 @triton.jit(do_not_specialize=_SIZES)
-def _backward_kernel(
+def _backward(
     given, bias, theta, states, grad, into, sums, length, inner, outer_stride, step, count,
     K: tl.constexpr, KB: tl.constexpr, SB: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
@@ -143,7 +143,7 @@ class TritonRecurrence(torch.autograd.Function):
     def forward(ctx: Any, projection: Tensor, bias: Tensor, theta: Tensor, along: Along) -> Tensor:
         projection, bias, theta = (part.contiguous() for part in (projection, bias, theta))
         states = projection.new_empty(*projection.shape[:3], 4 * theta.shape[1])
-        _launch(_forward_kernel, along, projection, bias, theta, states)
+        _launch(_forward, along, projection, bias, theta, states)
         ctx.save_for_backward(projection, bias, theta, states)
         ctx.along = along
         return states
@@ -155,7 +155,7 @@ class TritonRecurrence(torch.autograd.Function):
         programs = _programs(projection, ctx.along)
         sums = bias.new_empty(programs, 2, 4, theta.shape[1], dtype=torch.float32)
         given = (projection, bias, theta, states, grad.contiguous())
-        _launch(_backward_kernel, ctx.along, *given, into, sums)
+        _launch(_backward, ctx.along, *given, into, sums)
         total = sums.sum(0)
         return into, total[:, :3].flatten().to(bias.dtype), total[:, 3].to(theta.dtype), None
 
@@ -166,7 +166,7 @@ def _programs(projection: Tensor, along: Along) -> int:
     return batch * bands if along == "frames" else triton.cdiv(batch * frames, 2)
 
 
-def _launch(kernel: Any, along: Along, *tensors: Tensor) -> None:
+def _launch(function: Any, along: Along, *tensors: Tensor) -> None:
     projection = tensors[0]
     batch, bands, frames, parts = projection.shape
     states = parts // 6
@@ -177,4 +177,4 @@ def _launch(kernel: Any, along: Along, *tensors: Tensor) -> None:
         together, sizes = 2, (bands, frames, bands * frames, frames, batch * frames)
     grid = (_programs(projection, along), 2, triton.cdiv(states, block))
     with torch.cuda.device_of(projection):
-        kernel[grid](*tensors, *sizes, states, block, together, _STAGES, num_warps=together)
+        function[grid](*tensors, *sizes, states, block, together, _STAGES, num_warps=together)

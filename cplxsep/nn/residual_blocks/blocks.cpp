@@ -4,10 +4,10 @@
 // Maps are [batch][bands][frames][channels] floats; in bfloat16 only what goes into a product is
 // rounded. Work is divided into pieces that do not depend on the number of threads.
 
-#include "flush.hpp"
-#include "lanes_of_states.hpp"
-#include "products.hpp"
-#include "rows.hpp"
+#include "native/flush.hpp"
+#include "recurrence/lanes_of_states.hpp"
+#include "residual_blocks/products.hpp"
+#include "position_norm/rows.hpp"
 
 namespace {
 

@@ -1,23 +1,21 @@
-"""The compiled functions of `cplxsep.nn.kernels.Kernels` for float32 and bfloat16 on a CPU."""
+"""The functions between convolutions as native code on a CPU."""
+
+from ctypes import CDLL
 
 import torch
 from torch import Tensor
 
-from cplxsep.nn.kernels import Head, NormWeights
-from cplxsep.nn.native import build
+from cplxsep.nn.between_convolutions.interface import Head, NormWeights
 from cplxsep.nn.native.call import call
 
 
-class NativeKernels:
-    """Same functions and results as the eager kernels; each reads and writes maps once.
-
-    Raises NoCompilerError.
-    """
+class NativeBetween:
+    """As `interface.Between`, in float32 and bfloat16; each reads and writes maps once."""
 
     three_products = True
 
-    def __init__(self) -> None:
-        self._library = build.library("kernels")
+    def __init__(self, library: CDLL) -> None:
+        self._library = library
 
     def statistics(self, maps: Tensor) -> Tensor:
         out = _statistics(maps)

@@ -1,12 +1,11 @@
 // What the inference form of the extractor does between its convolutions, for a CPU.
 //
 // Maps are [batch][positions][2 * channels], real halves first, float or bfloat16; the mixture is
-// float [batch][2][positions]. Stated in Python beside the eager form (cplxsep/nn/kernels.py),
-// which is also its oracle in the tests.
+// float [batch][2][positions]. Stated in statement.py, its oracle in the tests.
 
 #include <vector>
 
-#include "lanes.hpp"
+#include "native/lanes.hpp"
 
 namespace {
 
@@ -17,23 +16,6 @@ void over_blocks(int64_t positions, int threads, const Body& body) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t first = 0; first < positions; first += BLOCK)
         body(first, positions - first < BLOCK ? positions - first : BLOCK);
-}
-
-// Float values of `count` elements.
-template <class T>
-void widen(const T* from, int64_t count, float* to) {
-    int64_t j = 0;
-    for (; j + 16 <= count; j += 16) store<16>(to + j, load<16>(from + j));
-    for (; j + 4 <= count; j += 4) store<4>(to + j, load<4>(from + j));
-    for (; j < count; ++j) store<1>(to + j, load<1>(from + j));
-}
-
-template <class T>
-void narrow(const float* from, int64_t count, T* to) {
-    int64_t j = 0;
-    for (; j + 16 <= count; j += 16) store<16>(to + j, load<16>(from + j));
-    for (; j + 4 <= count; j += 4) store<4>(to + j, load<4>(from + j));
-    for (; j < count; ++j) store<1>(to + j, load<1>(from + j));
 }
 
 struct Head {
@@ -52,7 +34,7 @@ void candidates(const T* film, const float* mixture, const T* features, T* seen,
     over_blocks(h.batch * h.positions, threads, [&](int64_t first, int64_t count) {
         std::vector<float> f(4 * K), out(2 * M);
         for (int64_t n = first; n < first + count; ++n) {
-            widen(film + n * 4 * K, 4 * K, f.data());
+            convert(film + n * 4 * K, 4 * K, f.data());
             const float* x = mixture + n / h.positions * 2 * h.positions + n % h.positions;
             const float xr = x[0], xi = x[h.positions];
             float *re = out.data(), *im = out.data() + M;
@@ -67,8 +49,8 @@ void candidates(const T* film, const float* mixture, const T* features, T* seen,
             }
             T* to = seen + n * 2 * Q;
             const T* own = features + n * 2 * h.features;
-            narrow(out.data(), M, to);
-            narrow(out.data() + M, M, to + Q);
+            convert(out.data(), M, to);
+            convert(out.data() + M, M, to + Q);
             std::memcpy(to + M, own, h.features * sizeof(T));
             std::memcpy(to + Q + M, own + h.features, h.features * sizeof(T));
         }
@@ -83,9 +65,9 @@ void average(const T* masks, const T* seen, float* out, Head h, int threads) {
     over_blocks(h.batch * P, threads, [&](int64_t first, int64_t count) {
         std::vector<float> m(2 * M), x(2 * M);
         for (int64_t n = first; n < first + count; ++n) {
-            widen(masks + n * 2 * M, 2 * M, m.data());
-            widen(seen + n * 2 * Q, M, x.data());
-            widen(seen + n * 2 * Q + Q, M, x.data() + M);
+            convert(masks + n * 2 * M, 2 * M, m.data());
+            convert(seen + n * 2 * Q, M, x.data());
+            convert(seen + n * 2 * Q + Q, M, x.data() + M);
             const float *mr = m.data(), *mi = mr + M, *xr = x.data(), *xi = xr + M;
             float* to = out + n / P * 2 * h.sources * P + n % P;
             for (int64_t s = 0; s < h.sources; ++s, to += P) {

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "lanes.hpp"
+#include "native/lanes.hpp"
 
 namespace {
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from cplxsep.nn.norm import covariance, normalise, to_maps, to_rows, whitening_matrix
-from cplxsep.nn.passes import EagerPasses
+from cplxsep.nn.complex_norm import NORM, normalise, to_maps, to_rows
+from cplxsep.nn.complex_norm.statement import PlainNorm, coefficients
 
 MOMENTUM = 0.1
 
@@ -43,15 +43,12 @@ class ComplexBatchNorm(nn.Module):
 
     @torch.no_grad()
     def _follow(self, rows: Tensor) -> None:
-        mean, spread = covariance(rows)
-        self.running_mean.lerp_(mean.squeeze(1), MOMENTUM)
-        self.running_covariance.lerp_(spread.squeeze(1), MOMENTUM)
+        mean, spread = NORM.form(rows).statistics(rows).squeeze(1).split([2, 3])
+        self.running_mean.lerp_(mean, MOMENTUM)
+        self.running_covariance.lerp_(spread, MOMENTUM)
 
     def _with_running(self, rows: Tensor) -> Tensor:
-        matrix = whitening_matrix(self.running_covariance.unsqueeze(1), self.gain)
-        real, imag = self.running_mean.unsqueeze(1)
-        centre = torch.stack(
-            [matrix[0] * real + matrix[1] * imag, matrix[2] * real + matrix[3] * imag]
-        )
+        stats = torch.cat([self.running_mean, self.running_covariance]).unsqueeze(1)
+        found = coefficients(stats, self.gain, self.bias, layer=False)
         # Written in plain operators, so that it has a gradient.
-        return EagerPasses().transform(rows, matrix, self.bias.unsqueeze(1) - centre, self.relu)
+        return PlainNorm().transform(rows, *found, self.relu)

@@ -1,8 +1,8 @@
 // What the inference form of a network does between its convolutions, for a CPU.
 //
 // Maps are [batch][lines][positions][2 * channels], real halves first, float or bfloat16;
-// statistics and coefficients are float. What each function computes is stated in Python beside
-// the eager form (cplxsep/nn/kernels.py), which is also its oracle in the tests.
+// statistics and coefficients are float. What each function computes is stated in statement.py,
+// its oracle in the tests.
 //
 // What goes into and comes out of a convolution that takes three real products for a complex one
 // has 3 * channels: s, r, i with s = r + i, and u, v, w with r = u - w, i = u + v.
@@ -11,14 +11,15 @@
 // on the number of threads. A line fits the L1 or L2 cache, so that what is done to it in several
 // steps costs one pass over memory.
 
-#include "lines.hpp"
+#include "between_convolutions/lines.hpp"
 
 namespace {
 
 template <class T>
 void statistics(const T* maps, float* out, Maps m, int threads) {
     gather(m, first_positions(maps, m), out, threads, [&](int64_t n, float* sums, const float* k) {
-        sum_line(maps + n * m.line(), m.positions, m.channels, k, sums);
+        const T* middle = maps + n / m.lines * m.example();
+        sum_rows(maps + n * m.line(), m.positions, m.channels, k, middle, sums);
     });
 }
 
@@ -55,12 +56,12 @@ void add_line(const T* more, int64_t count, T* to) {
 template <class T, class Change>
 void changed_statistics(T* maps, float* out, Maps m, int threads, const Change& change) {
     // The first lines are done ahead: the shift of the sums is taken from them.
-    for (int64_t b = 0; b < m.batch; ++b) change(b * m.lines, maps + b * m.lines * m.line());
+    for (int64_t b = 0; b < m.batch; ++b) change(b * m.lines, maps + b * m.example());
     const auto shift = first_positions(maps, m);
     gather(m, shift, out, threads, [&](int64_t n, float* sums, const float* k) {
-        T* line = maps + n * m.line();
+        T *line = maps + n * m.line(), *middle = maps + n / m.lines * m.example();
         if (n % m.lines) change(n, line);
-        sum_line(line, m.positions, m.channels, k, sums);
+        sum_rows<T>(line, m.positions, m.channels, k, middle, sums);
     });
 }
 
@@ -90,13 +91,13 @@ struct Target {
 
 template <int W, bool THREE, class From, class To>
 void affine_line(const From* from, int64_t step, int64_t C, To* to, Target target, int64_t count,
-                 const Affine<W>& k) {
+                 const Affine<Spread<W>>& k) {
     To *re = to + (THREE ? target.all : 0), *im = re + target.all;
     const int64_t stride = target.stride();
     for (int64_t n = 0; n < count; ++n, from += step * 2 * C) {
         const auto r = load<W>(from), i = load<W>(from + C);
-        const auto out_r = rectified(k.a * r + k.b * i + k.p);
-        const auto out_i = rectified(k.c * r + k.d * i + k.q);
+        const auto out_r = rectified(k.real(r, i));
+        const auto out_i = rectified(k.imag(r, i));
         store<W>(re + n * stride, out_r);
         store<W>(im + n * stride, out_i);
         if (THREE) store<W>(to + n * stride, out_r + out_i);
@@ -108,8 +109,9 @@ template <class From, class To>
 void affine_line(const From* from, int64_t step, int64_t C, To* to, Target target, int64_t count,
                  const Coefficients& k, int64_t b) {
     over_channels(C, [&]<int W>(int64_t c) {
-        const auto affine = k.at<W>(b, target.at + c);
-        To* first = to + target.at + c;
+        const int64_t own = target.at + c;
+        const Affine affine(Spread<W>{target.all}, k.example(b) + own, target.all);
+        To* first = to + own;
         if (target.three)
             affine_line<W, true>(from + c, step, C, first, target, count, affine);
         else
@@ -179,7 +181,7 @@ class Upsampler {
         int64_t j = 0;
         for (; j + 16 <= count; j += 16)
             store<16>(to + j, rest * load<16>(a + j) + weight * load<16>(b + j));
-        for (; j < count; ++j) to[j] = rest * wide(a[j]) + weight * wide(b[j]);
+        for (; j < count; ++j) to[j] = rest * load<1>(a + j)[0] + weight * load<1>(b + j)[0];
     }
 
     const T* maps_;
@@ -194,7 +196,7 @@ void upsampled_statistics(const T* maps, float* out, Maps small, int threads) {
     // The corner is not moved.
     const auto shift = first_positions(maps, small);
     gather(m, shift, out, threads, [&](int64_t n, float* sums, const float* k) {
-        sum_line(up.line(n), m.positions, m.channels, k, sums);
+        sum_rows(up.line(n), m.positions, m.channels, k, k, sums);
     });
 }
 

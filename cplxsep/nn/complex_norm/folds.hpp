@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "lines.hpp"
+#include "native/lanes.hpp"
 
 namespace {
 
@@ -128,5 +128,45 @@ inline __attribute__((always_inline)) void over_rows(const L& lanes, int64_t cou
         if (out) std::copy_n(last_out, left, out + steps * stride);
     }
 }
+
+// Sums of r, i, rr, ri, ii about the shift over `count` rows, to sums[k * C + c]. `middle` is a row
+// that equals the shift.
+template <class T>
+void sum_rows(const T* rows, int64_t count, int64_t C, const float* shift, const T* middle,
+              float* sums) {
+    over_lanes(C, [&](auto lanes, int64_t c) {
+        using F = typename decltype(lanes)::F;
+        const F k_r = lanes.values(shift + c), k_i = lanes.values(shift + C + c);
+        F both[2][5] = {};
+        over_rows(lanes, count, rows + c, (const T*)nullptr, (T*)nullptr, middle + c,
+                  [&](auto turn, const T* at, const T*, T*) __attribute__((always_inline)) {
+                      F r, i, *sum = both[turn];
+                      lanes.read(at, r, i);
+                      r -= k_r;
+                      i -= k_i;
+                      sum[0] += r;
+                      sum[1] += i;
+                      sum[2] += r * r;
+                      sum[3] += r * i;
+                      sum[4] += i * i;
+                  });
+        for (int n = 0; n < 5; ++n) lanes.write_sum(sums + n * C + c, both[0][n] + both[1][n]);
+    });
+}
+
+// The affine map of the channels of some lanes, from a matrix and an offset [6][C].
+template <class L>
+struct Affine {
+    using F = typename L::F;
+    F a, b, c, d, p, q;
+
+    Affine(const L& lanes, const float* from, int64_t C)
+        : a(lanes.values(from)), b(lanes.values(from + C)), c(lanes.values(from + 2 * C)),
+          d(lanes.values(from + 3 * C)), p(lanes.values(from + 4 * C)),
+          q(lanes.values(from + 5 * C)) {}
+
+    F real(F r, F i) const { return a * r + b * i + p; }
+    F imag(F r, F i) const { return c * r + d * i + q; }
+};
 
 }  // namespace

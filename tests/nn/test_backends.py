@@ -1,11 +1,11 @@
-"""Triton is optional: only the kernels need it, and nothing imports it on a CPU."""
+"""Triton is optional: only forms for a GPU need it, and nothing imports it on a CPU."""
 
 import subprocess
 import sys
 
 import torch
 
-from cplxsep.nn.triton_ready import triton_ready
+from cplxsep.nn.recurrence import RECURRENCE
 
 WITHOUT_TRITON = """
 import sys
@@ -13,16 +13,17 @@ sys.modules["triton"] = None  # as where it is not installed
 import torch
 from cplxsep.config import ModelConfig
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn import triton_ready
-assert not triton_ready.triton_works(torch.device("cuda", 0))
+from cplxsep.nn import backends
+assert not backends.triton_works(torch.device("cuda", 0))
 shape = {"outer": 8, "channels": [8], "blocks": [1], "states": 4}
 model = SeparationModel(ModelConfig(network="dual-path", dual_path=shape))
 assert model(torch.randn(1, 1000)).isfinite().all()
 """
 
 
-def test_maps_of_a_cpu_have_no_kernels():
-    assert not triton_ready(torch.zeros(1, 1, 1, 6))
+def test_maps_of_a_cpu_have_no_form_of_triton():
+    assert RECURRENCE.form(torch.zeros(1, 1, 1, 6)) is RECURRENCE.statement
+    assert "triton" not in sys.modules
 
 
 def test_the_network_runs_where_triton_is_missing():

@@ -1,63 +1,15 @@
-// Lines of complex maps, their statistics, and the affine map of each channel that whitens them.
+// Statistics of complex channels, and the affine map of each channel that whitens them.
 
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <vector>
-
-#include "lanes.hpp"
 
 namespace {
 
-constexpr double EPS = 1e-4;  // on the covariance's diagonal, as in cplxsep/nn/norm.py
-
-struct Maps {
-    int64_t batch, lines, positions, channels;
-    int64_t all() const { return batch * lines; }
-    int64_t line() const { return positions * 2 * channels; }
-};
-
-// Call body<W>(first channel) for all channels. The last step may overlap the one before, so a
-// body must not read what it writes.
-template <class Body>
-void over_channels(int64_t C, const Body& body) {
-    const auto steps = [&]<int W>() {
-        for (int64_t c = 0; c + W <= C; c += W) body.template operator()<W>(c);
-        if (C % W) body.template operator()<W>(C - W);
-    };
-    if (C >= 16) return steps.template operator()<16>();
-    if (C >= 8) return steps.template operator()<8>();
-    if (C >= 4) return steps.template operator()<4>();
-    steps.template operator()<1>();
-}
-
-// Sums of r, i, rr, ri, ii about the shift over one line, to sums[k * C + c].
-template <int W, class T>
-void sum_line(const T* from, int64_t count, int64_t C, const float* shift, float* sums) {
-    typename Vector<W>::f sr = {}, si = {}, rr = {}, ri = {}, ii = {};
-    const auto kr = load<W>(shift), ki = load<W>(shift + C);
-    for (int64_t n = 0; n < count; ++n, from += 2 * C) {
-        const auto r = load<W>(from) - kr, i = load<W>(from + C) - ki;
-        sr += r;
-        si += i;
-        rr += r * r;
-        ri += r * i;
-        ii += i * i;
-    }
-    store<W>(sums, sr);
-    store<W>(sums + C, si);
-    store<W>(sums + 2 * C, rr);
-    store<W>(sums + 3 * C, ri);
-    store<W>(sums + 4 * C, ii);
-}
-
-template <class T>
-void sum_line(const T* from, int64_t count, int64_t C, const float* shift, float* sums) {
-    over_channels(C, [&]<int W>(int64_t c) {
-        sum_line<W>(from + c, count, C, shift + c, sums + c);
-    });
-}
+constexpr double EPS = 1e-4;  // on the covariance's diagonal, as in statement.py
 
 // Statistics of an example, `plane` apart, from sums [5][channels] over `count` positions about the
 // shift.
@@ -73,40 +25,7 @@ inline void about_mean(const std::vector<double>& sums, double count, const floa
     }
 }
 
-// Runs body(line, sums, shift of the example) on all lines and makes statistics of the sums.
-template <class Body>
-void gather(const Maps& m, const std::vector<float>& shift, float* statistics, int threads,
-            const Body& body) {
-    const int64_t C = m.channels;
-    std::vector<float> sums(m.all() * 5 * C);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t n = 0; n < m.all(); ++n)
-        body(n, sums.data() + n * 5 * C, shift.data() + n / m.lines * 2 * C);
-    std::vector<double> total(5 * C);
-    const double count = static_cast<double>(m.lines) * m.positions;
-    for (int64_t b = 0; b < m.batch; ++b) {
-        std::fill(total.begin(), total.end(), 0.0);
-        const float* from = sums.data() + b * m.lines * 5 * C;
-        for (int64_t y = 0; y < m.lines; ++y, from += 5 * C)
-            for (int64_t j = 0; j < 5 * C; ++j) total[j] += from[j];
-        about_mean(total, count, shift.data() + b * 2 * C, C, statistics + b * C, m.batch * C);
-    }
-}
-
-inline float wide(float value) { return value; }
-inline float wide(bf16 value) { return load<1>(&value)[0]; }
-
-// The first position of each example: sums about it keep their precision under a large mean.
-template <class T>
-std::vector<float> first_positions(const T* maps, const Maps& m) {
-    std::vector<float> shift(m.batch * 2 * m.channels);
-    for (int64_t b = 0; b < m.batch; ++b)
-        for (int64_t j = 0; j < 2 * m.channels; ++j)
-            shift[b * 2 * m.channels + j] = wide(maps[b * m.lines * m.line() + j]);
-    return shift;
-}
-
-// V^-1/2 of a covariance V with EPS on its diagonal, and its derivative (cplxsep/nn/norm.py).
+// V^-1/2 of a covariance V with EPS on its diagonal, and its derivative (statement.py).
 struct Whitening {
     double v_rr, v_ri, v_ii, s, t, k, rr, ri, ii;
 
@@ -150,12 +69,6 @@ class Coefficients {
 
     // The example's matrix and offset, [6][channels].
     const float* example(int64_t b) const { return values_.data() + b * 6 * channels_; }
-
-    template <int W>
-    Affine<W> at(int64_t b, int64_t c) const {
-        const float* from = values_.data() + b * 6 * channels_ + c;
-        return Affine<W>(from, from + 4 * channels_, channels_, 0);
-    }
 
   private:
     int64_t channels_;

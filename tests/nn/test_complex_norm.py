@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from cplxsep.nn import fast
+from cplxsep.nn import backends
+from cplxsep.nn.complex_norm import NORM, ComplexNorm
+from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.nn.native.build import NoCompilerError, library
-from cplxsep.nn.norm import EPS, ComplexNorm, covariance
 
 
 def plain(maps, gain, bias, relu, scope):
@@ -40,12 +41,12 @@ def random_norm(maps, relu, scope):
 @pytest.fixture
 def native_norm():
     try:
-        library("norm")
+        library("complex_norm")
     except NoCompilerError as error:
         pytest.skip(str(error))
-    assert fast.enable("cpu") is None
+    assert backends.enable("cpu") is None
     yield
-    fast.disable()
+    backends.disable()
 
 
 @pytest.mark.parametrize("scope", ["channel", "layer"])
@@ -102,7 +103,7 @@ def test_compiled_norm_equals_the_eager_one(scope, relu, maps, dtype, tolerance)
         return out, *torch.autograd.grad(out, (values, norm.gain, norm.bias), weight)
 
     compiled = outputs()
-    fast.disable()
+    backends.disable()
     for a, b in zip(compiled, outputs(), strict=True):
         assert (a.double() - b.double()).norm() <= tolerance * b.double().norm()
 
@@ -112,7 +113,7 @@ def test_compiled_norm_equals_the_eager_one(scope, relu, maps, dtype, tolerance)
 def test_compiled_statistics_are_mean_and_covariance(maps):
     torch.manual_seed(0)
     rows = torch.randn(3, 700, 2 * maps) * 2 + 100
-    mean, spread = covariance(rows)
+    mean, spread = NORM.form(rows).statistics(rows).split([2, 3])
     real, imag = rows.double().chunk(2, dim=2)
     torch.testing.assert_close(mean.double(), torch.stack([real.mean(1), imag.mean(1)]))
     for b in range(3):

@@ -1,14 +1,15 @@
 // The complex layer norm and its gradient, for channels-last maps on a CPU.
 //
 // Maps are rows [batch][positions][2 * channels], real halves first, float or bfloat16; statistics
-// and parameters are float. What is computed is stated in Python beside the eager form
-// (cplxsep/nn/norm.py), which is also its oracle in the tests.
+// and parameters are float. What is computed is stated in statement.py, its oracle in the
+// tests.
 //
 // Forward and backward are two sweeps over an example each. Examples are taken a few at a time, so
 // that the second sweep finds them in the cache.
 
-#include "folds.hpp"
-#include "tiles.hpp"
+#include "complex_norm/folds.hpp"
+#include "complex_norm/tiles.hpp"
+#include "complex_norm/whitening.hpp"
 
 namespace {
 
@@ -19,17 +20,6 @@ inline F where_positive(F test, F value) {
     return (F)((I)value & (test > 0));
 }
 
-// The coefficients of an example as its lanes need them.
-template <class L>
-struct Map {
-    typename L::F a, b, c, d, p, q;
-
-    Map(const L& lanes, const float* from, int64_t C)
-        : a(lanes.values(from)), b(lanes.values(from + C)), c(lanes.values(from + 2 * C)),
-          d(lanes.values(from + 3 * C)), p(lanes.values(from + 4 * C)),
-          q(lanes.values(from + 5 * C)) {}
-};
-
 // Statistics [5][batch][channels] of some examples.
 template <class T>
 void statistics(const T* rows, float* out, const Shape& s, Few few, int threads) {
@@ -37,31 +27,11 @@ void statistics(const T* rows, float* out, const Shape& s, Few few, int threads)
     // Sums about the first row keep their precision under a large mean.
     std::vector<float> shift(few.count * s.row()), partial(few.count * s.tiles() * 5 * C);
     for (int64_t n = 0; n < few.count; ++n)
-        for (int64_t j = 0; j < s.row(); ++j)
-            shift[n * s.row() + j] = wide(rows[(few.begin + n) * s.example() + j]);
+        convert(rows + (few.begin + n) * s.example(), s.row(), shift.data() + n * s.row());
     over_tiles(s, few, threads, [&](int64_t b, int64_t first, int64_t count, int64_t tile) {
         const T* from = rows + b * s.example();
-        over_lanes(C, [&](auto lanes, int64_t c) {
-            using F = typename decltype(lanes)::F;
-            const float* k = shift.data() + (b - few.begin) * s.row() + c;
-            const F k_r = lanes.values(k), k_i = lanes.values(k + C);
-            F sums[2][5] = {};
-            over_rows(lanes, count, from + first * s.row() + c, (const T*)nullptr, (T*)nullptr,
-                      from + c,
-                      [&](auto turn, const T* at, const T*, T*) __attribute__((always_inline)) {
-                          F r, i, *sum = sums[turn];
-                          lanes.read(at, r, i);
-                          r -= k_r;
-                          i -= k_i;
-                          sum[0] += r;
-                          sum[1] += i;
-                          sum[2] += r * r;
-                          sum[3] += r * i;
-                          sum[4] += i * i;
-                      });
-            float* to = partial.data() + tile * 5 * C + c;
-            for (int n = 0; n < 5; ++n) lanes.write_sum(to + n * C, sums[0][n] + sums[1][n]);
-        });
+        sum_rows(from + first * s.row(), count, C, shift.data() + (b - few.begin) * s.row(), from,
+                 partial.data() + tile * 5 * C);
     });
     for (int64_t n = 0; n < few.count; ++n)
         about_mean(total<5>(s, partial, n), static_cast<double>(s.positions),
@@ -87,13 +57,13 @@ void forward(const T* rows, const float* gain, const float* bias, T* out, float*
             const int64_t example = b * s.example(), at = example + first * s.row();
             over_lanes(C, [&](auto lanes, int64_t c) {
                 using F = typename decltype(lanes)::F;
-                const Map m(lanes, k.example(b) + c, C);
+                const Affine m(lanes, k.example(b) + c, C);
                 over_rows(lanes, count, rows + at + c, (const T*)nullptr, out + at + c,
                           rows + example + c,
                           [&](auto, const T* from, const T*, T* to) __attribute__((always_inline)) {
                               F r, i;
                               lanes.read(from, r, i);
-                              F out_r = m.a * r + m.b * i + m.p, out_i = m.c * r + m.d * i + m.q;
+                              F out_r = m.real(r, i), out_i = m.imag(r, i);
                               if (o.relu) {
                                   out_r = rectified(out_r);
                                   out_i = rectified(out_i);
@@ -172,8 +142,8 @@ void backward(const T* rows, const T* grad, const float* stats, const float* gai
                               auto& g, auto& h) __attribute__((always_inline)) {
         lanes.read(at, g, h);
         if (o.relu) {
-            g = where_positive(m.a * r + m.b * i + m.p, g);
-            h = where_positive(m.c * r + m.d * i + m.q, h);
+            g = where_positive(m.real(r, i), g);
+            h = where_positive(m.imag(r, i), h);
         }
     };
     for (int64_t begin = 0; begin < s.batch; begin += most) {
@@ -183,7 +153,7 @@ void backward(const T* rows, const T* grad, const float* stats, const float* gai
             const int64_t example = b * s.example(), at = example + first * s.row();
             over_lanes(C, [&](auto lanes, int64_t c) {
                 using F = typename decltype(lanes)::F;
-                const Map m(lanes, k.example(b) + c, C);
+                const Affine m(lanes, k.example(b) + c, C);
                 const float* mean = stats + b * C + c;
                 const F mean_r = lanes.values(mean), mean_i = lanes.values(mean + s.batch * C);
                 F sums[2][6] = {};
@@ -215,7 +185,7 @@ void backward(const T* rows, const T* grad, const float* stats, const float* gai
             const int64_t example = b * s.example(), at = example + first * s.row();
             over_lanes(C, [&](auto lanes, int64_t c) {
                 using F = typename decltype(lanes)::F;
-                const Map m(lanes, k.example(b) + c, C);
+                const Affine m(lanes, k.example(b) + c, C);
                 const float* d = back[b - begin].data() + c;
                 const F d_rr = lanes.values(d), d_ri = lanes.values(d + C),
                         d_ii = lanes.values(d + 2 * C), d_r = lanes.values(d + 3 * C),

@@ -1,0 +1,83 @@
+"""Inference form of the U-Net with its head."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cplxsep.engine.fused import heads, unet  # noqa: F401 (they register their forms)
+from cplxsep.engine.fused.forms import (
+    NATIVE,
+    PLAIN,
+    ModuleForm,
+    form,
+    form_of,
+    has_form,
+    network_form,
+)
+from cplxsep.engine.fused.layers import Maps
+from cplxsep.networks.model import SeparationModel, SpectralNetwork
+from cplxsep.nn.between_convolutions import BETWEEN, Between
+from cplxsep.nn.native.build import NoCompilerError
+
+
+@network_form(SpectralNetwork)
+def spectral(
+    network: SpectralNetwork, device: torch.device, dtype: torch.dtype | None
+) -> tuple[nn.Module, str]:
+    """Its form, if all of its modules have one; on a CPU with native code between convolutions."""
+    wide, between, kind = dtype or torch.float32, BETWEEN.statement, PLAIN
+    if not has_form(network):
+        return network, kind
+    if device.type == "cpu":
+        try:
+            BETWEEN.enable("cpu")
+            between, kind = BETWEEN.on(device, wide), NATIVE
+        except NoCompilerError as error:
+            kind = f"{PLAIN}: {error}"
+    return form(network, wide, between), kind
+
+
+def fuse(model: nn.Module, dtype: torch.dtype, between: Between = BETWEEN.statement) -> nn.Module:
+    """The inference form of a model, on the model's device; the model itself is left as it is.
+
+    Models without one come back unchanged: the real twin, and rarer options.
+
+    Args:
+        dtype: working precision, float32, bfloat16 or float16; statistics, the STFT and the
+            product of mask and mixture stay float32.
+        between: what computes between convolutions.
+    """
+    if not isinstance(model, SeparationModel) or not has_form(model.network):
+        return model
+    return model.with_network(form(model.network, dtype, between)).eval()
+
+
+@form_of(SpectralNetwork, "unet", "head")
+class FusedNetwork(ModuleForm):
+    """Inference form of `SpectralNetwork`: (B, 2, F, T) -> (B, 2N, F, T), both float32."""
+
+    @staticmethod
+    def takes(network: SpectralNetwork) -> bool:
+        return has_form(network.unet) and has_form(network.head)
+
+    def __init__(self, network: SpectralNetwork, dtype: torch.dtype, between: Between) -> None:
+        super().__init__()
+        self.patch = network.patch
+        self.drop_nyquist = network.drop_nyquist
+        self.factor = network.patch * network.unet.factor
+        self.dtype = dtype
+        self.between = between
+        self.unet = form(network.unet, dtype, between)
+        self.head = form(network.head, dtype, between)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        bins, frames = mixture.shape[2:]
+        kept = bins - 1 if self.drop_nyquist else bins
+        padded = F.pad(mixture[:, :, :kept], (0, -frames % self.factor, 0, -kept % self.factor))
+        patched = F.pixel_unshuffle(padded, self.patch) if self.patch > 1 else padded
+        rows = patched.to(self.dtype).permute(0, 2, 3, 1).contiguous()
+        features = self.unet(Maps(rows, self.between))
+        if self.patch > 1:
+            features = Maps(self.between.shuffle(features.rows, self.patch), self.between)
+        sources = self.head(features, padded.contiguous())[:, :, :kept, :frames]
+        return F.pad(sources, (0, 0, 0, bins - kept))
