@@ -1,12 +1,9 @@
 """The inference form of a network: equal to the network itself, whatever its configuration."""
 
-from inspect import isclass
-from typing import Literal, get_args, get_origin
-
 import pytest
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel
+from model_options import each
 
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused import fuse
@@ -41,25 +38,24 @@ OTHERS = [
 ]
 
 
-def choices(schema=ModelConfig):
-    """Each option of a model that has few values, at each of them."""
-    found = []
-    for name, field in schema.model_fields.items():
-        kind = field.annotation
-        if isclass(kind) and issubclass(kind, BaseModel):
-            values = choices(kind)
-        elif get_origin(kind) is Literal and name != "network":
-            values = get_args(kind)
-        else:
-            values = (False, True) if kind is bool else ()
-        found += [{name: value} for value in values]
-    return found
+def choices():
+    """Sections of a model with an extractor, one option of them at each value that it has."""
+    for section, key, value, _ in each():
+        if key == "network":
+            continue
+        given = {
+            "unet": {"start_maps": 8, "levels": 1},
+            "extractor": {"transformations": 2, "dropout": 0.3},
+        }
+        (given.setdefault(section, {}) if section else given)[key] = value
+        yield pytest.param(given, id=f"{section}-{key}-{value}")
 
 
 def trained_like(**options):
     """A small network none of whose parameters has its initial, special value."""
     torch.manual_seed(0)
-    model = SeparationModel(ModelConfig(**{"start_maps": 8, "levels": 2, **options})).eval()
+    small = {} if "unet" in options else {"start_maps": 8, "levels": 2}
+    model = SeparationModel(ModelConfig(**small | options)).eval()
     for module in model.modules():
         if isinstance(module, ComplexNorm):
             torch.nn.init.normal_(module.bias, std=0.3)
@@ -84,12 +80,11 @@ def test_it_is_the_network_in_float64(options):
     )
 
 
-@pytest.mark.parametrize("options", choices(), ids=str)
+@pytest.mark.parametrize("options", list(choices()))
 @torch.inference_mode()
 def test_no_option_is_left_out_of_the_form(options):
     """An option that the form does not follow must leave the network without one."""
-    given = {"levels": 1, "transformations": 2, "dropout": 0.3, **options}
-    model = trained_like(**given).double()
+    model = trained_like(**options).double()
     mixture = torch.randn(1, 3001).double()
     torch.testing.assert_close(
         fuse(model, torch.float64)(mixture), model(mixture), rtol=1e-8, atol=1e-8
@@ -172,7 +167,7 @@ def test_options_that_change_nothing_do_not_cost_the_form():
     model = SeparationModel(
         ModelConfig(start_maps=8, levels=1, tasnet_filters=64, dual_path={"heads": 2})
     )
-    assert model.config.unused() == ["dual_path", "tasnet_filters"]
+    assert model.config.unused() == ["dual_path.heads", "tasnet.filters"]
     assert fuse(model, torch.float32) is not model
 
 

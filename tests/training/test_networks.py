@@ -1,11 +1,10 @@
 """Every option of a network learns, and comes back from its folder as it was."""
 
-from typing import Literal, get_args, get_origin
-
 import pytest
 import torch
+from model_options import each
 
-from cplxsep.config import Config, ExtractorConfig, ModelConfig, UNetConfig, to_toml
+from cplxsep.config import Config, ModelConfig, to_toml
 from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM
 from cplxsep.model_folder.contents import CONFIG, WEIGHTS
 from cplxsep.model_folder.load import load_model, weights_bytes
@@ -21,25 +20,20 @@ TASNET = {
 EXTRACTOR = {"transformations": 2, "dropout": 0.3, "gain": 0.3}
 
 
-def named(annotation):
-    """The values of a key that has a few with names."""
-    if get_origin(annotation) is Literal:
-        return get_args(annotation)
-    return [value for part in get_args(annotation) for value in named(part)]
-
-
 def variants():
     """Each value of each option that is not its default, with what it needs to have an effect."""
-    sizes = {key: value for key, value in TASNET["tasnet"].items() if key != "stacks"}
-    for network in named(ModelConfig.model_fields["network"].annotation)[1:]:
-        yield {"network": network, **({"tasnet": sizes} if network == "conv-tasnet" else {})}
-    for name, schema in (("unet", UNetConfig), ("extractor", ExtractorConfig)):
-        for key, field in schema.model_fields.items():
-            for value in named(field.annotation):
-                if value != field.default:
-                    own = {**(SMALL["unet"] if name == "unet" else EXTRACTOR), key: value}
-                    yield {name: own, **({"network": "real"} if key == "real_norm" else {})}
-    yield {"extractor": {**EXTRACTOR, "mixture_candidate": False}}
+    tasnet = {key: value for key, value in TASNET["tasnet"].items() if key != "stacks"}
+    needed = {"unet": SMALL["unet"], "extractor": EXTRACTOR}
+    for section, key, value, is_default in each():
+        given = {}
+        if is_default or key in ("level", "drop_nyquist") or section == "dual_path":
+            continue
+        if key == "network":
+            given = {"network": value, **({"tasnet": tasnet} if value == "conv-tasnet" else {})}
+        else:
+            given = {section: {**needed[section], key: value}}
+            given |= {"network": "real"} if key == "real_norm" else {}
+        yield pytest.param(given, id=f"{key}-{value}")
 
 
 def mixtures():
@@ -52,12 +46,7 @@ def value_of(model, autocast=None, **train):
     return Objective(Config(train=train).train)(model, *mixtures(), autocast)
 
 
-def id_of(variant):
-    last = next(iter(variant.values()))
-    return str(list(last.values())[-1] if isinstance(last, dict) else last)
-
-
-@pytest.mark.parametrize("variant", list(variants()), ids=id_of)
+@pytest.mark.parametrize("variant", list(variants()))
 def test_it_learns_and_comes_back(variant, tmp_path):
     torch.manual_seed(0)
     config = Config(model={**SMALL, **variant})
