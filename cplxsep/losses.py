@@ -6,14 +6,14 @@ assignment. Spectra are (B, 2N, F, T) maps, audio (B, N, S). All losses are lowe
 
 from collections.abc import Callable
 from itertools import permutations
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cplxsep.config.choices import Per
+
 PairLoss = Callable[[Tensor, Tensor], Tensor]
-Per = Literal["mixture", "batch"]
 # Sums a tensor over the processes that share a batch, with its gradient; one process has all.
 Total = Callable[[Tensor], Tensor]
 EPS = 1e-8

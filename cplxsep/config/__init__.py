@@ -12,7 +12,8 @@ from cplxsep.config.model import (
     UNetConfig,
 )
 from cplxsep.config.optim import OptimConfig
-from cplxsep.config.toml import parse_config, read_config, to_toml, user_path
+from cplxsep.config.paths import expanded, user_path
+from cplxsep.config.toml import parse_config, read_config, to_toml
 from cplxsep.config.train import TAKE_SILENCE, TrainConfig
 from cplxsep.config.whole import Config
 
@@ -29,6 +30,7 @@ __all__ = [
     "TasNetConfig",
     "TrainConfig",
     "UNetConfig",
+    "expanded",
     "parse_config",
     "read_config",
     "to_toml",

@@ -1,4 +1,4 @@
-"""Named options of a network, as its configuration and its layers know them."""
+"""Named options of networks and losses, as the configuration and the code know them."""
 
 from typing import Literal
 
@@ -17,3 +17,4 @@ FilmOffset = Literal["0", "1", "1+1i"]
 InitOf = Literal["first", "all"]
 Combine = Literal["mean", "learned"]
 Linearity = Literal["real", "complex"]
+Per = Literal["mixture", "batch"]  # what shares one order of the talkers

@@ -48,14 +48,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"config {path} is not valid TOML: {error}") from None
 
 
-def user_path(text: str) -> Path:
-    """A path of a configuration, where ~ is the home folder. UsageError: there is no such user."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise UsageError(f"{text}: there is no such home folder") from None
-
-
 def to_toml(config: Config) -> str:
     """The configuration as TOML, every value written out."""
     lines = []

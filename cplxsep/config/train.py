@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from cplxsep.config.choices import Per
 from cplxsep.config.section import Finite, Positive, Section
 
 TAKE_SILENCE = ("snr", "floored-snr", "sa-sdr")  # losses that do
@@ -34,7 +35,7 @@ class TrainConfig(Section):
         "cos-time",
         "cos-time-code",
     ] = "si-sdr"
-    pit: Literal["mixture", "batch"] = "mixture"  # what shares one order of the talkers
+    pit: Per = "mixture"  # what shares one order of the talkers
     over_sources: Literal["mean", "sum"] = "mean"  # of the losses of a mixture's sources
     csim_real: Finite = 1.0
     # The paper's. csim-code divides by norms over the batch: keep csim_imag over its seconds of

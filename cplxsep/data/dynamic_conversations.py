@@ -7,7 +7,7 @@ import numpy as np
 
 from cplxsep.audio.level import from_db
 from cplxsep.audio.resample import change_speed
-from cplxsep.config import Config, user_path
+from cplxsep.config import Config
 from cplxsep.data.cache import Report, open_cache
 from cplxsep.data.damage import Damage
 from cplxsep.data.dynamic_noisy import clean_speech
@@ -68,7 +68,7 @@ class Conversations:
         )
         self._noise = NoiseSource(noises, sample_rate, cache, report) if noises else None
         rooms = config.noise.rooms
-        self._rooms = load_rooms(user_path(rooms), sample_rate) if rooms else []
+        self._rooms = load_rooms(Path(rooms), sample_rate) if rooms else []
         if rooms:
             check_places(self._rooms, sources, rooms)
         self._damage = Damage(config.noise, sample_rate)

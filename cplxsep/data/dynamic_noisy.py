@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio.level import FRAME_SECONDS, from_db
-from cplxsep.config import NoiseConfig, user_path
+from cplxsep.config import NoiseConfig
 from cplxsep.data.cache import Report, SpeechCache, open_cache
 from cplxsep.data.crop import crop
 from cplxsep.data.damage import Damage
@@ -53,7 +53,7 @@ class NoisySpeech:
         self._damage, self._snr, self._speed = damage, snr, speed
         self._gain_db, self._seed = gain_db, seed
         self._spoil = Damage(damage, sample_rate)
-        rooms = load_rooms(user_path(damage.rooms), sample_rate) if damage.rooms else []
+        rooms = load_rooms(Path(damage.rooms), sample_rate) if damage.rooms else []
         self._rooms = [response for places in rooms for response in places]
         self._speech = open_cache(speech, sample_rate, cache, report=report)
         self._noise = NoiseSource(noises, sample_rate, cache, report)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cplxsep.audio import ffmpeg, io
 from cplxsep.audio.pipe import WavStream
+from cplxsep.audio.scan import audio_files
 from cplxsep.errors import InputError
 
 
@@ -58,14 +59,10 @@ def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:
     """Those of the paths below `top` that are audio files and not in `out`, in order."""
     done, searched = os.path.realpath(out), os.path.realpath(top)
     inside = done != searched and Path(done).is_relative_to(searched)
-    known = io.EXTENSIONS | ffmpeg.EXTENSIONS
     found = [
         path
-        for path in sorted(paths)
-        if path.suffix.lower() in known
-        # A leading dot marks other programs' side files and our unfinished ones.
-        and not any(part.startswith(".") for part in path.relative_to(top).parts)
-        and os.path.isfile(path)
+        for path in audio_files(paths, top, io.EXTENSIONS | ffmpeg.EXTENSIONS)
+        if os.path.isfile(path)
         and not (inside and Path(os.path.realpath(path)).is_relative_to(done))
     ]
     ffmpeg.tell_left_out(top, found)

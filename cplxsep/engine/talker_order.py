@@ -1,4 +1,4 @@
-"""Keeps the talkers in one order across chunks. Numpy only.
+"""Keeps the talkers in one order across chunks.
 
 A separation network is free to swap its outputs from one chunk to the next. Two things tell who
 is who. Where neighbouring chunks overlap they hold the same speech; that counts for as much as

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.nn.linear import Linearity, LinearMap
+from cplxsep.config.choices import Linearity
+from cplxsep.nn.linear import LinearMap
 from cplxsep.nn.position_norm import ResidualNorm
 from cplxsep.nn.recurrence import Along, recurrence
 

@@ -1,20 +1,19 @@
 """Activations of complex maps (B, 2C, F, T), real halves first.
 
-CReLU is the network's default and lives in the normalisation's own pass (`cplxsep.nn.norm`);
+CReLU is the default and lives in the normalisation's own pass (`cplxsep.nn.complex_norm`);
 these modules serve everywhere else. Gradients are those of the real and imaginary parts, as
 autograd gives them, and 0 or finite at the origin.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from cplxsep.config.choices import Activation
 from cplxsep.nn import pairs
 from cplxsep.nn.clipping import Clip, first_quadrant
 
-Activation = Literal["crelu", "zrelu", "modrelu", "cardioid", "clip-modulus", "clip-quadrant"]
 # Moduli below are taken for 0, where phase has no meaning; bounds the gradient of z / |z|.
 _ORIGIN = 1e-6
 

@@ -76,10 +76,6 @@ class Operator(Generic[Form]):
         elif self._compiled is not None:
             self._enabled[device] = self._compiled(device)
 
-    def disable(self) -> None:
-        """Make no use of that any more."""
-        self._enabled.clear()
-
 
 def enable(device: str) -> str | None:
     """Use the fastest forms of all operators on "cpu" or "cuda" from now on, as training does.
@@ -111,7 +107,7 @@ def enable_native(*operators: Operator) -> None:
 def disable() -> None:
     """Make no use any more of what had to be enabled."""
     for operator in _operators:
-        operator.disable()
+        operator._enabled.clear()
 
 
 @cache

@@ -7,14 +7,11 @@ STFT: of values with uniform phase, a quarter (modulus, parts) or three quarters
 become 0.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from cplxsep.config.choices import Clipping
 from cplxsep.nn import pairs
-
-Clipping = Literal["clip-modulus", "clip-quadrant", "clip-parts"]
 
 
 class Clip(nn.Module):

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.nn.init import INITS, Criterion, Init
+from cplxsep.config.choices import Criterion, Init
+from cplxsep.nn.init import INITS
 
 
 class _EveryNth(torch.autograd.Function):

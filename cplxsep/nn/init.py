@@ -4,13 +4,11 @@ Every function returns the real and imaginary part of a kernel (out, in, k, k).
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Criterion = Literal["he", "glorot"]
-Init = Literal["rayleigh", "rayleigh-unscaled", "unitary"]
+from cplxsep.config.choices import Criterion
 
 
 def _sigma(fan_in: int, fan_out: int, criterion: Criterion) -> float:

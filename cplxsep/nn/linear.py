@@ -6,15 +6,13 @@ of the parameters for the same products (TEMPORAL.md section 2).
 """
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplxsep.config.choices import Linearity
 from cplxsep.nn.conv import stacked_kernel
-
-Linearity = Literal["real", "complex"]
 
 
 class LinearMap(nn.Module):

@@ -4,15 +4,12 @@ An odd length n becomes (n + 1) / 2, as with a convolution of stride 2.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.nn import pairs
-
-Down = Literal["stride", "max", "average", "spectral"]
 
 
 class MaxPool(nn.Module):

@@ -1,7 +1,8 @@
 """Batches of mixtures, made ahead of the training step in threads."""
 
+import itertools
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cplxsep.data.rounds import stack
+from cplxsep.parallel import in_order
 
 PREFETCH = 2  # batches that wait, beside those in the making
 
@@ -47,14 +49,4 @@ def batches(
     # Threads suffice: resampling, the greatest part, lets the others run. One makes some 2700 s
     # of two-talker mixtures a second on one core of an EPYC.
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="mixing") as pool:
-        waiting: list[Future[tuple[Tensor, Tensor]]] = []
-        step = first_step
-        try:
-            while True:
-                while len(waiting) < workers + PREFETCH:
-                    waiting.append(pool.submit(make, step))
-                    step += 1
-                yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from in_order(pool, make, itertools.count(first_step), workers + PREFETCH)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cplxsep.config import TAKE_SILENCE, Config, user_path
+from cplxsep.config import TAKE_SILENCE, Config, expanded
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.dynamic_conversations import Conversations
 from cplxsep.data.dynamic_noisy import NoisySpeech
@@ -32,6 +32,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
             or there is nothing to separate.
         InputError: the data cannot be used.
     """
+    config = expanded(config)
     data = config.data
     if data.mixtures:
         return [_prepared(config, True)], _prepared(config, False)
@@ -50,7 +51,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
     with _named("noise.recordings"):
         if config.noise.recordings:
             noise = _recordings(config.noise.recordings, load_noise, say)
-    cache = user_path(data.cache) if data.cache else folder / "cache"
+    cache = Path(data.cache) if data.cache else folder / "cache"
 
     def report(error: InputError) -> None:
         say(f"left out: {error}")
@@ -113,7 +114,7 @@ def _named(key: str) -> Iterator[None]:
 def _prepared(config: Config, training: bool) -> Examples:
     """Examples from a folder of prepared mixtures, or from their table where there are no files."""
     data = config.data
-    folder = user_path(data.mixtures)
+    folder = Path(data.mixtures)
     split = data.train_split if training else data.valid_split
     options: dict[str, Any] = {
         "sample_rate": config.model.sample_rate,
@@ -138,20 +139,20 @@ def _prepared(config: Config, training: bool) -> Examples:
     roots = Roots(
         _root(data.speech),
         _root(config.noise.recordings) if config.noise.recordings else None,
-        user_path(config.noise.rooms) if config.noise.rooms else None,
+        Path(config.noise.rooms) if config.noise.rooms else None,
     )
     return ListedMixtures(table, roots, **options)
 
 
 def _root(source: str) -> Path:
     """The folder that a table's paths are relative to: of a manifest, or of recordings itself."""
-    path = user_path(source)
+    path = Path(source)
     return path if path.is_dir() else path.parent
 
 
 def _recordings(source: str, load: Callable[..., list[Utterance]], say: Say) -> list[Utterance]:
     """Recordings, speakers disjoint between splits; a folder is split here."""
-    found = load(user_path(source), lambda error: say(f"left out: {error}"))
+    found = load(Path(source), lambda error: say(f"left out: {error}"))
     recordings = assign_splits(found)
     check_disjoint(recordings)
     return recordings

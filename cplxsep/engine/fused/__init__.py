@@ -6,6 +6,5 @@ sums, interpolation and the extractor's products take as few passes over memory 
 
 from cplxsep.engine.fused.choice import working_type
 from cplxsep.engine.fused.form import Form
-from cplxsep.engine.fused.spectral import fuse
 
-__all__ = ["Form", "fuse", "working_type"]
+__all__ = ["Form", "working_type"]

@@ -3,16 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from cplxsep.engine.fused.forms import (
-    FORMS,
-    NATIVE,
-    PLAIN,
-    ModuleForm,
-    form_of,
-    has_form,
-    network_form,
-    with_forms,
-)
+from cplxsep.engine.fused import forms
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.dual_path_blocks import Local, Recurrent
 from cplxsep.nn.backends import enable_native, triton_works
@@ -23,24 +14,26 @@ from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
 
 
-@network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
+@forms.network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
 def dual_path(
     network: DualPathNetwork, device: torch.device, dtype: torch.dtype | None
 ) -> tuple[nn.Module, str]:
     """On a CPU with native blocks; on a GPU the network itself, whose operators are Triton's."""
     if device.type == "cuda":
-        kind = "Triton kernels" if triton_works(device) else PLAIN
+        kind = "Triton kernels" if triton_works(device) else forms.PLAIN
         return InWorkingType(network, dtype), kind
     try:
         # Maps are float32; what goes into the products of the blocks is in their type.
         blocks = NativeBlocks(dtype or torch.float32)
-        if all(has_form(part, blocks) for part in network.modules() if type(part) in FORMS):
-            return with_forms(network, blocks), NATIVE
+        if all(
+            forms.has_form(part, blocks) for part in network.modules() if type(part) in forms.FORMS
+        ):
+            return forms.with_forms(network, blocks), forms.NATIVE
         # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
         enable_native(RECURRENCE, POSITION_NORM)
     except NoCompilerError as error:
-        return network, f"{PLAIN}: {error}"
-    return network, f"{PLAIN}, its recurrences native code"
+        return network, f"{forms.PLAIN}: {error}"
+    return network, f"{forms.PLAIN}, its recurrences native code"
 
 
 class InWorkingType(nn.Module):
@@ -59,8 +52,8 @@ class InWorkingType(nn.Module):
             return self.network(mixture)
 
 
-@form_of(Local, "norm", "conv", "out")
-class _Local(ModuleForm):
+@forms.form_of(Local, "norm", "conv", "out")
+class _Local(forms.ModuleForm):
     """As `Local`, in place."""
 
     @staticmethod
@@ -81,8 +74,8 @@ class _Local(ModuleForm):
         return maps
 
 
-@form_of(Recurrent, "norm", "into", "bias", "theta", "out")
-class _Recurrent(ModuleForm):
+@forms.form_of(Recurrent, "norm", "into", "bias", "theta", "out")
+class _Recurrent(forms.ModuleForm):
     """As `Recurrent`, in place."""
 
     @staticmethod

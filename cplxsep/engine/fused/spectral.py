@@ -4,61 +4,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.engine.fused import heads, unet  # noqa: F401 (they register their forms)
-from cplxsep.engine.fused.forms import (
-    NATIVE,
-    PLAIN,
-    ModuleForm,
-    form,
-    form_of,
-    has_form,
-    network_form,
-)
+from cplxsep.engine.fused import forms, heads, unet  # noqa: F401 (they register their forms)
 from cplxsep.engine.fused.layers import Maps
-from cplxsep.networks.model import SeparationModel, SpectralNetwork
+from cplxsep.networks.model import SpectralNetwork
 from cplxsep.nn.between_convolutions import BETWEEN, Between
 from cplxsep.nn.native.build import NoCompilerError
 
 
-@network_form(SpectralNetwork)
+@forms.network_form(SpectralNetwork)
 def spectral(
     network: SpectralNetwork, device: torch.device, dtype: torch.dtype | None
 ) -> tuple[nn.Module, str]:
     """Its form, if all of its modules have one; on a CPU with native code between convolutions."""
-    wide, between, kind = dtype or torch.float32, BETWEEN.statement, PLAIN
-    if not has_form(network):
+    wide, between, kind = dtype or torch.float32, BETWEEN.statement, forms.PLAIN
+    if not forms.has_form(network):
         return network, kind
     if device.type == "cpu":
         try:
             BETWEEN.enable("cpu")
-            between, kind = BETWEEN.on(device, wide), NATIVE
+            between, kind = BETWEEN.on(device, wide), forms.NATIVE
         except NoCompilerError as error:
-            kind = f"{PLAIN}: {error}"
-    return form(network, wide, between), kind
+            kind = f"{forms.PLAIN}: {error}"
+    return forms.form(network, wide, between), kind
 
 
-def fuse(model: nn.Module, dtype: torch.dtype, between: Between = BETWEEN.statement) -> nn.Module:
-    """The inference form of a model, on the model's device; the model itself is left as it is.
-
-    Models without one come back unchanged: the real twin, and rarer options.
-
-    Args:
-        dtype: working precision, float32, bfloat16 or float16; statistics, the STFT and the
-            product of mask and mixture stay float32.
-        between: what computes between convolutions.
-    """
-    if not isinstance(model, SeparationModel) or not has_form(model.network):
-        return model
-    return model.with_network(form(model.network, dtype, between)).eval()
-
-
-@form_of(SpectralNetwork, "unet", "head")
-class FusedNetwork(ModuleForm):
+@forms.form_of(SpectralNetwork, "unet", "head")
+class FusedNetwork(forms.ModuleForm):
     """Inference form of `SpectralNetwork`: (B, 2, F, T) -> (B, 2N, F, T), both float32."""
 
     @staticmethod
     def takes(network: SpectralNetwork) -> bool:
-        return has_form(network.unet) and has_form(network.head)
+        return forms.has_form(network.unet) and forms.has_form(network.head)
 
     def __init__(self, network: SpectralNetwork, dtype: torch.dtype, between: Between) -> None:
         super().__init__()
@@ -67,8 +43,8 @@ class FusedNetwork(ModuleForm):
         self.factor = network.patch * network.unet.factor
         self.dtype = dtype
         self.between = between
-        self.unet = form(network.unet, dtype, between)
-        self.head = form(network.head, dtype, between)
+        self.unet = forms.form(network.unet, dtype, between)
+        self.head = forms.form(network.head, dtype, between)
 
     def forward(self, mixture: Tensor) -> Tensor:
         bins, frames = mixture.shape[2:]

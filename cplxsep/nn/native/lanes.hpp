@@ -1,4 +1,4 @@
-// Vectors of W float lanes over memory of float or bfloat16, and what all passes do with them.
+// Vectors of W float lanes over memory of float or bfloat16, and what all code does with them.
 
 #pragma once
 
