@@ -1,7 +1,7 @@
 """Activations of complex maps (B, 2C, F, T), real halves first.
 
-CReLU is the default and lives in the normalisation's own pass (`cplxsep.nn.complex_norm`);
-these modules serve everywhere else. Gradients are those of the real and imaginary parts, as
+CReLU is the network's default and lives in the norm's own pass (`cplxsep.nn.complex_norm`); these
+modules serve everywhere else. Gradients are those of the real and imaginary parts, as
 autograd gives them, and 0 or finite at the origin.
 """
 
