@@ -19,8 +19,7 @@ History = Sequence[tuple[int, float]]
 
 
 class RunningAverage:
-    """Exponential moving average (EMA) of a model's state; the first steps count more, so it
-    needs no warm-up.
+    """Exponential moving average of a model's state, whose first steps count more: no warm-up.
 
     Args:
         model: its parameters and buffers are followed.

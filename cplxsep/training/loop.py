@@ -26,11 +26,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        state: RunState,
-        context: RunContext,
-        train: Sequence[Examples],
-        valid: Examples,
+        self, state: RunState, context: RunContext, train: Sequence[Examples], valid: Examples
     ) -> None:
         self.state = state
         self.context = context

@@ -108,8 +108,8 @@ def _run(
         train_set, valid_set = ranks.one_after_first(
             lambda: load_examples(config, options.folder, say)
         )
-    done, last_step = state.progress.step, config.train.steps
-    last_step = min(last_step, options.max_steps or last_step)
+    done = state.progress.step
+    last_step = min(config.train.steps, options.max_steps or config.train.steps)
     if saved:
         last = is_over(state.progress, config.train) or done >= last_step
         say(f"resumed at step {done}{', which is the last' if last else ''}")

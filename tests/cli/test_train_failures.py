@@ -92,7 +92,7 @@ def test_one_wrong_bit_in_a_checkpoint_is_seen(tmp_path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    found, problems = checkpoint.find(tmp_path)
+    found, problems = checkpoint.newest(tmp_path)
     assert found is not None
     assert found["step"] == 7
     assert len(problems) == 1
