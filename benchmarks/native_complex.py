@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplxsep.engine.fused import choice  # noqa: F401 (registers the forms)
+from cplxsep.engine.fused.forms import has_form
 from cplxsep.networks.heads import Extractor, MaskHead
 from cplxsep.networks.model import SeparationModel, SpectralNetwork
 from cplxsep.networks.unet import UNet
@@ -19,23 +21,14 @@ from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.nn.pairs import from_complex, to_complex
 
-# Options of a network that this form knows; of others, each must have its default.
-KNOWN = {
-    *("sample_rate", "sources", "window", "hop", "level", "patch", "drop_nyquist"),
-    *("start_maps", "residual_blocks", "levels", "order", "norm"),
-    *("transformations", "dropout", "film_offset", "mask"),
-    *("init", "criterion", "head_init", "head_init_of", "head_gain"),
-}
-
 
 def native(model: SeparationModel) -> SeparationModel:
-    """The model with its network in complex64, weights copied. ValueError: an option not known."""
-    changed = model.config.model_dump(exclude_defaults=True)
-    unknown = sorted(changed.keys() - KNOWN)
-    if changed.get("norm") == "batch":
-        unknown.append("norm batch")
-    if unknown:
-        raise ValueError(f"there is no native complex form with {', '.join(unknown)}")
+    """The model with its network in complex64, weights copied.
+
+    ValueError: it has options that have no inference form, and none here.
+    """
+    if not (isinstance(model.network, SpectralNetwork) and has_form(model.network)):
+        raise ValueError("there is no native complex form of this network")
     plain = copy.deepcopy(model)
     plain.network = NativeNetwork(plain.network)
     return plain

@@ -1,12 +1,13 @@
 """Quality of a shipped separator on the test split: the figures of its model card.
 
     python benchmarks/separation_quality.py --speech ../shared/data/speech.csv \
-        --model models/dce-2spk [--count 300] [--seed 0] [--write]
+        --speakers ../shared/data/speakers.csv --model models/dce-2spk [--write]
 
 Prepares mixtures of unseen talkers (0 to 5 dB, min mode) with a fixed seed at each of the model's
 rates, the same at each, separates and scores them with the commands a user has, and prints the
-summary. `--write` stores it in the model's metrics.json beside the checksum of the weights that it
-belongs to.
+summary: of all mixtures, by corpus, and, where `--speakers` gives the sex of each speaker, by pairs
+of one sex and of two. `--write` stores it in the model's metrics.json beside the checksum of the
+weights that it belongs to.
 """
 
 import argparse
@@ -22,26 +23,31 @@ from machine import in_words, machine
 from cplxsep.model_folder import catalogue
 
 METRICS = "sdr,sir,sar,si-sdr"
+SEXES = {"same": "one sex", "different": "two sexes"}
 COLUMNS = {"si_sdr_i": "SI-SDRi dB", "si_sdr": "SI-SDR dB", "sdr": "SDR dB", "sdr_i": "SDRi dB"}
 
 
-def score(speech: Path, model: Path, count: int, seed: int, rate: int) -> dict[str, Any]:
+def score(options: argparse.Namespace, rate: int) -> dict[str, Any]:
     """What `cplxsep eval --json` says of the model on freshly prepared mixtures."""
+    told = ("--speakers", options.speakers) if options.speakers else ()
     with tempfile.TemporaryDirectory() as folder:
-        data = prepare_mixtures(speech, Path(folder), count, seed, rate)
-        return json.loads(
-            cplxsep("eval", "--model", model, "--data", data, "--metrics", METRICS, "--json")
-        )
+        data = prepare_mixtures(options.speech, Path(folder), options.count, options.seed, rate)
+        scored = ("--model", options.model, "--data", data, "--metrics", METRICS, "--json", *told)
+        return json.loads(cplxsep("eval", *scored))
 
 
 def groups(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Scores of all mixtures, and by the corpora that their talkers are from."""
-    return {"all": result["summary"], **result["by"].get("condition", {})}
+    """Scores of all mixtures, by the corpora that their talkers are from, and by their sexes."""
+    by = result["by"]
+    sexes = by.get("sexes", {})
+    told = {name: sexes[label] for label, name in SEXES.items() if label in sexes}
+    return {"all": result["summary"], **by.get("condition", {}), **told}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
+    parser.add_argument("--speakers", type=Path, help="CSV of speaker and sex")
     parser.add_argument("--model", type=Path, default=Path("models/dce-2spk"))
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
@@ -51,9 +57,7 @@ def main() -> None:
         parts(options.model)  # better known now than after the work
     results, rows = {}, []
     for rate in catalogue.describe(options.model).rates:
-        found = results[rate] = score(
-            options.speech, options.model, options.count, options.seed, rate
-        )
+        found = results[rate] = score(options, rate)
         for group, scores in groups(found).items():
             for key, value in scores.items():
                 print(f"{rate:6d} {group:22s} {key:10s} {cell(value):28s} n={value['n']}")

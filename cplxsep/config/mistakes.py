@@ -70,14 +70,9 @@ def _nearest(location: list[str], schema: type[BaseModel]) -> str:
         assert isinstance(annotation, type)
         section = annotation
     known, key = list(section.model_fields), location[-1]
-    # One of the section, of a section anywhere by the same name, of one inside this.
+    elsewhere = {name.rpartition(".")[2]: name for name in reversed(_keys(schema))}
     found = difflib.get_close_matches(key, known, n=1)
-    found = found or [name for name in _keys(schema) if name.rpartition(".")[2] == key]
-    inside = {name.rpartition(".")[2]: name for name in _keys(section) if "." in name}
-    found = found or [
-        ".".join([*location[:-1], inside[name]])
-        for name in difflib.get_close_matches(key, inside, n=1)
-    ]
+    found = found or [elsewhere[name] for name in difflib.get_close_matches(key, elsewhere, n=1)]
     return f"; did you mean '{found[0]}'?" if found else f"; known: {', '.join(known)}"
 
 

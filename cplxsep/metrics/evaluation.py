@@ -2,32 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from cplxsep.errors import InputError, UsageError
 from cplxsep.metrics import conditions, processes, score, sexes, statistics
+from cplxsep.metrics.cases import Cases
 from cplxsep.metrics.conditions import Column
 
-Case = tuple[np.ndarray | None, np.ndarray, np.ndarray, int]
 Item = TypeVar("Item")
 Watch = Callable[[Iterator[Item], int], Iterable[Item]]
 
 DEFAULT_COLUMNS = ("condition", sexes.COLUMN)
-
-
-class Cases(Protocol):
-    """What is scored: `load` gives mixture (S,) or None, references and estimates (N, S), rate."""
-
-    names: list[str]
-    has_mixture: bool
-
-    def load(self, name: str) -> Case:
-        """Raises InputError for an example that cannot be scored."""
-
-    def metadata(self, name: str) -> Mapping[str, str]:
-        """Columns of the example's metadata; empty without."""
 
 
 @dataclass(frozen=True)

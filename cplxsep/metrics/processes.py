@@ -15,7 +15,7 @@ from cplxsep.errors import InputError
 from cplxsep.parallel import in_order
 
 if TYPE_CHECKING:
-    from cplxsep.metrics.evaluation import Case, Cases
+    from cplxsep.metrics.cases import Case, Cases
     from cplxsep.metrics.score import SourceScore
 
 AHEAD = 4

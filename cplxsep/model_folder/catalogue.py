@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cplxsep
 from cplxsep.errors import ModelError
 from cplxsep.model_folder.contents import CONFIG, OF_RUN, configuration, metrics
 from cplxsep.model_folder.defaults import ALIASES, DEFAULT_MODEL
@@ -39,7 +38,7 @@ class Entry:
 
 def root() -> Path:
     """Folder of the shipped models: inside the package, or beside it in a checkout."""
-    package = Path(cplxsep.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "models"
     return installed if installed.is_dir() else package.parent / "models"
 

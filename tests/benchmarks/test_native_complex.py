@@ -77,7 +77,7 @@ def test_an_optimiser_trains_the_native_form():
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("option", [{"network": "real"}, {"norm": "batch"}])
+@pytest.mark.parametrize("option", [{"network": "real"}, {"norm": "batch"}, {"down": "max"}])
 def test_other_networks_are_refused_not_mistaken(option):
     model = SeparationModel(ModelConfig(**option, start_maps=4, levels=1))
     with pytest.raises(ValueError, match="no native complex form"):

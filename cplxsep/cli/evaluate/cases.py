@@ -10,7 +10,7 @@ from cplxsep.errors import InputError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from cplxsep.data.references import Cut, References
-    from cplxsep.metrics.evaluation import Case, Cases
+    from cplxsep.metrics.cases import Case, Cases
 
 Metadata = Mapping[str, Mapping[str, str]]
 

@@ -13,7 +13,7 @@ from cplxsep.cli.evaluate import checks, running
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
-    from cplxsep.metrics.evaluation import Cases
+    from cplxsep.metrics.cases import Cases
 
 DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
 

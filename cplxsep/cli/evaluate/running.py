@@ -13,7 +13,8 @@ from cplxsep.report import scores
 
 if TYPE_CHECKING:
     from cplxsep.data.references import Cut
-    from cplxsep.metrics.evaluation import Cases, Scores
+    from cplxsep.metrics.cases import Cases
+    from cplxsep.metrics.evaluation import Scores
 
 Item = TypeVar("Item")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cplxsep.metrics.evaluation import Cases
+from cplxsep.metrics.cases import Cases
 from cplxsep.report.html import media
 from cplxsep.report.html.markup import Markup, join, number, tag
 from cplxsep.report.scores import decibels, short

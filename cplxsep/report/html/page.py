@@ -7,7 +7,7 @@ from typing import Any
 
 from cplxsep.audio.atomic import write_text
 from cplxsep.errors import InputError
-from cplxsep.metrics.evaluation import Cases
+from cplxsep.metrics.cases import Cases
 from cplxsep.report.html import listen, sections
 from cplxsep.report.html.markup import Markup, number, tag
 from cplxsep.report.html.view import View, chosen, view
