@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cplxsep.cli import common
+from cplxsep.cli.models import verified
 from cplxsep.errors import DeviceError, ModelError
 
 # Without these no file is separated; `verify` alone reads and writes none.
@@ -145,7 +146,7 @@ def _models() -> list[dict[str, Any]]:
 
     results = []
     for name in catalogue.names():
-        remark = _try(partial(_verify, name))
+        remark = _try(partial(verified, name))
         failed = isinstance(remark, dict)
         results.append(
             {"name": name, "ok": not failed, "remark": remark["error"] if failed else remark}
@@ -153,14 +154,6 @@ def _models() -> list[dict[str, Any]]:
     if not results:
         common.fail(ModelError(f"there are no models in {catalogue.root()}"))
     return results
-
-
-def _verify(name: str) -> str | None:
-    from cplxsep.engine.separator import Separator
-    from cplxsep.model_folder import catalogue
-    from cplxsep.model_folder.check import check
-
-    return check(catalogue.resolve(name), Separator.load)
 
 
 def _text(value: Any) -> str:

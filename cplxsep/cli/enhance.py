@@ -54,7 +54,6 @@ def enhance(
 
     Any sample rate and channel count. Outputs have the input's rate, length, level and channels.
     """
-    from cplxsep.engine.blocks import Part
     from cplxsep.engine.enhance import Enhancement
     from cplxsep.engine.naming import Naming
     from cplxsep.engine.one_file import Settings
@@ -84,7 +83,8 @@ def enhance(
             subtype,
             rate == "model",
             enhancement=Enhancement(above, keep_noise, mix_back),
-            part=Part(start, duration),
+            start=start,
+            duration=duration,
             skip_silent=skip_silent,
         ),
         exist=exist,

@@ -46,7 +46,6 @@ def separate(
 
     Any sample rate and channel count. Outputs have the input's rate and length.
     """
-    from cplxsep.engine.blocks import Part
     from cplxsep.engine.naming import Naming
     from cplxsep.engine.one_file import Settings
     from cplxsep.model_folder import catalogue
@@ -72,7 +71,8 @@ def separate(
             subtype,
             rate == "model",
             sum_to_mix,
-            part=Part(start, duration),
+            start=start,
+            duration=duration,
             skip_silent=skip_silent,
         ),
         exist=exist,

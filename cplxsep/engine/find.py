@@ -2,9 +2,12 @@
 
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from cplxsep.audio import ffmpeg, io
 from cplxsep.audio.pipe import WavStream
@@ -25,6 +28,15 @@ class Found:
     parent: str
     below: Path = Path()
     stream: WavStream | None = None
+
+    @cached_property
+    def info(self) -> io.AudioInfo:
+        """Rate, length and channels, looked up once. InputError."""
+        return self.stream.info if self.stream else io.probe(self.path)
+
+    def blocks(self, frames: int) -> Iterator[np.ndarray]:
+        """The audio as float32 blocks (C, `frames`), the last one shorter. InputError."""
+        return self.stream.blocks(frames) if self.stream else io.blocks(self.path, frames)
 
 
 def expand(named: str, out: Path) -> list[Found]:

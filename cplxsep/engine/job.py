@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io
-from cplxsep.audio.io import AudioInfo
 from cplxsep.audio.level import Mean
 from cplxsep.engine.find import Found
 from cplxsep.errors import tell
@@ -22,7 +20,6 @@ class Job:
     """
 
     found: Found
-    info: AudioInfo
     channel: int | None
     outputs: tuple[Path, ...]
     plot: Path | None
@@ -48,17 +45,15 @@ class Job:
     @property
     def channels(self) -> int:
         """Channels of each output."""
-        return self.info.channels if self.every else 1
+        return self.found.info.channels if self.every else 1
 
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
         """The input as float32 blocks of `frames`, the last one shorter. InputError.
 
         They are (S,), or (C, S) where every channel is kept.
         """
-        stream = self.found.stream
-        blocks = stream.blocks(frames) if stream else io.blocks(self.found.path, frames)
         mean = Mean()
-        for block in blocks:
+        for block in self.found.blocks(frames):
             if self.every:
                 yield block
             else:

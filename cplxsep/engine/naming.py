@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cplxsep.audio.io import AudioInfo
 from cplxsep.engine.find import Found
 from cplxsep.engine.job import Job
 from cplxsep.errors import InputError, UsageError
@@ -40,28 +39,26 @@ class Naming:
         """Whether the outputs take more than one pass over the input."""
         return self.plot or self.channel == "each"
 
-    def jobs(self, found: Found, info: AudioInfo) -> list[Job]:
-        """Jobs for one file. Raises InputError when it has not the channel asked for."""
+    def jobs(self, found: Found) -> list[Job]:
+        """Jobs for one file. InputError: unreadable, or without the channel asked for."""
+        channels, stem = found.info.channels, found.stem
         if self.channel in ("mix", "all"):
-            return [self._job(found, info, None, found.stem)]
+            return [self._job(found, None, stem)]
         if self.channel == "each":
-            return [
-                self._job(found, info, index, f"{found.stem}_ch{index + 1}")
-                for index in range(info.channels)
-            ]
+            return [self._job(found, n, f"{stem}_ch{n + 1}") for n in range(channels)]
         index = int(self.channel) - 1
-        if index >= info.channels:
-            raise InputError(f"{found.label} has {info.channels} channels, not {self.channel}")
-        return [self._job(found, info, index, found.stem)]
+        if index >= channels:
+            raise InputError(f"{found.label} has {channels} channels, not {self.channel}")
+        return [self._job(found, index, stem)]
 
-    def _job(self, found: Found, info: AudioInfo, channel: int | None, stem: str) -> Job:
+    def _job(self, found: Found, channel: int | None, stem: str) -> Job:
         folder = self.out / found.below
         outputs = tuple(folder / self._name(found, stem, tag) for tag in self.sources)
         plot = folder / self._name(found, stem, "plot", "png") if self.plot else None
         if plot in outputs or (plot and plot.suffix != ".png"):
             plot = outputs[0].with_name(f"{stem}_plot.png")
         rttm = folder / self._rttm_name(found, stem) if self.rttm else None
-        return Job(found, info, channel, outputs, plot, self.channel == "all", rttm)
+        return Job(found, channel, outputs, plot, self.channel == "all", rttm)
 
     def _rttm_name(self, found: Found, stem: str) -> Path:
         """As the outputs, but for the source's name and what sets it apart."""

@@ -14,7 +14,7 @@ import numpy as np
 from cplxsep.audio.activity import Activity, rttm, shifted
 from cplxsep.audio.atomic import check_target, write_text
 from cplxsep.audio.level import db
-from cplxsep.engine.blocks import WHOLE, Meter, Part
+from cplxsep.engine.blocks import Meter, Part
 from cplxsep.engine.enhance import Enhancement, enhanced
 from cplxsep.engine.job import Job
 from cplxsep.engine.outcome import Outcome
@@ -34,8 +34,8 @@ Watch = Callable[[Iterable[np.ndarray], int | None], Iterable[np.ndarray]]
 class Settings:
     """How outputs are written: container, sample type, rate, what they sum to; and enhancement.
 
-    part: of the recording, that is worked on. skip_silent: level in dB, less the input's, below
-    which an output is not kept.
+    start, duration: seconds, of the part that is worked on. skip_silent: level in dB, less the
+    input's, below which an output is not kept.
     """
 
     kind: str = "wav"
@@ -43,8 +43,14 @@ class Settings:
     at_model_rate: bool = False
     sum_to_mix: bool = False
     enhancement: Enhancement | None = None
-    part: Part = WHOLE
+    start: float = 0.0
+    duration: float | None = None
     skip_silent: float | None = None
+
+    @property
+    def part(self) -> Part:
+        """The part that is worked on."""
+        return Part(self.start, self.duration)
 
 
 def separate_file(
@@ -67,7 +73,7 @@ def separate_file(
         InputError: the file cannot be read to its end, or the outputs cannot be written.
         DeviceError: the memory does not suffice.
     """
-    begun, info = time.monotonic(), job.info
+    begun, info = time.monotonic(), job.found.info
     heard = settings.part.frames(info.frames, info.sample_rate)
     _check(job, heard)
     runs = separator.at(info.sample_rate)
@@ -137,8 +143,8 @@ def separate_file(
 
 def _check(job: Job, heard: int) -> None:
     """InputError for what would be found out when all is done, and other files replaced."""
-    if job.info.frames and not heard:
-        seconds = f"{job.info.seconds:.2f} s"
+    if job.found.info.frames and not heard:
+        seconds = f"{job.found.info.seconds:.2f} s"
         raise InputError(f"{job.label} is {seconds} long: nothing is left after --start")
     for path in job.written:
         check_target(path)

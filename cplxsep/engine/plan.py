@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from cplxsep.audio.io import probe
 from cplxsep.engine.find import Found, expand
 from cplxsep.engine.job import Job
 from cplxsep.engine.naming import Naming
@@ -29,8 +28,7 @@ def plan(inputs: Iterable[str], naming: Naming, standard_input: Callable[[], Fou
             continue
         for found in files:
             try:
-                info = found.stream.info if found.stream else probe(found.path)
-                items += naming.jobs(found, info)
+                items += naming.jobs(found)
             except InputError as error:
                 items.append(failure(found.label, found.path, error))
     return _unique(items)

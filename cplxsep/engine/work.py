@@ -52,7 +52,7 @@ class Work:
         from cplxsep.engine.separator import Separator
 
         self.separator = Separator.load(model, **options)
-        self.rates = list({job.info.sample_rate: None for job in jobs if not self.skips(job)})
+        self.rates = list({job.found.info.sample_rate: None for job in jobs if not self.skips(job)})
         for rate in self.rates:
             self.separator.at(rate)
 
@@ -94,7 +94,7 @@ class Work:
                 job,
                 self.settings,
                 lambda blocks, total: watch(job, blocks, total),
-                block=self.separator.at(job.info.sample_rate).seconds(chunks),
+                block=self.separator.at(job.found.info.sample_rate).seconds(chunks),
                 cancelled=cancelled,
             )
         except InputError as error:
