@@ -13,7 +13,6 @@ from torch import Tensor
 
 from cplxsep.config.choices import Per
 
-PairLoss = Callable[[Tensor, Tensor], Tensor]
 # Sums a tensor over the processes that share a batch, with its gradient; one process has all.
 Total = Callable[[Tensor], Tensor]
 EPS = 1e-8

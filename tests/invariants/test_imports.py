@@ -1,20 +1,15 @@
-"""Imports point downward only, and what must stay light or free of files stays so (DESIGN 1)."""
+"""Imports point downward only, what must stay light or free of files does (ARCHITECTURE.md)."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[2] / "cplxsep"
-LAYERS = [
-    {"cli"},
-    {"training", "engine", "report"},
-    {"model_folder"},
-    {"data", "metrics", "losses"},
-    {"networks"},
-    {"nn", "audio"},
-]
-EVERYWHERE = {"config", "errors", "parallel"}
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "cplxsep"
+FLOORS = (ROOT / "ARCHITECTURE.md").read_text().partition("```floors\n")[2].partition("```")[0]
+*LAYERS, EVERYWHERE = (set(line.split()) for line in FLOORS.splitlines())
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -54,6 +49,14 @@ def test_imports_point_downward(path):
         assert same or target > own or {part(path), pieces[1]} <= LAYERS[1], (
             f"{path.name} imports {name}"
         )
+
+
+def test_every_room_has_its_line_and_its_floor():
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()} - {"py.typed", "models"}
+    rooms = {room for room in rooms if not room.startswith("__")}
+    assert rooms == EVERYWHERE.union(*LAYERS)
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", text, flags=re.M)) == rooms
 
 
 def test_the_check_sees_imports():
