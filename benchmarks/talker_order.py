@@ -1,7 +1,7 @@
 """Whether talkers keep their output over long recordings with pauses.
 
     python benchmarks/talker_order.py --speech ../shared/data/speech.csv [--model dce-2spk]
-        [--split test] [--minutes 30] [--seed 0] [--json FILE]
+        [--split test] [--minutes 30] [--seed 0] [--chunk 8 16 30] [--json FILE]
 
 Conversations of two talkers of the split, the same two throughout: passages in which one speaks or
 both do, with pauses of 0.5 to 10 s between, over faint noise. Two figures:
@@ -188,9 +188,9 @@ def count(seams: list[Seam]) -> dict[str, int]:
     return {method: sum(seam.method == method for seam in seams) for method in SEAM_METHODS}
 
 
-def measure(options: argparse.Namespace) -> dict:
+def measure(options: argparse.Namespace, chunk: float) -> dict:
     """Both figures over all conversations."""
-    separator = Separator.load(options.model, device=options.device)
+    separator = Separator.load(options.model, device=options.device, chunk=chunk)
     if RATE not in separator.rates or separator.sources != 2:
         raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
     plan = separator.at(RATE).plan
@@ -212,6 +212,7 @@ def measure(options: argparse.Namespace) -> dict:
         "minutes": options.minutes,
         "conversations": len(rows),
         "model": str(options.model),
+        "chunk": chunk,
         "precision": separator.precision,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
         "oracle": {"chunks": chunks, "right": right, "share": right / chunks},
@@ -228,18 +229,26 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--chunk", type=float, nargs="+", default=[8.0], help="seconds")
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     options = parser.parse_args()
-    result = measure(options)
+    results = [measure(options, chunk) for chunk in options.chunk]
+    for result in results:
+        tell(result)
+    if options.json:
+        write_text(options.json, to_json(results[0] if len(results) == 1 else results) + "\n")
+
+
+def tell(result: dict) -> None:
+    """Print both figures."""
     leaky, found = result["oracle"], result["checkpoint"]
+    print(f"chunks of {result['chunk']:g} s")
     print(f"leaky oracle: {leaky['right']} of {leaky['chunks']} chunks right, {leaky['share']:.2%}")
     print(
         f"{result['model']}: SI-SDR {found['si_sdr']:.2f} dB with one order, "
         f"{found['si_sdr_best_order']:.2f} dB with the best for each chunk "
         f"({found['loss']:.2f} dB more), {found['si_sdr_as_given']:.2f} dB as the network has them"
     )
-    if options.json:
-        write_text(options.json, to_json(result) + "\n")
 
 
 if __name__ == "__main__":
