@@ -16,7 +16,7 @@ from workload import PERIOD, recording, spread
 from cplxsep.audio import io
 from cplxsep.config import Config, to_toml
 from cplxsep.model_folder.contents import CONFIG, WEIGHTS
-from cplxsep.model_folder.load import weights_bytes
+from cplxsep.model_folder.publish import weights_bytes
 from cplxsep.report import table
 
 

@@ -25,7 +25,9 @@ from cplxsep.model_folder.load import load_model
 from cplxsep.networks.model import SeparationModel
 
 RATE = 8000
-LARGE = ModelConfig(start_maps=44, residual_blocks=2, transformations=10)  # 14.04 M
+LARGE = ModelConfig(  # 14.04 M
+    unet={"start_maps": 44, "residual_blocks": 2}, extractor={"transformations": 10}
+)
 NETWORKS = (DEFAULT_MODEL, "large")
 NATIVE = "native complex64"
 CONV_TASNET, CONV_TASNET_BF16 = "conv-tasnet", "conv-tasnet bf16"

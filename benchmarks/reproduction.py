@@ -124,7 +124,8 @@ def one_row(folder: Path, config: Config, test: Path, device: str) -> dict[str, 
     wanted = {"config": tomllib.loads(to_toml(config)), "test": str(test)}
     if done.is_file():
         result = json.loads(done.read_text(encoding="utf-8"))
-        if {key: result.get(key) for key in wanted} == wanted:
+        same = parse_config(dict(result["config"]), str(done)) == config
+        if same and result.get("test") == str(test):
             return result
     folder.mkdir(parents=True, exist_ok=True)
     model, failure = train(folder, config, device)

@@ -15,12 +15,7 @@ MAPS = {"cpu": (16, 1), "gpu": (44, 2)}  # start maps and residual blocks of the
 REAL_MAPS = {"cpu": 22, "gpu": 62}
 # 1.0 M on a CPU; on a GPU the sizes of its paper, 5.0 M.
 TASNET = {
-    "cpu": {
-        "tasnet_filters": 256,
-        "tasnet_bottleneck": 96,
-        "tasnet_hidden": 208,
-        "tasnet_stacks": 2,
-    },
+    "cpu": {"filters": 256, "bottleneck": 96, "hidden": 208, "stacks": 2},
     "gpu": {},
 }
 
@@ -34,7 +29,8 @@ class Row:
     loss: str = "csim-code"
     network: str = "complex"
     transformations: int = 0
-    model: dict[str, Any] = field(default_factory=dict)
+    unet: dict[str, Any] = field(default_factory=dict)
+    extractor: dict[str, Any] = field(default_factory=dict)
 
 
 ROWS = (
@@ -49,8 +45,8 @@ ROWS = (
     Row("c10-l2-time", 10.86, "l2-time", transformations=10),
     Row("c10-cos-time", 10.47, "cos-time", transformations=10),
     Row("c10-si-sdr", None, "si-sdr", transformations=10),
-    Row("c10-dropout", 11.34, transformations=10, model={"dropout": 0.1}),
-    Row("c10-clipping", None, transformations=10, model={"front": "clip-modulus"}),
+    Row("c10-dropout", 11.34, transformations=10, extractor={"dropout": 0.1}),
+    Row("c10-clipping", None, transformations=10, unet={"front": "clip-modulus"}),
     Row("conv-tasnet", 12.1, "si-sdr", "conv-tasnet"),
 )
 
@@ -111,12 +107,12 @@ def settings(row: Row, scale: str, hours: float, seed: int) -> dict[str, dict[st
     maps, blocks = MAPS[scale]
     model: dict[str, Any] = {"network": row.network}
     if row.network == "conv-tasnet":
-        model |= TASNET[scale]
+        model["tasnet"] = TASNET[scale]
     else:
         start_maps = REAL_MAPS[scale] if row.network == "real" else maps
-        model |= {"start_maps": start_maps, "residual_blocks": blocks}
-        model |= {"drop_nyquist": True, "transformations": row.transformations, "head_gain": 0.1}
-        model |= row.model
+        unet = {"start_maps": start_maps, "residual_blocks": blocks, "drop_nyquist": True}
+        extractor = {"transformations": row.transformations, "gain": 0.1}
+        model |= {"unet": unet | row.unet, "extractor": extractor | row.extractor}
     batch, seconds = BATCH[scale], SECONDS[scale]
     steps = max(1, round(hours * 3600 / (batch * seconds)))
     imag = PAPER_IMAG

@@ -1,7 +1,8 @@
 """Quality of a shipped separator on the test split: the figures of its model card.
 
     python benchmarks/separation_quality.py --speech ../shared/data/speech.csv \
-        --speakers ../shared/data/speakers.csv --model models/dce-2spk [--write]
+        --speakers ../shared/data/speakers.csv [--model models/dce-2spk] \
+        [--count 300] [--seed 0] [--write]
 
 Prepares mixtures of unseen talkers (0 to 5 dB, min mode) with a fixed seed at each of the model's
 rates, the same at each, separates and scores them with the commands a user has, and prints the

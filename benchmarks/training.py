@@ -48,8 +48,11 @@ from cplxsep.report import table
 from cplxsep.training.examples import load_examples
 from cplxsep.training.objective import Objective
 
-SMALL = {"start_maps": 16, "residual_blocks": 1}
-LARGE = {"start_maps": 44, "residual_blocks": 2, "transformations": 10}
+SMALL = {"unet": {"start_maps": 16, "residual_blocks": 1}}
+LARGE = {
+    "unet": {"start_maps": 44, "residual_blocks": 2},
+    "extractor": {"transformations": 10},
+}
 DUAL_PATH = {"network": "dual-path", "level": "network"}
 WARM_UP = 2
 NATIVE = "native complex64"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cplxsep.config import Config, DualPathConfig, ModelConfig, to_toml
-from cplxsep.model_folder.load import weights_bytes
+from cplxsep.model_folder.publish import weights_bytes
 from cplxsep.networks.model import SeparationModel
 
 RATE = 8000

@@ -220,3 +220,12 @@ def _ended_by(error: CplxsepError) -> int:
         traceback.print_exc()
     fail(error)
     return error.exit_code
+
+
+def verified(name: str) -> str | None:
+    """What could not be checked of a model that works. ModelError."""
+    from cplxsep.engine.separator import Separator
+    from cplxsep.model_folder import catalogue
+    from cplxsep.model_folder.check import check
+
+    return check(catalogue.resolve(name), Separator.load)

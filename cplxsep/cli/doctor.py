@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from cplxsep.cli import common
-from cplxsep.cli.models import verified
 from cplxsep.errors import DeviceError, ModelError
 
 # Without these no file is separated; `verify` alone reads and writes none.
@@ -146,7 +145,7 @@ def _models() -> list[dict[str, Any]]:
 
     results = []
     for name in catalogue.names():
-        remark = _try(partial(verified, name))
+        remark = _try(partial(common.verified, name))
         failed = isinstance(remark, dict)
         results.append(
             {"name": name, "ok": not failed, "remark": remark["error"] if failed else remark}

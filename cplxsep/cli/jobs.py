@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cplxsep.engine.naming import Naming
     from cplxsep.engine.one_file import Settings
     from cplxsep.engine.outcome import Outcome
-    from cplxsep.engine.plan import Item
+    from cplxsep.engine.plan import PlanItem
     from cplxsep.engine.work import Work
 
 MUCH = 12.0  # dB that enhancing takes from a recording of which noise is nearly all
@@ -101,6 +101,9 @@ class Run:
         with ExitStack() as stack:
             with reported_in_json(self.command, self.json_output):
                 items = plan(inputs, naming, lambda: standard_input(naming, stack))
+                for item in items:
+                    if not isinstance(item, Job):
+                        _trace(item)
                 items = self._checked(items)
             jobs = [item for item in items if isinstance(item, Job)]
             work = Work(self.settings, self.exist)
@@ -114,7 +117,7 @@ class Run:
             finally:
                 self._conclude(work, items, stopped)
 
-    def _checked(self, items: list["Item"]) -> list["Item"]:
+    def _checked(self, items: list["PlanItem"]) -> list["PlanItem"]:
         """The items without results of earlier runs. UsageError: files would have one name."""
         from cplxsep.audio.atomic import check_target
         from cplxsep.engine.job import Job
@@ -133,7 +136,7 @@ class Run:
             check_target(self.report)
         return items
 
-    def _do(self, work: "Work", items: Sequence["Item"], jobs: Sequence["Job"]) -> None:
+    def _do(self, work: "Work", items: Sequence["PlanItem"], jobs: Sequence["Job"]) -> None:
         """Do all items, and tell of each."""
         from rich.markup import escape
 
@@ -208,7 +211,7 @@ class Run:
             self.unread = True
             common.fail(error)
 
-    def _keep(self, item: "Item", error: CplxsepError) -> None:
+    def _keep(self, item: "PlanItem", error: CplxsepError) -> None:
         """Remember the item that all ended with."""
         from cplxsep.engine.job import Job
         from cplxsep.engine.outcome import failure
@@ -216,7 +219,7 @@ class Run:
         if isinstance(item, Job):
             self.outcomes.append(failure(item.label, item.found.path, error))
 
-    def _conclude(self, work: "Work", items: Sequence["Item"], stopped: str | None) -> None:
+    def _conclude(self, work: "Work", items: Sequence["PlanItem"], stopped: str | None) -> None:
         from cplxsep.audio.atomic import write_text
         from cplxsep.engine.job import Job
         from cplxsep.engine.outcome import Outcome
@@ -252,6 +255,7 @@ class Run:
 
 
 def _trace(outcome: "Outcome") -> None:
-    """The traceback of an input that failed, for those who ask for it."""
+    """The traceback of an input that failed, once, for those who ask for it."""
     if outcome.cause is not None and common.verbosity.level >= 2:
         traceback.print_exception(outcome.cause)
+    outcome.cause = None  # it holds what its frames held, such as audio

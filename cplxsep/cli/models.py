@@ -98,7 +98,7 @@ def verify(
     results = []
     for each in chosen:
         try:
-            remark = verified(each)
+            remark = common.verified(each)
         except ModelError as error:
             results.append({"name": each, "ok": False, "remark": str(error)})
             common.fail(error)
@@ -110,15 +110,6 @@ def verify(
         common.stdout(report.to_json({"models": results}))
     if not all(result["ok"] for result in results):
         raise typer.Exit(ModelError.exit_code)
-
-
-def verified(name: str) -> str | None:
-    """What could not be checked of a model that works. ModelError."""
-    from cplxsep.engine.separator import Separator
-    from cplxsep.model_folder import catalogue
-    from cplxsep.model_folder.check import check
-
-    return check(catalogue.resolve(name), Separator.load)
 
 
 def _listed(rates: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ import re
 
 from pydantic import BaseModel, ValidationError
 
-from cplxsep.config.model import place
+from cplxsep.config.model import FLAT, place
 
 # What pydantic calls a mistake, in the words of the person who made it.
 _WORDS = {
@@ -70,19 +70,24 @@ def _nearest(location: list[str], schema: type[BaseModel]) -> str:
         assert isinstance(annotation, type)
         section = annotation
     known, key = list(section.model_fields), location[-1]
-    elsewhere = {name.rpartition(".")[2]: name for name in reversed(_keys(schema))}
     found = difflib.get_close_matches(key, known, n=1)
-    found = found or [elsewhere[name] for name in difflib.get_close_matches(key, elsewhere, n=1)]
+    if not found:  # in another section by this very name, or in one of the same, about
+        found = [name for name in _keys(schema) if name.rpartition(".")[2] == key]
+    if not found:
+        top = f"{location[0]}."
+        inside = {
+            name.rpartition(".")[2]: name for name in _keys(schema) if name.startswith(top)
+        } | {key: ".".join(place(f"{top}{key}")) for key in (FLAT if top == "model." else ())}
+        found = [inside[name] for name in difflib.get_close_matches(key, inside, n=1)]
     return f"; did you mean '{found[0]}'?" if found else f"; known: {', '.join(known)}"
 
 
 def _keys(schema: type[BaseModel]) -> list[str]:
-    """All keys of a schema, those of its sections with dots, those of fewer dots first."""
+    """All sections and keys of a schema, with dots, those of fewer dots first."""
     names = []
     for name, field in schema.model_fields.items():
+        names.append(name)
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
             names += [f"{name}.{key}" for key in _keys(section)]
-        else:
-            names.append(name)
     return sorted(names, key=lambda name: name.count("."))

@@ -134,12 +134,17 @@ class ModelConfig(Section):
         if self.network != "complex":
             if transformations:
                 raise ValueError(
-                    f"the {self.network} network has no extractor: set transformations to 0"
+                    f"the {self.network} network has no extractor: set "
+                    "extractor.transformations to 0"
                 )
             if self.unet.activation != "crelu":
-                raise ValueError(f"activation {self.unet.activation} is of the complex network")
+                raise ValueError(
+                    f"unet.activation {self.unet.activation} is of the complex network"
+                )
         if not (self.extractor.mixture_candidate or transformations):
-            raise ValueError("without mixture_candidate, transformations must be at least 1")
+            raise ValueError(
+                "without extractor.mixture_candidate, extractor.transformations must be at least 1"
+            )
         if self.rates and self.network != "dual-path":
             raise ValueError(f"rates are of the dual-path network, not of the {self.network} one")
         if self.network == "dual-path":
@@ -196,12 +201,13 @@ def _networks_of(section: str, key: str) -> set[choices.Network]:
 
 
 # Keys that older versions had in [model] itself: the section and the key that each is now.
-_RENAMED = {"init": "head_init", "init_of": "head_init_of", "gain": "head_gain"}
-FLAT = (
-    {key: ("unet", key) for key in UNetConfig.model_fields}
-    | {_RENAMED.get(key, key): ("extractor", key) for key in ExtractorConfig.model_fields}
-    | {f"tasnet_{key}": ("tasnet", key) for key in TasNetConfig.model_fields}
-)
+_UNET = "start_maps residual_blocks levels patch drop_nyquist mask norm real_norm activation down"
+_UNET += " order front init criterion"
+_EXTRACTOR = "transformations dropout dropout_of film_offset mixture_candidate combine"
+FLAT = {key: ("unet", key) for key in _UNET.split()}
+FLAT |= {key: ("extractor", key) for key in _EXTRACTOR.split()}
+FLAT |= {f"head_{key}": ("extractor", key) for key in ("init", "init_of", "gain")}
+FLAT |= {f"tasnet_{key}": ("tasnet", key) for key in TasNetConfig.model_fields}
 
 
 def in_sections(values: dict[str, Any]) -> dict[str, Any]:
@@ -224,6 +230,6 @@ def in_sections(values: dict[str, Any]) -> dict[str, Any]:
 def place(name: str) -> list[str]:
     """Sections and key of a dotted name, which may be one of older versions."""
     keys = name.strip().split(".")
-    if len(keys) == 2 and keys[0] == "model" and keys[1] in FLAT:
-        return ["model", *FLAT[keys[1]]]
+    if len(keys) > 1 and keys[0] == "model" and keys[1] in FLAT:
+        return ["model", *FLAT[keys[1]], *keys[2:]]
     return keys

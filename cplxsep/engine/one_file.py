@@ -47,11 +47,6 @@ class Settings:
     duration: float | None = None
     skip_silent: float | None = None
 
-    @property
-    def part(self) -> Part:
-        """The part that is worked on."""
-        return Part(self.start, self.duration)
-
 
 def separate_file(
     separator: "Separator",
@@ -74,7 +69,8 @@ def separate_file(
         DeviceError: the memory does not suffice.
     """
     begun, info = time.monotonic(), job.found.info
-    heard = settings.part.frames(info.frames, info.sample_rate)
+    part = Part(settings.start, settings.duration)
+    heard = part.frames(info.frames, info.sample_rate)
     _check(job, heard)
     runs = separator.at(info.sample_rate)
     rate = runs.rate if settings.at_model_rate else info.sample_rate
@@ -100,7 +96,7 @@ def separate_file(
         )
 
     heard_of = Activity(rate) if job.rttm else None
-    given = Meter(settings.part.cut(job.blocks(size), info.sample_rate))
+    given = Meter(part.cut(job.blocks(size), info.sample_rate))
     try:
         with (
             _overlapped(watch(given, -(-heard // size) or None), separated, cancelled) as parts,
@@ -112,13 +108,13 @@ def separate_file(
                 frames=round(heard / info.sample_rate * rate),
                 channels=job.channels,
                 own_tags=info.tags,
-                inspect=lambda sources: _write_beside(job, sources, settings.part, heard_of),
+                inspect=lambda files: _write_beside(job, files, part, heard_of),
             ) as writer,
         ):
-            for part in parts:
-                writer.write(part)
+            for sources in parts:
+                writer.write(sources)
                 if heard_of:
-                    heard_of.push(part)
+                    heard_of.push(sources)
             if not writer.frames:
                 raise InputError(f"{job.label} has nothing after --start")
     except MemoryError as error:

@@ -10,16 +10,18 @@ from cplxsep.engine.naming import Naming
 from cplxsep.engine.outcome import Outcome, failure
 from cplxsep.errors import InputError, UsageError
 
-Item = Job | Outcome
+PlanItem = Job | Outcome
 """What is to be done, or why an input cannot be."""
 
 
-def plan(inputs: Iterable[str], naming: Naming, standard_input: Callable[[], Found]) -> list[Item]:
+def plan(
+    inputs: Iterable[str], naming: Naming, standard_input: Callable[[], Found]
+) -> list[PlanItem]:
     """Jobs for what the user named, and failed outcomes for what cannot be one, in order.
 
     `standard_input` is asked for what "-" means.
     """
-    items: list[Item] = []
+    items: list[PlanItem] = []
     for named in dict.fromkeys(inputs):
         try:
             files = [standard_input()] if named == "-" else expand(named, naming.out)
@@ -34,9 +36,9 @@ def plan(inputs: Iterable[str], naming: Naming, standard_input: Callable[[], Fou
     return _unique(items)
 
 
-def _unique(items: Iterable[Item]) -> list[Item]:
+def _unique(items: Iterable[PlanItem]) -> list[PlanItem]:
     """The items without repeated jobs: a file that was named twice is done once."""
-    seen: dict[object, Item] = {}
+    seen: dict[object, PlanItem] = {}
     for item in items:
         key: object = id(item)
         if isinstance(item, Job):
@@ -45,7 +47,7 @@ def _unique(items: Iterable[Item]) -> list[Item]:
     return list(seen.values())
 
 
-def without_results(items: Sequence[Item]) -> list[Item]:
+def without_results(items: Sequence[PlanItem]) -> list[PlanItem]:
     """The items without jobs on what an earlier run wrote, all of it, for another job.
 
     So a folder that grows can be worked on in place.

@@ -14,7 +14,7 @@ from cplxsep.engine.compile_ahead import compile_ahead
 from cplxsep.engine.job import Job
 from cplxsep.engine.one_file import Settings, separate_file
 from cplxsep.engine.outcome import Outcome, failure
-from cplxsep.engine.plan import Item
+from cplxsep.engine.plan import PlanItem
 from cplxsep.errors import InputError
 from cplxsep.parallel import in_order
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_FILES = 32  # at once, on a GPU
 
-Watch = Callable[[Job, Iterable[np.ndarray], int | None], Iterable[np.ndarray]]
+WatchJob = Callable[[Job, Iterable[np.ndarray], int | None], Iterable[np.ndarray]]
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Work:
         for rate in self.rates:
             self.separator.at(rate)
 
-    def outcomes(self, items: Sequence[Item], watch: Watch) -> Iterator[Outcome]:
+    def outcomes(self, items: Sequence[PlanItem], watch: WatchJob) -> Iterator[Outcome]:
         """What becomes of each item, in order; on a GPU several files are under way at once.
 
         Args:
@@ -71,16 +71,16 @@ class Work:
         chunks = -(-2 * batch // files) if files > 1 else batch  # of each file
         cancelled = threading.Event()
 
-        def do(item: Item) -> Outcome:
+        def do(item: PlanItem) -> Outcome:
             return self._do(item, chunks, watch, cancelled) if isinstance(item, Job) else item
 
         with ThreadPoolExecutor(files) as pool:
             try:
-                yield from in_order(pool, do, items, 2 * files)
+                yield from in_order(pool, do, items, max(len(items), 1))
             finally:
                 cancelled.set()
 
-    def _do(self, job: Job, chunks: int, watch: Watch, cancelled: threading.Event) -> Outcome:
+    def _do(self, job: Job, chunks: int, watch: WatchJob, cancelled: threading.Event) -> Outcome:
         written = [str(path) for path in job.written]
         if self.skips(job):
             return Outcome(job.label, "skipped", written)

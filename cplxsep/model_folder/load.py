@@ -1,10 +1,9 @@
-"""Models from their folders, and what goes into them."""
+"""Models from their folders."""
 
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from cplxsep.errors import ModelError
 from cplxsep.model_folder.contents import CONFIG, WEIGHTS, configuration
@@ -36,16 +35,6 @@ def load_model(folder: Path) -> SeparationModel:
         )
     model.load_state_dict(weights)
     return model.eval()
-
-
-def weights_bytes(model: SeparationModel, dtype: torch.dtype = torch.float32) -> bytes:
-    """The model's weights in safetensors form; `dtype` is that of floating-point ones."""
-    return save(
-        {
-            name: tensor.to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
-            for name, tensor in model.state_dict().items()
-        }
-    )
 
 
 def _shape(shapes: dict, name: str) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 
 from cplxsep.config import Config, to_toml
 from cplxsep.errors import InputError
 from cplxsep.model_folder.card import new_card
 from cplxsep.model_folder.contents import CARD, CONFIG, METRICS, WEIGHTS
-from cplxsep.model_folder.load import weights_bytes
 from cplxsep.networks.model import SeparationModel
 
 
@@ -77,6 +77,16 @@ def publish(
         raise InputError(f"cannot write model {folder}: {error.strerror}") from None
     finally:
         recover(folder)
+
+
+def weights_bytes(model: SeparationModel, dtype: torch.dtype = torch.float32) -> bytes:
+    """The model's weights in safetensors form; `dtype` is that of floating-point ones."""
+    return save(
+        {
+            name: tensor.to(dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+            for name, tensor in model.state_dict().items()
+        }
+    )
 
 
 def recover(folder: Path) -> None:

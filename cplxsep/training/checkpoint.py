@@ -142,12 +142,8 @@ def _compare(
     before: dict[str, Any], now: dict[str, Any], name: str, say: Callable[[str], None]
 ) -> None:
     """Name the values that changed. Raises UsageError for those that must not."""
-    changed = [
-        f"{section}.{key}"
-        for section, values in now.items()
-        for key, value in values.items()
-        if before[section][key] != value
-    ]
+    earlier, later = _flat(before), _flat(now)
+    changed = [key for key, value in later.items() if earlier[key] != value]
     fatal = [name for name in changed if name.startswith(_FIXED)]
     if fatal:
         raise UsageError(
@@ -156,3 +152,12 @@ def _compare(
         )
     if changed:
         say(f"resuming with changed {', '.join(changed)}")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of sections in sections by their keys with dots."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = isinstance(value, dict)
+        found |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return found

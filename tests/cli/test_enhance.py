@@ -8,7 +8,7 @@ import soundfile
 from standins import tiny_model
 
 from cplxsep.engine.offset import without_offset
-from cplxsep.model_folder.load import SeparationModel
+from cplxsep.networks.model import SeparationModel
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from cplxsep.model_folder import catalogue, defaults
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """A shelf with two models."""
+    """A catalogue of two models."""
     facts = {"parameters": 1234, "licence": "CC BY 4.0", "test": {"si_sdr_i": {"mean": 7.5}}}
     tiny_model(tmp_path / "one", **facts)
     tiny_model(tmp_path / "two")
@@ -85,7 +85,7 @@ def test_verify_says_what_it_could_not_check(models, command):
     assert command("models", "verify", "one").code == 3
 
 
-def test_empty_shelf(tmp_path, monkeypatch, command):
+def test_empty_catalogue(tmp_path, monkeypatch, command):
     monkeypatch.setattr(catalogue, "root", lambda: tmp_path)
     assert command("models", "list").code == 0
     assert json.loads(command("models", "list", "--json").out)["models"] == []
@@ -102,7 +102,7 @@ def test_a_shipped_name_comes_before_a_folder_of_that_name(models, tmp_path, mon
 
 @pytest.fixture
 def renamed(models, monkeypatch):
-    """The shelf, where `two` is what once was `former`."""
+    """The catalogue, where `two` is what once was `former`."""
     monkeypatch.setattr(catalogue, "ALIASES", {"former": "two", "later": "not-there-yet"})
     return models
 

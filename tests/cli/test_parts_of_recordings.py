@@ -11,7 +11,7 @@ import torch
 from standins import tiny_model
 
 from cplxsep.engine.offset import without_offset
-from cplxsep.model_folder.load import SeparationModel
+from cplxsep.networks.model import SeparationModel
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from cplxsep.engine.blocks import WHOLE
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator
-from cplxsep.model_folder.load import SeparationModel
+from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.device import fast_bf16_cpu
 
 

@@ -6,7 +6,8 @@ import torch
 from cplxsep.config import Config, ModelConfig, to_toml
 from cplxsep.errors import ModelError
 from cplxsep.model_folder.contents import CONFIG, WEIGHTS
-from cplxsep.model_folder.load import load_model, weights_bytes
+from cplxsep.model_folder.load import load_model
+from cplxsep.model_folder.publish import weights_bytes
 from cplxsep.networks.model import SeparationModel
 
 MODEL = {"start_maps": 8, "levels": 2, "transformations": 1}

@@ -7,7 +7,8 @@ from model_options import each
 from cplxsep.config import Config, ModelConfig, to_toml
 from cplxsep.losses import MIXTURE_AWARE, SPECTRAL, WAVEFORM
 from cplxsep.model_folder.contents import CONFIG, WEIGHTS
-from cplxsep.model_folder.load import load_model, weights_bytes
+from cplxsep.model_folder.load import load_model
+from cplxsep.model_folder.publish import weights_bytes
 from cplxsep.networks.model import Estimates, SeparationModel
 from cplxsep.nn.stft import STFT
 from cplxsep.training.objective import Objective
