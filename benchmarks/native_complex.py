@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.engine.fused import choice  # noqa: F401 (registers the forms)
-from cplxsep.engine.fused.forms import has_form
+from cplxsep.engine.fused.registry import has_form
 from cplxsep.networks.heads import Extractor, MaskHead
 from cplxsep.networks.model import SeparationModel, SpectralNetwork
 from cplxsep.networks.unet import UNet

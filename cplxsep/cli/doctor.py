@@ -109,8 +109,9 @@ def _compiler() -> str:
 def _compiled_code() -> str:
     """The folder that keeps native code compiled for this machine; compiled now if it is not."""
     from cplxsep.nn.native import build
+    from cplxsep.nn.residual_blocks import NAME
 
-    build.library("residual_blocks")
+    build.library(NAME)
     return str(build.cache_folder())
 
 

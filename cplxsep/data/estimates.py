@@ -33,7 +33,7 @@ class EstimateFiles:
             raise InputError(
                 f"{est} has no estimate for any reference, such as {references.names[0]}"
             )
-        del each[references.sources :]
+        self._talkers.keep(references.sources)
 
     def _take_enhanced(self) -> None:
         """Of one talker there may be files of other names."""
@@ -45,7 +45,7 @@ class EstimateFiles:
                 if stem in files:
                     talker[name] = files[stem]
                     break
-        self._talkers.each = [talker]
+        self._talkers.one_alone(talker)
 
     def load(
         self, name: str, cut: Cut | None = None

@@ -16,7 +16,7 @@ from cplxsep.errors import InputError
 
 MIXTURES = ("mix", "mix_both", "mix_clean", "mix_single")
 """Sub-folders with mixtures; mix_single has the first talker alone."""
-METADATA = "metadata.csv"
+METADATA, PREPARATION = "metadata.csv", "preparation.json"
 NAME = ("name", "mixture_ID")  # its column, in ours and LibriMix's
 SUFFIXES = (".wav", ".flac", ".ogg")
 NUMBERED = re.compile(r"(.+)_s([1-9][0-9]*)")
@@ -86,6 +86,14 @@ class Talkers:
         self.files = {} if self.nested else files_by_name(folder)
         self.each = self.each or _numbered(self.files)
         self.pattern = "s{number}/{name}.wav" if self.nested else "{name}_s{number}.wav"
+
+    def one_alone(self, files: Files, pattern: str = "") -> None:
+        """Take these files for those of the only talker, missing ones told as `pattern` has it."""
+        self.each, self.pattern = [dict(files)], pattern or self.pattern
+
+    def keep(self, count: int) -> None:
+        """Leave out the talkers after the first `count`."""
+        del self.each[count:]
 
     def pick(self, name: str, what: str) -> list[Path]:
         """The file of each talker. InputError: `what` is missing."""

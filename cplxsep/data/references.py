@@ -1,6 +1,5 @@
 """A folder of references, and the mixtures that belong to them, in the layouts of the field."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +49,10 @@ class References:
         nested, files = self._talkers.nested, self._talkers.files
         numbered = bool(self._talkers.each)
         if not numbered:
-            self._talkers.each, self._talkers.pattern = [files], "{name}.wav"
+            self._talkers.one_alone(files, "{name}.wav")
         self._mix = self._mixture_folder(mix)
         if self._mix is not None and self._mix.name == "mix_single":
-            del self._talkers.each[1:]
+            self._talkers.keep(1)
         self.sources = len(self._talkers.each)
         self.names = sorted(set().union(*self._talkers.each))
         if not self.names:
@@ -105,17 +104,15 @@ def of_prepared(folder: Path, mix: Path | None) -> References:
     return References(folder, mix)
 
 
-def listed(path: Path, known: Sequence[str]) -> tuple[list[str], int]:
+def listed(path: Path) -> tuple[list[str], int]:
     """Names in the column `name` of a CSV beside the mixtures, and how many rows name one again.
 
-    InputError: none, or one that is not `known`.
+    InputError: there is none.
     """
     columns, rows = read_table(path)
     if not rows or "name" not in columns:
         raise InputError(f"{path} lists no mixtures: it needs a column name and a row for each")
     names = list(dict.fromkeys(row["name"] for _, row in rows))
-    if missing := set(names).difference(known):
-        raise InputError(f"{path} lists {min(missing, key=str)}, which {path.parent} does not have")
     return names, len(rows) - len(names)
 
 

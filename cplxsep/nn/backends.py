@@ -83,14 +83,15 @@ def enable(device: str) -> str | None:
     Returns why that cannot be, in one line, or None.
     """
     wanted = [operator for operator in _operators if operator.training]
-    try:
-        if device == "cpu":
+    if device == "cpu":
+        try:
             enable_native(*wanted)
-        else:
-            for operator in wanted:
-                operator.enable(device)
-    except build.NoCompilerError as error:
-        return str(error)
+        except build.NoCompilerError as error:
+            return str(error)
+        return None
+    try:
+        for operator in wanted:
+            operator.enable(device)
     except Exception as error:  # no host compiler, no Triton, an unsupported GPU
         return (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
     return None
@@ -99,7 +100,7 @@ def enable(device: str) -> str | None:
 def enable_native(*operators: Operator) -> None:
     """Use native code for these on a CPU, or for none of them. Raises NoCompilerError."""
     with ThreadPoolExecutor() as pool:
-        list(pool.map(build.built, (operator.name for operator in operators)))
+        list(pool.map(build.library, (operator.name for operator in operators)))
     for operator in operators:
         operator.enable("cpu")
 

@@ -103,14 +103,15 @@ def _run(
     """What is there at the end of a run, or of the piece of it that was asked for."""
     autocast = pick_precision(config.train.precision, ranks.device)
     saved = ranks.from_first(lambda: _checkpoint(config, options, ranks, say))
-    state = _begin(config, options, saved, ranks, say)
+    state, resumed = _begin(config, options, saved, ranks, say), saved is not None
+    del saved  # as large as what is trained
     with watched(reported(console, say)):
         train_set, valid_set = ranks.one_after_first(
             lambda: load_examples(config, options.folder, say)
         )
     done = state.progress.step
     last_step = min(config.train.steps, options.max_steps or config.train.steps)
-    if saved:
+    if resumed:
         last = is_over(state.progress, config.train) or done >= last_step
         say(f"resumed at step {done}{', which is the last' if last else ''}")
     log = Log(options.folder if ranks.first else None, console, say, config.train.steps, done)

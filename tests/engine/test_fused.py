@@ -7,8 +7,8 @@ from model_options import each
 
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused.choice import choose
-from cplxsep.engine.fused.forms import form, has_form
 from cplxsep.engine.fused.layers import FixedConv
+from cplxsep.engine.fused.registry import form, has_form
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.between_convolutions import BETWEEN
 from cplxsep.nn.between_convolutions.native import NativeBetween
@@ -46,8 +46,9 @@ def choices():
         if key == "network":
             continue
         given = {
-            "unet": {"start_maps": 8, "levels": 1},
-            "extractor": {"transformations": 2, "dropout": 0.3},
+            "unet": {"start_maps": 4, "levels": 1},
+            "extractor": {"transformations": 1, "dropout": 0.3},
+            **{"window": 64, "hop": 16},
         }
         (given.setdefault(section, {}) if section else given)[key] = value
         yield pytest.param(given, id=f"{section}-{key}-{value}")
@@ -93,9 +94,7 @@ def test_it_is_the_network_in_float64(options):
 @torch.inference_mode()
 def test_no_option_is_left_out_of_the_form(options):
     """An option that the form does not follow must leave the network without one."""
-    small = {"start_maps": 4, "levels": 1, "transformations": 1, "window": 64, "hop": 16}
-    given = {**small, "dropout": 0.3, **options}
-    model = trained_like(**given).double()
+    model = trained_like(**options).double()
     mixture = torch.randn(1, 501).double()
     torch.testing.assert_close(
         fuse(model, torch.float64)(mixture), model(mixture), rtol=1e-8, atol=1e-8

@@ -8,7 +8,7 @@ from cplxsep.config import ModelConfig
 from cplxsep.engine.fused.choice import choose
 from cplxsep.engine.fused.dual_path import InWorkingType
 from cplxsep.engine.fused.form import Form
-from cplxsep.engine.fused.forms import NATIVE, PLAIN
+from cplxsep.engine.fused.registry import NATIVE, PLAIN
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import backends
 from cplxsep.nn.native.build import library

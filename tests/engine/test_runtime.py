@@ -7,7 +7,7 @@ from native_code import needs_compiler
 from standins import TWO_RATES, Stand, copies
 
 from cplxsep.config import ModelConfig
-from cplxsep.engine.fused.forms import NATIVE, PLAIN
+from cplxsep.engine.fused.registry import NATIVE, PLAIN
 from cplxsep.engine.runtime import Runner
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.networks.model import SeparationModel

@@ -96,9 +96,12 @@ def read_data(
     rows = with_sexes(read_metadata(found, metadata), read_speakers(speakers) if speakers else {})
     names = found.names
     if data and is_list(data):
-        names, again = listed(data, names)
+        names, again = listed(data)
         if again:
             common.note(f"{data} lists mixtures more than once ({again} rows): each is scored once")
+        if missing := set(names).difference(found.names):
+            name = min(missing, key=str)
+            raise InputError(f"{data} lists {name}, which {data.parent} does not have")
     return Data(found, rows, names, Cut() if cut else None)
 
 

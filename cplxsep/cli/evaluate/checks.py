@@ -75,13 +75,13 @@ def _inside(path: Path, folder: Path) -> bool:
 
 def _is_data(path: Path, data: Path | None) -> bool:
     """Whether a path is a list of mixtures in use, or what a prepared folder consists of."""
+    from cplxsep.data.layout import METADATA, PREPARATION, SUFFIXES
+
     if data is None:
         return False
     if is_list(data):
         if os.path.realpath(path) == os.path.realpath(data):
             return True
         data = data.parent
-    from cplxsep.data.layout import METADATA, SUFFIXES
-
-    part = path.suffix.lower() in SUFFIXES or path.name in (METADATA, "preparation.json")
+    part = path.suffix.lower() in SUFFIXES or path.name in (METADATA, PREPARATION)
     return part and _inside(path, data)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.audio.atomic import TEMPORARY, write_text
-from cplxsep.data.layout import METADATA
+from cplxsep.data.layout import METADATA, PREPARATION
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError
 
@@ -24,7 +24,7 @@ class Ledger:
         self.folder = folder
         self.metadata = folder / METADATA
         self._identity = identity
-        self._identity_file = folder / "preparation.json"
+        self._identity_file = folder / PREPARATION
         self._journal_file = folder / ".progress.jsonl"
         self._subfolders = files
         self._finished: dict[str, Row] = {}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cplxsep.engine.fused import dual_path, spectral  # noqa: F401 (they register their forms)
-from cplxsep.engine.fused.forms import NETWORKS, PLAIN, NetworkForm
+from cplxsep.engine.fused.registry import NETWORKS, PLAIN, NetworkForm
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.device import pick_precision
 

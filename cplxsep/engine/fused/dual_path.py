@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from cplxsep.engine.fused import forms
+from cplxsep.engine.fused import registry
 from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.dual_path_blocks import Local, Recurrent
 from cplxsep.nn.backends import enable_native, triton_works
@@ -14,26 +14,28 @@ from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
 
 
-@forms.network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
+@registry.network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
 def dual_path(
     network: DualPathNetwork, device: torch.device, dtype: torch.dtype | None
 ) -> tuple[nn.Module, str]:
     """On a CPU with native blocks; on a GPU the network itself, whose operators are Triton's."""
     if device.type == "cuda":
-        kind = "Triton kernels" if triton_works(device) else forms.PLAIN
+        kind = "Triton kernels" if triton_works(device) else registry.PLAIN
         return InWorkingType(network, dtype), kind
     try:
         # Maps are float32; what goes into the products of the blocks is in their type.
         blocks = NativeBlocks(dtype or torch.float32)
         if all(
-            forms.has_form(part, blocks) for part in network.modules() if type(part) in forms.FORMS
+            registry.has_form(part, blocks)
+            for part in network.modules()
+            if type(part) in registry.FORMS
         ):
-            return forms.with_forms(network, blocks), forms.NATIVE
+            return registry.with_forms(network, blocks), registry.NATIVE
         # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
         enable_native(RECURRENCE, POSITION_NORM)
     except NoCompilerError as error:
-        return network, f"{forms.PLAIN}: {error}"
-    return network, f"{forms.PLAIN}, its recurrences native code"
+        return network, f"{registry.PLAIN}: {error}"
+    return network, f"{registry.PLAIN}, its recurrences native code"
 
 
 class InWorkingType(nn.Module):
@@ -52,8 +54,8 @@ class InWorkingType(nn.Module):
             return self.network(mixture)
 
 
-@forms.form_of(Local, "norm", "conv", "out")
-class _Local(forms.ModuleForm):
+@registry.form_of(Local, "norm", "conv", "out")
+class _Local(registry.ModuleForm):
     """As `Local`, in place."""
 
     @staticmethod
@@ -74,8 +76,8 @@ class _Local(forms.ModuleForm):
         return maps
 
 
-@forms.form_of(Recurrent, "norm", "into", "bias", "theta", "out")
-class _Recurrent(forms.ModuleForm):
+@registry.form_of(Recurrent, "norm", "into", "bias", "theta", "out")
+class _Recurrent(registry.ModuleForm):
     """As `Recurrent`, in place."""
 
     @staticmethod

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from cplxsep.engine.fused.forms import ModuleForm, form_of
 from cplxsep.engine.fused.layers import FixedConv, Maps, fixed, fused_steps, steps_have_forms
+from cplxsep.engine.fused.registry import ModuleForm, form_of
 from cplxsep.networks.heads import Extractor, MaskHead, bounded
 from cplxsep.nn import pairs
 from cplxsep.nn.between_convolutions import Between, Head
@@ -37,7 +37,7 @@ class FusedExtractor(ModuleForm):
 
     @staticmethod
     def takes(head: Extractor) -> bool:
-        dropped = not head.dropout or head.dropout_of == "mixture"
+        dropped = head.dropout_of == "mixture"
         return head.mixture_candidate and dropped and steps_have_forms(head.masks[1:])
 
     def __init__(self, head: Extractor, dtype: torch.dtype, between: Between) -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.engine.fused.forms import ModuleForm, form, form_of, has_form
+from cplxsep.engine.fused.registry import ModuleForm, form, form_of, has_form
 from cplxsep.networks.blocks import Residual
 from cplxsep.nn.between_convolutions import Between, NormWeights
 from cplxsep.nn.complex_norm import ComplexNorm
@@ -119,7 +119,9 @@ class FusedBlock(ModuleForm):
     """Norm, CReLU, convolution."""
 
     @staticmethod
-    def takes(block: nn.Sequential) -> bool:
+    def takes(block: nn.Sequential, *means: object) -> bool:
+        if means or len(block) != 2:
+            return False
         norm, conv = block
         return type(norm) is ComplexNorm and norm.relu and type(conv) is ComplexConv2d
 

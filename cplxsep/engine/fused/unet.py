@@ -5,8 +5,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.forms import ModuleForm, form_of
 from cplxsep.engine.fused.layers import FusedBlock, Maps, fused_steps, steps_have_forms
+from cplxsep.engine.fused.registry import ModuleForm, form_of
 from cplxsep.networks.unet import UNet
 from cplxsep.nn.between_convolutions import Between
 

@@ -86,7 +86,7 @@ def form(module: nn.Module, *means: Any) -> ModuleForm:
 
 def with_forms(module: nn.Module, *means: Any) -> nn.Module:
     """A module with forms in the place of all modules that have one; it is left as it is."""
-    if type(module) in FORMS:
+    if has_form(module, *means):
         return form(module, *means)
     changed = copy.copy(module)
     changed._modules = {
