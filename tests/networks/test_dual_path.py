@@ -189,7 +189,7 @@ def described(**model_section):
         ({"rates": [16000]}, "rates must hold sample_rate, 8000"),
         ({"rates": [8000, 11025]}, "11025 Hz"),
         ({"rates": [8000], "network": "complex"}, "not of the complex one"),
-        ({"transformations": 2}, "set transformations to 0"),
+        ({"transformations": 2}, "set extractor.transformations to 0"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_one_clear_line(section, words):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 import torch
@@ -137,11 +138,11 @@ def test_saving_keeps_the_last_sound_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("section", "key", "value"), [("model", "start_maps", 8), ("optim", "optimizer", "muon")]
+    ("section", "key", "value"), [("model.unet", "start_maps", 8), ("optim", "optimizer", "muon")]
 )
 def test_a_checkpoint_of_another_run_is_refused(tiny_config, tmp_path, section, key, value):
     config = read_config(tiny_config).model_dump()
-    config[section][key] = value
+    reduce(dict.get, section.split("."), config)[key] = value
     checkpoint.save(tmp_path, {**state(1), "config": config})
     with pytest.raises(UsageError, match=f"{section}.{key} differ"):
         checkpoint.choose(tmp_path, tmp_path / "model", "auto", read_config(tiny_config), print)
@@ -149,7 +150,7 @@ def test_a_checkpoint_of_another_run_is_refused(tiny_config, tmp_path, section, 
 
 def test_a_checkpoint_without_the_newest_keys_is_taken(tiny_config, tmp_path):
     config = read_config(tiny_config).model_dump()
-    del config["model"]["criterion"]
+    del config["model"]["unet"]["criterion"]
     checkpoint.save(tmp_path, {**state(7), "config": config})
     said = []
     model = tmp_path / "model"
