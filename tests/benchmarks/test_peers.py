@@ -6,6 +6,7 @@ from pathlib import Path
 
 import enhancement
 import numpy as np
+import peer_child
 import peers
 import pytest
 from noisy_mixtures import RATE
@@ -29,18 +30,21 @@ def start():
 """
 
 
+def _script(folder, text):
+    """What a child runs; `text` defines `start`."""
+    begin = f"import sys\nsys.path.insert(0, {str(CHILD.parent)!r})\nimport numpy as np\n"
+    script = folder / "peer.py"
+    script.write_text(f"{begin}from peer_child import serve\n{text}\nserve(start)\n")
+    return script
+
+
 @pytest.fixture
 def stand_in(tmp_path):
     """Starts a peer whose `start` is given as text."""
     started = []
 
     def make(text):
-        script = tmp_path / "peer.py"
-        path = f"import sys; sys.path.insert(0, {str(CHILD.parent)!r})\n"
-        script.write_text(
-            f"{path}import numpy as np\nfrom peer_child import serve\n{text}\nserve(start)\n"
-        )
-        started.append(Peer([sys.executable, "-I", str(script)]))
+        started.append(Peer([sys.executable, "-I", str(_script(tmp_path, text))]))
         return started[-1]
 
     yield make
@@ -101,12 +105,7 @@ def test_a_peer_that_is_not_there_is_one_line(tmp_path, speech, capsys, monkeypa
     python = tmp_path / here / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
-    serving = "import sys; sys.path.insert(0, sys.argv.pop(1)); from peer_child import serve\n"
-    child = tmp_path / "child.py"
-    child.write_text(
-        serving.replace("sys.argv.pop(1)", repr(str(CHILD.parent)))
-        + "serve(lambda: (16000, lambda: lambda audio: audio))\n"
-    )
+    child = _script(tmp_path, "def start(): return 16000, lambda: lambda audio: audio")
     monkeypatch.setattr(peers, "CHILD", child)
     found, facts = peers.start(tmp_path, speech)
     found[here].close()
@@ -136,9 +135,7 @@ def test_a_peer_that_cannot_be_installed_is_one_line(tmp_path, capsys, monkeypat
 
 
 def test_every_peer_is_pinned_and_has_its_function():
-    from peer_child import PEERS as functions
-
-    assert list(functions) == list(PEERS)
+    assert list(peer_child.PEERS) == list(PEERS)
     for name, facts in PEERS.items():
         assert facts["requires"][0].startswith(f"{name}==")
         assert all("==" in line for line in facts["requires"])
@@ -147,11 +144,10 @@ def test_every_peer_is_pinned_and_has_its_function():
 
 def _scores(ours, theirs):
     """Two mixtures at two ratios; theirs has no PESQ once."""
-    names = ("ours", "noisy", "theirs")
     rows = []
-    for mixture in range(2):
-        values = (ours[mixture], 0.0, theirs[mixture])
-        rows.append({n: dict.fromkeys(enhancement.METRICS, v) for n, v in zip(names, values)})
+    for one, other in zip(ours, theirs, strict=True):
+        values = {"ours": one, "noisy": 0.0, "theirs": other}
+        rows.append({n: dict.fromkeys(enhancement.METRICS, v) for n, v in values.items()})
     rows[1]["theirs"]["pesq"] = None
     return rows
 
