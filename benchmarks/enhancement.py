@@ -178,8 +178,9 @@ def show(result: dict[str, Any]) -> str:
     heads = ["method", "PESQ of clean", "lowest", "noise alone dB down", "lowest"]
     extreme = table([*heads, "silence kept", "x real time", "slowest"], rows)
     above = table([f"{result['ours']} above", *METRICS], _above_rows(result))
-    notes = [f"{name}: {_about(facts)}" for name, facts in result["peers"].items()]
-    return "\n\n".join([scores, above, extreme, "\n".join([*notes, UNKNOWN] if notes else [])])
+    about = [f"{name}: {_about(facts)}" for name, facts in result["peers"].items()]
+    notes = ["\n".join([*about, UNKNOWN])] if about else []
+    return "\n\n".join([scores, above, extreme, *notes])
 
 
 def _above_rows(result: dict[str, Any]) -> list[list[str]]:

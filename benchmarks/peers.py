@@ -29,7 +29,7 @@ PEERS: dict[str, dict[str, Any]] = tomllib.loads(
 )
 UNKNOWN = "What the peers were trained on is not known: it may have been this very speech or noise."
 CHILD = Path(__file__).with_name("peer_child.py")
-LONGEST_DELAY = RATE // 4  # samples; more is no enhancer for calls
+LONGEST_DELAY = RATE // 4  # samples, within which one is looked for, early or late
 
 
 class PeerError(Exception):
@@ -53,6 +53,7 @@ class Peer:
         try:
             child = subprocess.Popen(command, env=threads, **pipes)
         except OSError:
+            self._open.close()
             raise PeerError("not installed") from None
         self._child = self._open.enter_context(child)
         (self.rate,) = self._read("<i")
@@ -73,8 +74,9 @@ class Peer:
             shifts = slice(middle - LONGEST_DELAY, middle + LONGEST_DELAY + 1)
             total += correlate(heard, padded, method="fft")[shifts]
         peak = int(np.argmax(np.abs(total)))
-        if not total[peak]:
-            raise PeerError("it gives silence for clean speech")
+        if not abs(total[peak]) > 0:
+            self.close()
+            raise PeerError("it gives no sound for clean speech")
         self.delay = peak - LONGEST_DELAY
         self.gain = float(total[peak] / sum(np.sum(np.square(audio)) for audio in speech))
 
@@ -138,7 +140,7 @@ def install(folder: Path, names: list[str]) -> int:
             done = subprocess.run(step, capture_output=True, text=True, errors="replace")
             if done.returncode:
                 failed += 1
-                reason = _last_line(done.stderr or done.stdout)
+                reason = _last_line(done.stderr or done.stdout, mark="ERROR: ")
                 print(f"{name} cannot be installed: {reason}", file=sys.stderr)
                 break
         else:
@@ -150,9 +152,11 @@ def _python(place: Path) -> Path:
     return place / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
-def _last_line(text: str) -> str:
+def _last_line(text: str, mark: str = "") -> str:
+    """The last line that begins with the mark, or the last of all."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it ended without a word"
+    marked = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    return (marked or lines or ["it ended without a word"])[-1]
 
 
 def main() -> None:
