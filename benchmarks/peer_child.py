@@ -36,7 +36,8 @@ def dtln() -> Peer:
 
     def fresh() -> Process:
         suppressor = noise_suppression(strength=1.0)
-        # A low-pass of the package after the network: clean speech would have 12 dB with it, not 39.
+        # The package's low-pass after the network turns phases: 4 dB of SI-SDR less on three pairs
+        # of the valid split, 0.13 of PESQ more.
         suppressor._hf_rolloff.process = lambda made: made
 
         def one(frame: np.ndarray) -> np.ndarray:
