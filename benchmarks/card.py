@@ -26,14 +26,23 @@ def publish(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
     table: str = "figures",
+    after: str = "",
 ) -> None:
-    """Store figures beside the checksum of the weights they belong to, and a table in the card."""
-    before, after = parts(model, table)
-    lines = [columns, ["---"] * len(columns), *rows]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    """Store figures beside the checksum of the weights they belong to, and a table in the card.
+
+    `after` is text that follows the table.
+    """
+    begin, end = parts(model, table)
+    text = markdown(columns, rows) + (f"\n{after}" if after else "")
     known = metrics(model) | {"sha256": checksum(model / WEIGHTS)} | figures
     write_text(model / METRICS, json.dumps(known, indent=2) + "\n")
-    write_text(model / CARD, f"{before}\n{text}\n{after}")
+    write_text(model / CARD, f"{begin}\n{text}\n{end}")
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def cell(figure: dict[str, Any], digits: int = 2) -> str:

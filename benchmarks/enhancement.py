@@ -2,13 +2,14 @@
 
     python benchmarks/enhancement.py --speech ../shared/data/speech.csv \
         --noise ../shared/data/noise.csv [--model models/dce-denoise] [--count 60]
-        [--seed 0] [--split test] [--json FILE] [--write]
+        [--peers FOLDER] [--seed 0] [--split test] [--json FILE] [--write]
 
 Speech of the split mixed with noise of the split at -5 to 15 dB (active levels, 16 kHz): speakers
 and recordings alike likely, utterances that stand 30 dB above their own background, noise without
 its digital silence; the same pairs at every ratio. Methods: the model, noisereduce with its own
-settings (where installed), and the Wiener filter of wiener.py. Figures: SI-SDR in dB, PESQ wide
-band, STOI, and their improvements, means with 95 % bootstrap intervals over mixtures.
+settings (where installed), the Wiener filter of wiener.py, and the networks that peers.py put into
+a folder. Figures: SI-SDR in dB, PESQ wide band, STOI, and their improvements, means with 95 %
+bootstrap intervals over mixtures; and how far ours is above each other method on the same mixtures.
 
 Then: clean speech in (PESQ against itself), noise alone in (dB that it is turned down), digital
 silence in, and the speed of each method. `--write` stores the figures in the model's folder.
@@ -26,9 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from card import cell, parts, publish
+from card import cell, markdown, parts, publish
 from machine import in_words, machine
 from noisy_mixtures import METRICS, OWN_SNR, RATE, Pair, draw_pairs, score
+from peers import UNKNOWN, Peer, start
 from settings import Settings
 from wiener import wiener
 from workload import interleave, spread
@@ -94,12 +96,23 @@ def summarise(scores: dict[str, list[Scores]]) -> dict[str, Any]:
 
 
 def _with_gain(each: Scores, name: str) -> dict[str, float | None]:
-    own, noisy = each[name], each[NOISY]
-    gains = {
-        f"{key}_i": None if own[key] is None or noisy[key] is None else own[key] - noisy[key]
-        for key in METRICS
-    }
-    return own | gains
+    return each[name] | {f"{key}_i": value for key, value in _above(each, name, NOISY).items()}
+
+
+def _above(each: Scores, one: str, other: str) -> dict[str, float | None]:
+    pairs = {key: (each[one][key], each[other][key]) for key in METRICS}
+    return {key: None if None in pair else pair[0] - pair[1] for key, pair in pairs.items()}
+
+
+def differences(scores: dict[str, list[Scores]], ours: str) -> dict[str, dict[str, Any]]:
+    """By other method: ours above it, each mixture's mean over the ratios a sample."""
+    mixtures = list(zip(*scores.values(), strict=True))
+    found = {}
+    for name in mixtures[0][0]:
+        if name not in (ours, NOISY):
+            rows = [_mean([_above(each, ours, name) for each in same]) for same in mixtures]
+            found[name] = {key: _figure([row[key] for row in rows]) for key in METRICS}
+    return found
 
 
 def _mean(rows: list[dict[str, float | None]]) -> dict[str, float | None]:
@@ -141,6 +154,9 @@ def speeds(pairs: list[Pair], ways: dict[str, Method], repeats: int) -> dict[str
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings("cpu", False, None, Path(folder), repeats)
         times = interleave(ways, audio, settings, "speed of")
+    for name, way in ways.items():
+        if isinstance(way, Peer):
+            times[name] = way.seconds[-repeats:]
     return {name: spread([30 / seconds for seconds in taken]) for name, taken in times.items()}
 
 
@@ -160,7 +176,23 @@ def show(result: dict[str, Any]) -> str:
         rows[-1] += [cell(found["noise_down_db"]), found["noise_down_db_lowest"]]
         rows[-1] += [str(found["silence_stays_silence"]), *(rate[k] for k in ("median", "low"))]
     heads = ["method", "PESQ of clean", "lowest", "noise alone dB down", "lowest"]
-    return f"{scores}\n\n" + table([*heads, "silence kept", "x real time", "slowest"], rows)
+    extreme = table([*heads, "silence kept", "x real time", "slowest"], rows)
+    above = table([f"{result['ours']} above", *METRICS], _above_rows(result))
+    about = [f"{name}: {_about(facts)}" for name, facts in result["peers"].items()]
+    notes = ["\n".join([*about, UNKNOWN])] if about else []
+    return "\n\n".join([scores, above, extreme, *notes])
+
+
+def _above_rows(result: dict[str, Any]) -> list[list[str]]:
+    return [
+        [name, *(cell(found[key], 3 if key == "stoi" else 2) for key in METRICS)]
+        for name, found in result["differences"].items()
+    ]
+
+
+def _about(facts: dict[str, Any]) -> str:
+    left_out = f"; left out: {facts['left_out']}" if "left_out" in facts else ""
+    return f"{facts['network']}, {facts['requires'][0]}, licence {facts['licence']}{left_out}"
 
 
 def _keys() -> list[str]:
@@ -174,6 +206,8 @@ def write(model: Path, result: dict[str, Any]) -> None:
         "test": {key: ours["all"][key] for key in _keys()},
         "test_groups": {f"{snr} dB": ours[snr] for snr in result["snrs"] if snr != "all"},
         "test_peers": {n: s["all"] for n, s in result["scores"].items() if n != model.name},
+        "test_differences": result["differences"],
+        "test_peer_facts": result["peers"],
         "test_extremes": result["extremes"][model.name],
         "test_setup": {"script": "benchmarks/enhancement.py", **result["setup"]},
     }
@@ -181,8 +215,19 @@ def write(model: Path, result: dict[str, Any]) -> None:
         [snr, name, *(cell(by_snr[snr][key], 3 if key == "stoi" else 2) for key in METRICS)]
         for snr in result["snrs"]
         for name, by_snr in result["scores"].items()
+        if snr == "all" or name not in result["peers"]
     ]
-    publish(model, figures, ["SNR dB", "method", "SI-SDR dB", "PESQ-wb", "STOI"], rows)
+    columns = ["SI-SDR dB", "PESQ-wb", "STOI"]
+    publish(model, figures, ["SNR dB", "method", *columns], rows, after=_of_peers(result, columns))
+
+
+def _of_peers(result: dict[str, Any], columns: list[str]) -> str:
+    """What a card says below its figures: what the peers are, and how far ours is above."""
+    if not result["peers"]:
+        return ""
+    about = "\n".join(f"- {name}: {_about(facts)}." for name, facts in result["peers"].items())
+    above = markdown([f"{result['ours']} above", *columns], _above_rows(result))
+    return f"\n{above}\n\n{UNKNOWN}\n\n{about}"
 
 
 def main() -> None:
@@ -190,6 +235,7 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
     parser.add_argument("--noise", type=Path, required=True, help="manifest CSV")
     parser.add_argument("--model", type=Path, default=Path("models/dce-denoise"))
+    parser.add_argument("--peers", type=Path, metavar="FOLDER", help="as peers.py made it")
     parser.add_argument("--count", type=int, default=60, help="mixtures at each ratio")
     parser.add_argument("--split", default="test", help="valid while choosing anything")
     parser.add_argument("--seed", type=int, default=0)
@@ -203,12 +249,20 @@ def main() -> None:
         parts(options.model)  # better known now than after the work
     ways = methods(str(options.model))
     pairs = draw_pairs(options.speech, options.noise, options.split, options.count, options.seed)
+    facts: dict[str, Any] = {}
+    if options.peers:
+        peers, facts = start(options.peers, [pair.speech for pair in pairs[:5]])
+        ways |= peers
     setup = {name: getattr(options, name) for name in ("count", "split", "seed")}
     setup |= {"own_snr_db": OWN_SNR, "machine": in_words(machine())}
+    scores = score_all(pairs, ways, options.workers)
     result = {
         "setup": setup,
+        "ours": next(iter(ways)),
+        "peers": facts,
         "snrs": [*(f"{snr:g}" for snr in SNRS), "all"],
-        "scores": summarise(score_all(pairs, ways, options.workers)),
+        "scores": summarise(scores),
+        "differences": differences(scores, next(iter(ways))),
         "extremes": extremes(pairs[:20], ways),
         "speed": speeds(pairs, ways, repeats=5),
     }
