@@ -36,7 +36,7 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
         UsageError, DeviceError: as `pick_precision`.
     """
     known = _known(model)
-    if precision == "auto" and device.type == "cpu" and known is not None:
+    if precision == "auto" and device.type == "cpu" and known and known.fast_bf16:
         precision = "bf16" if known.fast_bf16() else "fp32"
     return pick_precision(precision, device)
 

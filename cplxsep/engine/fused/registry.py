@@ -11,8 +11,6 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from cplxsep.nn.device import fast_bf16_cpu
-
 NATIVE, PLAIN = "native code", "plain PyTorch"
 
 
@@ -36,10 +34,13 @@ MakeNetwork = Callable[[Any, torch.device, torch.dtype | None], tuple[nn.Module,
 
 
 class NetworkForm(NamedTuple):
-    """How networks of a type run, and whether bfloat16 is fast for them on this CPU."""
+    """How networks of a type run, and whether bfloat16 is fast for them on this CPU.
+
+    None: as for all that PyTorch multiplies.
+    """
 
     make: MakeNetwork
-    fast_bf16: Callable[[], bool]
+    fast_bf16: Callable[[], bool] | None
 
 
 FORMS: dict[type[nn.Module], _Known] = {}
@@ -59,7 +60,7 @@ def form_of(kind: type[nn.Module], *parts: str) -> Callable[[_FormType], _FormTy
 
 
 def network_form(
-    kind: type[nn.Module], fast_bf16: Callable[[], bool] = fast_bf16_cpu
+    kind: type[nn.Module], fast_bf16: Callable[[], bool] | None = None
 ) -> Callable[[MakeNetwork], MakeNetwork]:
     """Register how networks of a type run."""
 
