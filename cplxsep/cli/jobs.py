@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from cplxsep.cli import common
 from cplxsep.cli.rate_notes import rate_notes
 from cplxsep.errors import CplxsepError, InputError, UsageError
@@ -82,15 +84,11 @@ class Run:
     outcomes: list["Outcome"] = field(default_factory=list)
     unread: bool = False  # standard output was closed before all was printed
 
-    @property
-    def failed(self) -> int:
-        """Number of inputs that failed."""
-        return sum(outcome.status == "failed" for outcome in self.outcomes)
-
     def work(self, inputs: Iterable[str], naming: "Naming") -> None:
         """Do what the user named; print what was written, failures, and at the end the report.
 
         Raises:
+            typer.Exit: with 1, some input failed, or not all could be printed.
             UsageError: two files would have one name; nothing has been done.
             ModelError, DeviceError: nothing more can be done; the report is written nevertheless.
         """
@@ -116,6 +114,8 @@ class Run:
                 raise
             finally:
                 self._conclude(work, items, stopped)
+        if self.unread or any(outcome.status == "failed" for outcome in self.outcomes):
+            raise typer.Exit(1)
 
     def _checked(self, items: list["PlanItem"]) -> list["PlanItem"]:
         """The items without results of earlier runs. UsageError: files would have one name."""

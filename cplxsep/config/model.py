@@ -151,13 +151,18 @@ class ModelConfig(Section):
             self._bands_fit()
         return self
 
+    @property
+    def all_rates(self) -> tuple[int, ...]:
+        """All that the network may be run at, in Hz."""
+        return self.rates or (self.sample_rate,)
+
     def _bands_fit(self) -> None:
         """Raise ValueError where window, hop or bands do not come out even at each of the rates."""
         if self.rates and self.sample_rate not in self.rates:
             raise ValueError(f"rates must hold sample_rate, {self.sample_rate}")
         shape = self.dual_path
         bins = shape.group * 2 ** (len(shape.channels) - 1)
-        for rate in self.rates or (self.sample_rate,):
+        for rate in self.all_rates:
             for name in ("window", "hop"):
                 if getattr(self, name) * rate % self.sample_rate:
                     raise ValueError(f"{name} is no whole number of samples at {rate} Hz")

@@ -27,6 +27,11 @@ class Config(Section):
         around = self.conversation.share or self.noise.recordings or self.noise.rooms
         return self.model.sources > 1 and not self.data.mixtures and bool(around)
 
+    @property
+    def training_rates(self) -> tuple[int, ...]:
+        """Sampling rates in Hz, which steps take in turn."""
+        return self.data.rates or (self.model.sample_rate,)
+
     @model_validator(mode="after")
     def _several_talk(self) -> "Config":
         if self.conversation.share and (self.model.sources == 1 or self.data.mixtures):
@@ -74,7 +79,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _rates_are_the_models(self) -> "Config":
-        known = self.model.rates or (self.model.sample_rate,)
+        known = self.model.all_rates
         for rate in self.data.rates:
             if rate not in known:
                 raise ValueError(

@@ -23,7 +23,7 @@ def new_card(folder: Path, config: Config, metrics: dict[str, Any]) -> str:
     """The card of a model that was trained in the folder around `folder`."""
     model = config.model
     task = "Enhances speech" if model.sources == 1 else f"Separates {model.sources} talkers"
-    rates = " or ".join(map(str, model.rates or (model.sample_rate,)))
+    rates = " or ".join(map(str, model.all_rates))
     return (
         f"# {folder.absolute().parent.name}\n\n"
         f"{task} at {rates} Hz; "

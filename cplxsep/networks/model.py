@@ -122,7 +122,7 @@ class SeparationModel(nn.Module):
         super().__init__()
         self.config = config
         self.sample_rate = config.sample_rate
-        self.rates = config.rates or (config.sample_rate,)
+        self.rates = config.all_rates
         self.sources = config.sources
         self.stft = STFT(config.window, config.hop)
         self.network: nn.Module

@@ -84,7 +84,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
             common |= {"pauses": data.pauses, "similar": data.similar}
         return DynamicMixtures(own, sources=config.model.sources, **common)
 
-    rates = data.rates or (config.model.sample_rate,)
+    rates = config.training_rates
     made = {rate: examples(data.train_split, True, rate) for rate in dict.fromkeys(rates)}
     return [made[rate] for rate in rates], examples(data.valid_split, False, max(rates))
 

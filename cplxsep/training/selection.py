@@ -63,7 +63,7 @@ class ModelSelection:
             batch = 1
             count = min(count, len(self.examples)) if isinstance(self.examples, Sized) else count
         return validate(
-            self.state.model.at(max(context.rates)),
+            self.state.model.at(max(context.config.training_rates)),
             self.examples,
             count,
             batch,

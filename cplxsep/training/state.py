@@ -88,11 +88,6 @@ class RunContext:
     stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
     deadline: float = math.inf  # of the monotonic clock
 
-    @property
-    def rates(self) -> tuple[int, ...]:
-        """Sampling rates in Hz, which steps take in turn."""
-        return self.config.data.rates or (self.config.model.sample_rate,)
-
     def late(self) -> bool:
         """Whether the deadline has passed."""
         return time.monotonic() > self.deadline

@@ -51,7 +51,8 @@ class TrainingStep:
         buffers = [buffer.clone() for buffer in model.buffers()]
         lr = lr_at(progress.step, config.optim, config.train, progress.busy)
         self.state.optimizers.set_lr(lr)
-        rate = self.context.rates[progress.step % len(self.context.rates)]
+        rates = self.context.config.training_rates
+        rate = rates[progress.step % len(rates)]
         loss, stop, late = self._gradients(model.at(rate), mixtures, sources)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip).item()
         finite = math.isfinite(loss) and math.isfinite(norm)
