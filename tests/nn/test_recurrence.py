@@ -9,7 +9,7 @@ from cplxsep.nn.native.build import NoCompilerError, library
 from cplxsep.nn.recurrence.doubling import doubling
 from cplxsep.nn.recurrence.statement import AXIS, loop, step
 
-ALONG = ["bands", "frames"]
+ALONG = ["bands", "frames", "past frames"]
 FORMS = ["loop", "doubling", "native"]
 NARROW = 2e-2  # of the largest value, in bfloat16
 
@@ -77,7 +77,7 @@ def test_it_is_the_recurrence_of_complex_numbers():
 @pytest.mark.parametrize("along", ALONG)
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 16, 33])
 def test_doubling_gives_what_the_loop_gives(along, length):
-    shape = (2, 3, length) if along == "frames" else (2, length, 3)
+    shape = (2, length, 3) if along == "bands" else (2, 3, length)
     given = inputs(shape, 3, torch.float64, torch.float64)
     found = results(doubling, given, along)
     torch.testing.assert_close(found, results(loop, given, along), rtol=1e-11, atol=1e-12)
@@ -96,7 +96,7 @@ def test_doubling_keeps_its_state_in_float32():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, NARROW)])
 def test_native_gives_what_the_loop_gives(native, along, states, dtype, tolerance):
     for length in (1, 2, 7):
-        shape = (2, 5, length) if along == "frames" else (2, length, 5)
+        shape = (2, length, 5) if along == "bands" else (2, 5, length)
         given = inputs(shape, states, dtype)
         found = results(native, given, along)
         assert_near(found, results(loop, given, along), tolerance)
@@ -125,7 +125,7 @@ def test_a_layout_that_is_not_contiguous_gives_the_same(form, along):
     assert_near(found, results(form, given, along), 1e-6)
 
 
-@pytest.mark.parametrize("along", ALONG)
+@pytest.mark.parametrize("along", ["bands", "frames"])
 def test_backwards_with_directions_exchanged_is_the_same_backwards(form, along):
     projection, bias, theta = (part.detach() for part in inputs((2, 4, 5), 3))
     axis = AXIS[along]
@@ -136,6 +136,15 @@ def test_backwards_with_directions_exchanged_is_the_same_backwards(form, along):
     found = form(exchanged(projection.flip(axis)), exchanged(bias), theta.flip(0), along)
     expected = exchanged(form(projection, bias, theta, along).flip(axis))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_along_past_frames_both_halves_are_a_first_direction(form):
+    projection, bias, theta = (part.detach() for part in inputs((2, 4, 5), 3))
+    found = form(projection, bias, theta, "past frames").chunk(2, dim=-1)
+    halves = zip(projection.chunk(2, dim=-1), bias.chunk(2), theta, strict=True)
+    for half, (maps, shift, turn) in zip(found, halves, strict=True):
+        alone = loop(maps.repeat(1, 1, 1, 2), shift.repeat(2), turn.expand(2, -1), "frames")
+        torch.testing.assert_close(half, alone[..., :6], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("along", ALONG)

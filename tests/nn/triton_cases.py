@@ -23,13 +23,13 @@ def in_the_interpreter(case: str) -> None:
 
 
 def recurrence(device: str, sizes: list[tuple[int, int, int, int]]) -> None:
-    """Values and all gradients, for (B, F, T, K), along both axes."""
+    """Values and all gradients, for (B, F, T, K), along each axis."""
     from cplxsep.nn.recurrence.statement import loop
     from cplxsep.nn.recurrence.triton_form import TritonRecurrence
 
     torch.manual_seed(0)
     for *positions, states in sizes:
-        for along in ("bands", "frames"):
+        for along in ("bands", "frames", "past frames"):
             for dtype in TOLERANCE:
                 maps = torch.randn(*positions, 6 * states, device=device).to(dtype)
                 given = (

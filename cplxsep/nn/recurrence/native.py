@@ -42,4 +42,5 @@ class NativeRecurrence(torch.autograd.Function):
 
 def _call(library: ctypes.CDLL, name: str, along: Along, *tensors: Tensor) -> None:
     batch, bands, frames, parts = tensors[0].shape
-    call(library, name, tensors, (batch, bands, frames, parts // 6, along == "bands"))
+    way = (along == "bands", along == "past frames")
+    call(library, name, tensors, (batch, bands, frames, parts // 6, *way))

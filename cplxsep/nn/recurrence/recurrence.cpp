@@ -1,4 +1,4 @@
-// The gated recurrence with turning states, there and back, and its gradient.
+// The gated recurrence with turning states, its two directions, and its gradient.
 //
 // What is computed is stated in cplxsep/nn/recurrence/statement.py, its oracle in the tests. Maps
 // are [batch][bands][frames][parts], float or bfloat16; states and gates are float. A sequence runs
@@ -22,6 +22,8 @@ constexpr int64_t BLOCK = 8;
 
 struct Runs {
     int64_t outer, inner, outer_stride, step, length, states;
+    bool past;  // both directions run forward
+    bool back(int64_t direction) const { return direction && !past; }
     int64_t count() const { return outer * inner; }
     int64_t groups() const { return (count() + GROUP - 1) / GROUP; }
     // Position of the first element of a sequence, inner ones side by side.
@@ -29,8 +31,8 @@ struct Runs {
 };
 
 // Of maps [B][F][T]: along frames a row is a sequence, along bands a column.
-Runs runs(int64_t B, int64_t F, int64_t T, int64_t K, bool bands) {
-    return bands ? Runs{B, T, F * T, T, F, K} : Runs{B * F, 1, T, 1, T, K};
+Runs runs(int64_t B, int64_t F, int64_t T, int64_t K, bool bands, bool past) {
+    return bands ? Runs{B, T, F * T, T, F, K, past} : Runs{B * F, 1, T, 1, T, K, past};
 }
 
 // Calls body<W>(first state) so that every state is met once.
@@ -50,10 +52,10 @@ void forward(const T* given, const float* bias, const float* cosine, const float
     for (int64_t n = 0; n < s.count(); ++n) {
         const FlushDenormals flush;
         for (int64_t d = 0; d < 2; ++d) {
-            const int64_t step = d ? -s.step : s.step;
+            const int64_t step = s.back(d) ? -s.step : s.step;
             std::vector<float> state(2 * K);
             for (int64_t t = 0; t < s.length; t += BLOCK) {
-                const int64_t at = s.begin(n) + (d ? s.length - 1 - t : t) * s.step;
+                const int64_t at = s.begin(n) + (s.back(d) ? s.length - 1 - t : t) * s.step;
                 over_states(K, [&]<int W>(int64_t k) {
                     run_states<W>(given + at * 6 * K + d * 3 * K + k, step * 6 * K,
                                   bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
@@ -132,12 +134,12 @@ void backward(const T* given, const float* bias, const float* cosine, const floa
         const FlushDenormals flush;
         for (int64_t n = g * GROUP; n < std::min(s.count(), (g + 1) * GROUP); ++n)
             for (int64_t d = 0; d < 2; ++d) {
-                const int64_t at = s.begin(n) + (d ? 0 : (s.length - 1) * s.step);
+                const int64_t at = s.begin(n) + (s.back(d) ? 0 : (s.length - 1) * s.step);
                 std::vector<float> state(2 * K);
                 const Back<T> all{given + at * 6 * K + d * 3 * K, states + at * 4 * K + d * 2 * K,
                                   grad + at * 4 * K + d * 2 * K, into + at * 6 * K + d * 3 * K,
                                   sums.data() + (g * 2 + d) * 4 * K, state.data(),
-                                  d ? -s.step : s.step, K};
+                                  s.back(d) ? -s.step : s.step, K};
                 for (int64_t t = 0; t < s.length; t += BLOCK)
                     over_states(K, [&]<int W>(int64_t k) {
                         const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k,
@@ -163,15 +165,16 @@ void backward(const T* given, const float* bias, const float* cosine, const floa
 #define CPLXSEP_EXPORT(T, NAME)                                                                    \
     extern "C" void forward_##NAME(const T* given, const float* bias, const float* cosine,         \
                                    const float* sine, T* states, int64_t B, int64_t F, int64_t L,  \
-                                   int64_t K, int64_t bands, int threads) {                        \
-        forward(given, bias, cosine, sine, states, runs(B, F, L, K, bands != 0), threads);         \
+                                   int64_t K, int64_t bands, int64_t past, int threads) {          \
+        forward(given, bias, cosine, sine, states, runs(B, F, L, K, bands, past), threads);        \
     }                                                                                              \
     extern "C" void backward_##NAME(const T* given, const float* bias, const float* cosine,        \
                                     const float* sine, const T* states, const T* grad, T* into,    \
                                     float* into_bias, float* into_theta, int64_t B, int64_t F,     \
-                                    int64_t L, int64_t K, int64_t bands, int threads) {            \
+                                    int64_t L, int64_t K, int64_t bands, int64_t past,             \
+                                    int threads) {                                                 \
         backward(given, bias, cosine, sine, states, grad, into, into_bias, into_theta,             \
-                 runs(B, F, L, K, bands != 0), threads);                                           \
+                 runs(B, F, L, K, bands, past), threads);                                          \
     }
 
 CPLXSEP_EXPORT(float, float)

@@ -4,7 +4,8 @@ Source: TEMPORAL.md sections 2 and 3. With a gate a_t = sigmoid(z_t) and a turn 
 
     h_t = a_t e^{i theta} h_{t-1} + (1 - a_t) x_t,
 
-once from the first position to the last and once back, each direction with states of its own.
+once from the first position to the last and once back, each direction with states of its own;
+along past frames both run from the first to the last.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-# Which axis of maps (B, F, T, C) it runs along: from band to band, or from frame to frame.
-Along = Literal["bands", "frames"]
-AXIS: dict[Along, int] = {"bands": 1, "frames": 2}
+# Which axis of maps (B, F, T, C) it runs along, both ways: from band to band, or from frame to
+# frame. Along past frames all states run forward, so that no frame depends on a later one.
+Along = Literal["bands", "frames", "past frames"]
+AXIS: dict[Along, int] = {"bands": 1, "frames": 2, "past frames": 2}
 
 # States (B, F, T, 2K) of z, Re x, Im x (B, F, T, 3K) and of turns (K,), forward along an axis.
 OneWay = Callable[[Tensor, Tensor, int], Tensor]
@@ -36,15 +38,18 @@ def loop(projection: Tensor, bias: Tensor, theta: Tensor, along: Along) -> Tenso
 def both_ways(
     one_way: OneWay, projection: Tensor, bias: Tensor, theta: Tensor, along: Along
 ) -> Tensor:
-    """States of both directions, of which `one_way` finds those of the first; args as for `loop`.
+    """All states, of which `one_way` finds those of a first direction; args as for `loop`.
 
     States and gates are float32 at least, whatever the type of the maps.
     """
     axis, wide = AXIS[along], torch.promote_types(theta.dtype, torch.float32)
-    forward, backward = (projection.to(wide) + bias.to(wide)).chunk(2, dim=-1)
+    first, second = (projection.to(wide) + bias.to(wide)).chunk(2, dim=-1)
     theta = theta.to(wide)
-    there = one_way(forward, theta[0], axis)
-    back = one_way(backward.flip(axis), theta[1], axis).flip(axis)
+    there = one_way(first, theta[0], axis)
+    if along == "past frames":
+        back = one_way(second, theta[1], axis)
+    else:
+        back = one_way(second.flip(axis), theta[1], axis).flip(axis)
     return torch.cat([there, back], dim=-1).to(projection.dtype)
 
 

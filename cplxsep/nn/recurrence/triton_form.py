@@ -1,4 +1,4 @@
-"""The recurrence in Triton, there and back, for a GPU.
+"""The recurrence in Triton, both directions, for a GPU.
 
 A program runs through one or two sequences in one direction, for up to 64 states, in registers.
 The bias is added inside, so that its gradient is summed in the backward sweep and costs no pass of
@@ -51,16 +51,17 @@ def _parameters(bias, theta, known, K: tl.constexpr):
 @triton.jit(do_not_specialize=_SIZES)
 def _forward(
     given, bias, theta, states, length, inner, outer_stride, step, count,
-    K: tl.constexpr, KB: tl.constexpr, SB: tl.constexpr, STAGES: tl.constexpr,
+    PAST: tl.constexpr, K: tl.constexpr, KB: tl.constexpr, SB: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     d = tl.program_id(1)
+    back = 0 if PAST else d  # whether it runs from the last position to the first
     sequence = tl.program_id(0) * SB + tl.arange(0, SB)[:, None]
     k = tl.program_id(2) * KB + tl.arange(0, KB)[None, :]
     known = (sequence < count) & (k < K)
     of = _parameters(bias + d * 3 * K + k, theta + d * K + k, k < K, K)
     z_bias, r_bias, i_bias, c, s = of
-    at = _begin(sequence, inner, outer_stride) + d * (length - 1) * step
-    stride = step * (1 - 2 * d)
+    at = _begin(sequence, inner, outer_stride) + back * (length - 1) * step
+    stride = step * (1 - 2 * back)
     given += at * (6 * K) + d * 3 * K + k
     states += at * (4 * K) + d * 2 * K + k
     h_r = tl.zeros([SB, KB], tl.float32)
@@ -80,17 +81,18 @@ def _forward(
 @triton.jit(do_not_specialize=_SIZES)
 def _backward(
     given, bias, theta, states, grad, into, sums, length, inner, outer_stride, step, count,
-    K: tl.constexpr, KB: tl.constexpr, SB: tl.constexpr, STAGES: tl.constexpr,
+    PAST: tl.constexpr, K: tl.constexpr, KB: tl.constexpr, SB: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """From the last position to the first; sums (programs, 2, 4, K) of z, Re x, Im x and theta."""
+    """Against the direction; sums (programs, 2, 4, K) of z, Re x, Im x and theta."""
     d = tl.program_id(1)
+    back = 0 if PAST else d
     sequence = tl.program_id(0) * SB + tl.arange(0, SB)[:, None]
     k = tl.program_id(2) * KB + tl.arange(0, KB)[None, :]
     known = (sequence < count) & (k < K)
     of = _parameters(bias + d * 3 * K + k, theta + d * K + k, k < K, K)
     z_bias, r_bias, i_bias, c, s = of
-    at = _begin(sequence, inner, outer_stride) + (1 - d) * (length - 1) * step
-    stride = step * (2 * d - 1)
+    at = _begin(sequence, inner, outer_stride) + (1 - back) * (length - 1) * step
+    stride = step * (2 * back - 1)
     given += at * (6 * K) + d * 3 * K + k
     into += at * (6 * K) + d * 3 * K + k
     grad += at * (4 * K) + d * 2 * K + k
@@ -121,9 +123,9 @@ def _backward(
         sum_r += of_r
         sum_i += of_i
         sum_t += a * (p_r * q_i - p_i * q_r)
-        back = a * (c * q_r + s * q_i)
+        before_r = a * (c * q_r + s * q_i)
         q_i = a * (c * q_i - s * q_r)
-        q_r = back
+        q_r = before_r
         given += stride * (6 * K)
         into += stride * (6 * K)
         grad += stride * (4 * K)
@@ -163,7 +165,7 @@ class TritonRecurrence(torch.autograd.Function):
 def _programs(projection: Tensor, along: Along) -> int:
     """Programs over sequences: along bands two neighbours share one, for wider loads."""
     batch, bands, frames = projection.shape[:3]
-    return batch * bands if along == "frames" else triton.cdiv(batch * frames, 2)
+    return triton.cdiv(batch * frames, 2) if along == "bands" else batch * bands
 
 
 def _launch(function: Any, along: Along, *tensors: Tensor) -> None:
@@ -171,10 +173,11 @@ def _launch(function: Any, along: Along, *tensors: Tensor) -> None:
     batch, bands, frames, parts = projection.shape
     states = parts // 6
     block = min(_STATES, triton.next_power_of_2(states))
-    if along == "frames":
-        together, sizes = 1, (frames, 1, frames, 1, batch * bands)
-    else:
+    if along == "bands":
         together, sizes = 2, (bands, frames, bands * frames, frames, batch * frames)
+    else:
+        together, sizes = 1, (frames, 1, frames, 1, batch * bands)
     grid = (_programs(projection, along), 2, triton.cdiv(states, block))
+    shape = (along == "past frames", states, block, together, _STAGES)
     with torch.cuda.device_of(projection):
-        function[grid](*tensors, *sizes, states, block, together, _STAGES, num_warps=together)
+        function[grid](*tensors, *sizes, *shape, num_warps=together)
