@@ -76,6 +76,9 @@ class DualPathConfig(Section):
     blocks: tuple[Count, ...] = Field((8,), min_length=1, max_length=4)
     states: int = Field(64, ge=1)  # complex ones of each direction of a recurrence
     heads: int = Field(0, ge=0)  # of attention from frame to frame after each block; 0: none
+    # No frame of the outputs depends on a later one of the mixture: a window is all that the
+    # network looks ahead, and it can run live.
+    causal: bool = False
     # Of the convolutions and maps in local blocks: any real map, or complex-linear ones.
     linearity: choices.Linearity = "real"
 
@@ -89,6 +92,13 @@ class DualPathConfig(Section):
         for channels in self.channels:
             if self.heads and channels % self.heads:
                 raise ValueError(f"channels {channels} must be a multiple of heads, {self.heads}")
+        if self.causal and self.heads:
+            raise ValueError("causal: attention looks at later frames, so heads must be 0")
+        if self.causal and len(self.channels) > 1:
+            raise ValueError(
+                "causal: a level of half the frames looks at later ones, so channels and blocks "
+                "must have one number"
+            )
         return self
 
 
@@ -149,12 +159,21 @@ class ModelConfig(Section):
             raise ValueError(f"rates are of the dual-path network, not of the {self.network} one")
         if self.network == "dual-path":
             self._bands_fit()
+        if self.causal and self.level != "network":
+            raise ValueError(
+                'dual_path.causal: a fit to the whole mixture looks ahead, so level must be "network"'
+            )
         return self
 
     @property
     def all_rates(self) -> tuple[int, ...]:
         """All that the network may be run at, in Hz."""
         return self.rates or (self.sample_rate,)
+
+    @property
+    def causal(self) -> bool:
+        """Whether it hears no more than a window ahead of what it gives."""
+        return self.network == "dual-path" and self.dual_path.causal
 
     def _bands_fit(self) -> None:
         """Raise ValueError where window, hop or bands do not come out even at each of the rates."""

@@ -3,7 +3,8 @@
 Source: TEMPORAL.md section 2. A complex U-Net in its smallest form, one level inside another: a
 stem and a head of few channels, and between them levels of more, each but the first at half the
 bands and half the frames of the one around it. Every block is x + f(norm(x)) with a norm over one
-position, so that nothing depends on the length of the chunk, attention excepted.
+position, so that nothing depends on the length of the chunk, attention excepted. A causal one sees
+the mixture at its level so far, looks at no later frame and can go on from a memory.
 
 Inside, maps are (B, F, T, C): F bands of `group` neighbouring bins, channels side by side.
 """
@@ -16,11 +17,14 @@ from cplxsep.config import ModelConfig
 from cplxsep.networks.dual_path_blocks import DualPathBlock, Local
 from cplxsep.nn import pairs
 from cplxsep.nn.linear import LinearMap
+from cplxsep.nn.memory import Memory
 from cplxsep.nn.position_norm import ResidualNorm
+from cplxsep.nn.running_level import RunningLevel
 
 # Of the STFT's window length in samples: brings a mixture at unit RMS to bins of about unit size.
 SCALE = 64.0
 COMPRESSED = 1e-8  # power under which the root of a bin's magnitude is bounded
+LEVEL = 3.0  # seconds after which the running level of a causal network has mostly forgotten
 
 
 class DualPathNetwork(nn.Module):
@@ -35,29 +39,43 @@ class DualPathNetwork(nn.Module):
         shape = config.dual_path
         self.group, self.sources = shape.group, config.sources
         parts = 4 * shape.group  # a bin and its compressed form, real and imaginary
-        self.stem = LinearMap(parts, shape.outer, 3)
-        self.encode = Local(shape.outer, shape.linearity)
+        hop = config.hop / config.sample_rate
+        self.running_level = RunningLevel(LEVEL / hop) if shape.causal else None
+        self.stem = LinearMap(parts, shape.outer, 3, causal=shape.causal)
+        self.encode = Local(shape.outer, shape.linearity, shape.causal)
         self.widen = LinearMap(shape.outer, shape.channels[0])
         self.level = Level(config, 0)
         self.norm = ResidualNorm(shape.channels[0])
         self.narrow = LinearMap(shape.channels[0], shape.outer)
-        self.decode = Local(shape.outer, shape.linearity)
+        self.decode = Local(shape.outer, shape.linearity, shape.causal)
         self.head_norm = ResidualNorm(shape.outer)
-        self.head = LinearMap(shape.outer, 2 * config.sources * shape.group, 3, gain=0.3)
+        masks = 2 * config.sources * shape.group
+        self.head = LinearMap(shape.outer, masks, 3, gain=0.3, causal=shape.causal)
         # Every mask begins near its share of the mixture.
         bias = torch.zeros(shape.group, config.sources, 2)
         bias[..., 0] = 1 / config.sources
         self.head_bias = nn.Parameter(bias.flatten())
 
-    def forward(self, mixture: Tensor) -> Tensor:
+    def forward(self, mixture: Tensor, memory: Memory | None = None) -> Tensor:
         dtype = _working_type(mixture)
         with torch.autocast(mixture.device.type, enabled=False):
-            skip = self.encode(self.stem(self.features(mixture, dtype)).contiguous())
-            inner = self.norm(self.level(self.widen(skip)))[1]
-            maps = self.decode(self.narrow.added_to(skip, inner))
-            found = self.head(self.head_norm(maps)[1]).to(mixture.dtype)
+            features = self.features(self.heard(mixture, memory), dtype)
+            skip = self.encode(self.stem(features, memory).contiguous(), memory)
+            inner = self.norm(self.level(self.widen(skip), memory))[1]
+            maps = self.decode(self.narrow.added_to(skip, inner), memory)
+            found = self.head(self.head_norm(maps)[1], memory).to(mixture.dtype)
             masks = self.spectral(found + self.head_bias)
             return F.pad(pairs.product(masks, mixture[:, :, :-1]), (0, 0, 0, 1))
+
+    def heard(self, mixture: Tensor, memory: Memory | None) -> Tensor:
+        """The mixture (B, 2, F, T) that features are of; a causal one at unit level so far."""
+        if self.running_level is None:
+            return mixture
+        # Of a signal at unit RMS under a Hann window: 3/16 of the square of the window's length.
+        unit = 3 / 4 * (mixture.shape[2] - 1) ** 2
+        level = self.running_level(mixture.square().sum((1, 2)) / unit, memory)
+        silent = level < torch.finfo(level.dtype).tiny ** 0.5
+        return mixture * torch.where(silent, 0, 1 / level)[:, None, None]
 
     def features(self, mixture: Tensor, dtype: torch.dtype) -> Tensor:
         """What the stem sees of a mixture (B, 2, F, T): maps (B, bands, T, 4 * group).
@@ -100,7 +118,7 @@ class Level(nn.Module):
         shape = config.dual_path
         own = shape.channels[depth]
         self.blocks = nn.ModuleList(
-            DualPathBlock(own, shape.states, shape.heads, shape.linearity)
+            DualPathBlock(own, shape.states, shape.heads, shape.linearity, shape.causal)
             for _ in range(shape.blocks[depth])
         )
         self.inner = None
@@ -110,15 +128,15 @@ class Level(nn.Module):
             self.inner = Level(config, depth + 1)
             self.up = LinearMap(below, 4 * own, gain=0.5)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
         """Maps (B, F, T, C) of such maps."""
         middle = len(self.blocks) // 2
         for block in self.blocks[:middle]:
-            maps = block(maps)
+            maps = block(maps, memory)
         if self.inner is not None:
             maps = self.around(self.inner, maps)
         for block in self.blocks[middle:]:
-            maps = block(maps)
+            maps = block(maps, memory)
         return maps
 
     def around(self, inner: nn.Module, maps: Tensor) -> Tensor:

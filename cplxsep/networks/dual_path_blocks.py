@@ -1,6 +1,6 @@
 """Residual blocks of the dual-path network, on maps (B, F, T, C) whose channels lie side by side.
 
-Source: TEMPORAL.md section 2.
+Causal ones go on from a memory, if there is one. Source: TEMPORAL.md section 2.
 """
 
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from cplxsep.config.choices import Linearity
 from cplxsep.nn.linear import LinearMap
+from cplxsep.nn.memory import Memory
 from cplxsep.nn.position_norm import ResidualNorm
-from cplxsep.nn.recurrence import Along, recurrence
+from cplxsep.nn.recurrence import Along, continued, recurrence
 
 HEAD_WIDTH = 4  # channels of a band by which an attention head compares frames
 
@@ -21,32 +22,36 @@ class DualPathBlock(nn.Module):
     Args:
         channels: of the maps. states: complex states of each direction of a recurrence.
         heads: of attention; 0 is none. linearity: of the local block.
+        causal: no frame depends on a later one; attention has no such form.
     """
 
-    def __init__(self, channels: int, states: int, heads: int, linearity: Linearity) -> None:
+    def __init__(
+        self, channels: int, states: int, heads: int, linearity: Linearity, causal: bool
+    ) -> None:
         super().__init__()
-        self.local = Local(channels, linearity)
+        self.local = Local(channels, linearity, causal)
         self.bands = Recurrent(channels, states, "bands")
-        self.frames = Recurrent(channels, states, "frames")
+        # As many states both ways or one way: one form starts from the weights of the other.
+        self.frames = Recurrent(channels, states, "past frames" if causal else "frames")
         self.attention = Attention(channels, heads) if heads else None
 
-    def forward(self, maps: Tensor) -> Tensor:
-        maps = self.frames(self.bands(self.local(maps)))
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
+        maps = self.frames(self.bands(self.local(maps, memory)), memory)
         return maps if self.attention is None else self.attention(maps)
 
 
 class Local(nn.Module):
     """x + W SiLU(conv3x3(norm(x)))."""
 
-    def __init__(self, channels: int, linearity: Linearity) -> None:
+    def __init__(self, channels: int, linearity: Linearity, causal: bool) -> None:
         super().__init__()
         self.norm = ResidualNorm(channels)
-        self.conv = LinearMap(channels, channels, 3, linearity=linearity)
+        self.conv = LinearMap(channels, channels, 3, linearity=linearity, causal=causal)
         self.out = LinearMap(channels, channels, gain=0.5, linearity=linearity)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
         maps, normed = self.norm(maps)
-        return self.out.added_to(maps, F.silu(self.conv(normed)))
+        return self.out.added_to(maps, F.silu(self.conv(normed, memory)))
 
 
 class Recurrent(nn.Module):
@@ -65,9 +70,14 @@ class Recurrent(nn.Module):
         self.theta = nn.Parameter(torch.empty(2, states).uniform_(-1, 1))
         self.out = LinearMap(4 * states, channels, gain=0.3)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
         maps, normed = self.norm(maps)
-        states = recurrence(self.into(normed), self.bias, self.theta, self.along)
+        projection = self.into(normed)
+        if memory is not None and self.along == "past frames":
+            states = continued(projection, self.bias, self.theta, memory.get(self))
+            memory[self] = states[:, :, -1:]
+        else:
+            states = recurrence(projection, self.bias, self.theta, self.along)
         return self.out.added_to(maps, states)
 
 

@@ -115,7 +115,8 @@ class SeparationModel(nn.Module):
     `rates` are all sample rates that it can be brought to, with `at`.
 
     The network sees each mixture at unit RMS and its output is scaled back, so that
-    model(g * x) = g * model(x) for any gain g, and silence gives silence (DESIGN section 3).
+    model(g * x) = g * model(x) for any gain g, and silence gives silence (DESIGN section 3). A
+    `causal` one does so frame by frame, and may go on with `SignalStream`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -124,6 +125,7 @@ class SeparationModel(nn.Module):
         self.sample_rate = config.sample_rate
         self.rates = config.all_rates
         self.sources = config.sources
+        self.causal = config.causal
         self.stft = STFT(config.window, config.hop)
         self.network: nn.Module
         if config.network == "conv-tasnet":
@@ -163,6 +165,9 @@ class SeparationModel(nn.Module):
 
     def estimate(self, mixture: Tensor) -> Estimates:
         """Sources of mixtures (B, S) before their levels are fitted, as losses need them."""
+        if self.causal:
+            spectra = self.network(self.stft(mixture)).to(mixture.dtype)
+            return Estimates(self.stft, mixture.shape[-1], spectra)
         level = mixture.square().mean(dim=-1, keepdim=True).sqrt()
         # A level below the smallest normal float has no usable inverse: treat it as silence.
         audible = level > torch.finfo(level.dtype).tiny * 1e4

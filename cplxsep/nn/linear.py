@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cplxsep.config.choices import Linearity
 from cplxsep.nn.conv import stacked_kernel
+from cplxsep.nn.memory import Memory, with_past
 
 
 class LinearMap(nn.Module):
@@ -23,6 +24,7 @@ class LinearMap(nn.Module):
         size: side of the kernel, odd; 0 is a matrix.
         gain: factor on the initial standard deviation, 1/sqrt(fan in).
         linearity: "real" or "complex"; complex needs even channels.
+        causal: the kernel's last column, not its middle, is at the frame itself.
     """
 
     def __init__(
@@ -33,9 +35,10 @@ class LinearMap(nn.Module):
         *,
         gain: float = 1.0,
         linearity: Linearity = "real",
+        causal: bool = False,
     ) -> None:
         super().__init__()
-        self.linearity = linearity
+        self.linearity, self.causal = linearity, causal
         side = (size, size) if size else ()
         std = gain / math.sqrt(given * math.prod(side))
         if linearity == "complex":
@@ -51,13 +54,16 @@ class LinearMap(nn.Module):
             return stacked_kernel(self.weight_real, self.weight_imag, dtype)
         return self.weight.to(dtype)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, F, T, out) of maps (B, F, T, in)."""
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
+        """Maps (B, F, T, out) of maps (B, F, T, in); causal kernels go on from a memory."""
         kernel = self.kernel(maps.dtype)
         if kernel.dim() == 2:
             return F.linear(maps, kernel)
         kernel = kernel.contiguous(memory_format=torch.channels_last)
-        padding = kernel.shape[-1] // 2
+        side = kernel.shape[-1]
+        padding = (side // 2, 0 if self.causal else side // 2)
+        if self.causal:
+            maps = with_past(maps, side - 1, self, memory)
         return F.conv2d(maps.permute(0, 3, 1, 2), kernel, padding=padding).permute(0, 2, 3, 1)
 
     def added_to(self, maps: Tensor, more: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from cplxsep.nn.backends import Operator
@@ -10,7 +11,9 @@ from cplxsep.nn.recurrence.doubling import doubling
 from cplxsep.nn.recurrence.native import NativeRecurrence
 from cplxsep.nn.recurrence.statement import Along, loop, step
 
-__all__ = ["RECURRENCE", "Along", "recurrence", "step"]
+__all__ = ["RECURRENCE", "Along", "continued", "recurrence", "step"]
+
+_SHUT = -88.0  # a gate's logit at which nothing of the state before passes
 
 Recurrence = Callable[[Tensor, Tensor, Tensor, Along], Tensor]
 
@@ -21,6 +24,20 @@ def recurrence(projection: Tensor, bias: Tensor, theta: Tensor, along: Along) ->
     Args as for `statement.loop`, which says what is computed.
     """
     return RECURRENCE.form(projection)(projection, bias, theta, along)
+
+
+def continued(projection: Tensor, bias: Tensor, theta: Tensor, last: Tensor | None) -> Tensor:
+    """As `recurrence` along past frames, behind a frame whose states were (B, F, 1, 4K).
+
+    None: behind silence.
+    """
+    if last is None:
+        return recurrence(projection, bias, theta, "past frames")
+    # One frame more in front, whose gate is shut and whose candidates are those states.
+    parts = last.unflatten(-1, (2, 2, -1))
+    first = torch.cat([torch.full_like(parts[..., :1, :], _SHUT), parts], dim=-2).flatten(-3)
+    whole = torch.cat([first - bias.to(first.dtype), projection], dim=2)
+    return recurrence(whole, bias, theta, "past frames")[:, :, 1:]
 
 
 def _plain(projection: Tensor, bias: Tensor, theta: Tensor, along: Along) -> Tensor:
