@@ -74,6 +74,7 @@ def info(
     common.stdout(
         f"# Runs at {_listed(entry.rates)} Hz; "
         f"window {entry.window * 1000:g} ms, hop {entry.hop * 1000:g} ms"
+        + (", causal: looks no more than a window ahead" if config.model.causal else "")
     )
     common.stdout(to_toml(config))
 

@@ -161,7 +161,7 @@ class ModelConfig(Section):
             self._bands_fit()
         if self.causal and self.level != "network":
             raise ValueError(
-                'dual_path.causal: a fit to the whole mixture looks ahead, so level must be "network"'
+                "dual_path.causal: a fit to the whole mixture looks ahead, so level must be network"
             )
         return self
 

@@ -11,6 +11,7 @@ from cplxsep.engine.blocks import Blocks
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
 from cplxsep.engine.offset import without_offset
+from cplxsep.engine.onward import onward
 from cplxsep.engine.runtime import Runner
 from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
@@ -62,6 +63,9 @@ class AtRate:
         self, blocks: Blocks, finish: Finish, seams: list[Seam] | None
     ) -> Iterator[np.ndarray]:
         """Sources and guides (N + K, S) of blocks (S,); what joined the chunks goes to `seams`."""
+        if self._runner.causal:
+            yield from onward(self._runner.stream(), blocks, finish, self.rate, self.plan.length)
+            return
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
         pushed = (cutter.push(block) for block in blocks)

@@ -2,6 +2,7 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from cplxsep.nn.device import out_of_memory
 MOST = 32  # chunks at once on a GPU: more gain little, and each file would be read further ahead
 SHARE = 0.8  # of the free memory
 # Threads take turns on a device: side by side, work on it would only be slower.
+Advance = Callable[[np.ndarray, bool], np.ndarray]  # of a block, and whether it is the last
 _turns: defaultdict[torch.device, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -46,8 +48,13 @@ class Runner:
             self._form = Form(model.to(device).eval(), device, dtype)
         except RuntimeError as error:
             raise DeviceError(f"cannot use device {device}: {_first_line(error)}") from error
-        if batch is None and device.type == "cuda":
+        if batch is None and device.type == "cuda" and not self.causal:
             self.batch = self._fitting_batch(samples)
+
+    @property
+    def causal(self) -> bool:
+        """Whether the network looks at nothing to come, so that it can `stream`."""
+        return self._form.causal
 
     @property
     def form(self) -> str:
@@ -72,19 +79,33 @@ class Runner:
                 todo = todo[len(part) :]
         return outputs
 
+    def stream(self) -> Advance:
+        """What separates one signal block by block, by a causal network.
+
+        It gives the sources (N, S') that the next block (S,) completes, and with the last one all
+        that is left. Errors as of a call.
+        """
+        signal = self._form.stream()
+
+        def advance(block: np.ndarray, last: bool) -> np.ndarray:
+            try:
+                with _turns[self.device]:
+                    sources = self._form.advance(signal, block[None], last)[0]
+            except (MemoryError, RuntimeError) as error:
+                self._only_memory(error)
+                raise self._too_much from error
+            return _checked(sources)
+
+        return advance
+
     def _attempt(self, chunks: np.ndarray) -> np.ndarray | None:
         """Sources of chunks; None if memory did not suffice and the batch is smaller now."""
         try:
             return self._finite(chunks)
         except (MemoryError, RuntimeError) as error:
-            if isinstance(error, torch.AcceleratorError):
-                raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
-            if not out_of_memory(error):
-                raise
+            self._only_memory(error)
             if len(chunks) == 1:
-                raise DeviceError(
-                    f"out of memory on {self.device} with one chunk: use a shorter --chunk"
-                ) from error
+                raise self._too_much from error
         # The error is gone by now, and with it what it held of the memory.
         self.batch = len(chunks) // 2
         self._form.release()
@@ -94,9 +115,18 @@ class Runner:
         sources = self._form(chunks)
         if self.dtype is not None and not np.isfinite(sources).all():
             sources = self._form.exact(chunks)
-        if not np.isfinite(sources).all():
-            raise InputError("the network's output is not finite: are the samples far beyond 1?")
-        return sources
+        return _checked(sources)
+
+    def _only_memory(self, error: Exception) -> None:
+        """Raise an error again, unless it is that memory did not suffice."""
+        if isinstance(error, torch.AcceleratorError):
+            raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
+        if not out_of_memory(error):
+            raise error
+
+    @property
+    def _too_much(self) -> DeviceError:
+        return DeviceError(f"out of memory on {self.device} with one chunk: use a shorter --chunk")
 
     def _fitting_batch(self, samples: int) -> int:
         """Power of two, at most MOST, that fits the free memory of the GPU."""
@@ -111,6 +141,12 @@ class Runner:
             free, _ = torch.cuda.mem_get_info(self.device)
         fitting = min(int(SHARE * free / max(needed, 1)), MOST)
         return 1 << max(fitting.bit_length() - 1, 0)
+
+
+def _checked(sources: np.ndarray) -> np.ndarray:
+    if not np.isfinite(sources).all():
+        raise InputError("the network's output is not finite: are the samples far beyond 1?")
+    return sources
 
 
 def _first_line(error: BaseException) -> str:

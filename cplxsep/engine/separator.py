@@ -171,8 +171,9 @@ class Separator:
     ) -> Iterator[np.ndarray]:
         """Separated blocks (N, S) of a signal that comes in blocks (S,), in constant memory.
 
-        The output lags behind by up to one chunk; its blocks' lengths differ from the input's,
-        their sum does not.
+        The output lags behind by up to one chunk, with a causal model by one window of its STFT
+        (and what resampling takes, where the rates differ): that one may run live. Its blocks'
+        lengths differ from the input's, their sum does not.
 
         Args:
             sample_rate: of the blocks, in Hz.

@@ -1,6 +1,5 @@
 """A causal model on a signal that comes in blocks."""
 
-import torch
 from torch import Tensor
 
 from cplxsep.networks.model import SeparationModel

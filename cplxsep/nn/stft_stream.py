@@ -9,7 +9,7 @@ from cplxsep.nn.stft import STFT
 
 
 class STFTStream:
-    """Gives the frames of `stft`, whose edges are zeros, as they become complete, and audio of them.
+    """Frames of `stft`, whose edges are zeros, as they become complete, and audio of frames.
 
     A frame is complete half a window behind its middle; a sample of audio is, when no later frame
     has a part in it: a window, at most, behind the input.

@@ -147,7 +147,7 @@ def test_the_running_level():
     [
         ({"dual_path": {"causal": True, "heads": 4}}, "heads must be 0"),
         ({"dual_path": {"causal": True, "channels": [8, 8], "blocks": [1, 1]}}, "half the frames"),
-        ({"dual_path": {"causal": True}, "level": "mixture"}, 'level must be "network"'),
+        ({"dual_path": {"causal": True}, "level": "mixture"}, "level must be network"),
     ],
 )
 def test_options_that_look_ahead_do_not_go_with_it(section, words):

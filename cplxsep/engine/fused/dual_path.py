@@ -8,6 +8,7 @@ from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.dual_path_blocks import Local, Recurrent
 from cplxsep.nn.backends import enable_native, triton_works
 from cplxsep.nn.device import fast_bf16_vectors
+from cplxsep.nn.memory import Memory
 from cplxsep.nn.native.build import NoCompilerError
 from cplxsep.nn.position_norm import POSITION_NORM
 from cplxsep.nn.recurrence import RECURRENCE
@@ -48,10 +49,10 @@ class InWorkingType(nn.Module):
         super().__init__()
         self.network, self.dtype = network, dtype
 
-    def forward(self, mixture: Tensor) -> Tensor:
+    def forward(self, mixture: Tensor, memory: Memory | None = None) -> Tensor:
         low = self.dtype is not None
         with torch.autocast(mixture.device.type, self.dtype, enabled=low):
-            return self.network(mixture)
+            return self.network(mixture, memory)
 
 
 @registry.form_of(Local, "norm", "conv", "out")
@@ -64,15 +65,19 @@ class _Local(registry.ModuleForm):
 
     def __init__(self, local: Local, blocks: NativeBlocks) -> None:
         super().__init__()
-        self.blocks = blocks
+        self.blocks, self.causal = blocks, local.conv.causal
         self.weights: LocalWeights = blocks.local_weights(
             (local.norm.gain, local.norm.bias),
             local.conv.kernel(torch.float32),
             local.out.kernel(torch.float32),
         )
 
-    def forward(self, maps: Tensor) -> Tensor:
-        self.blocks.local(maps, self.weights)
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
+        past = None
+        if memory is not None:
+            shape = (*maps.shape[:2], 2, maps.shape[3])
+            past = memory.setdefault(self, maps.new_zeros(shape, dtype=self.blocks.dtype))
+        self.blocks.local(maps, self.weights, self.causal, past)
         return maps
 
 
@@ -94,6 +99,10 @@ class _Recurrent(registry.ModuleForm):
             recurrent.out.weight,
         )
 
-    def forward(self, maps: Tensor) -> Tensor:
-        self.blocks.recurrent(maps, self.weights, self.along)
+    def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
+        last = None
+        if memory is not None:
+            states = 2 * self.weights.bias.shape[0] // 3
+            last = memory.setdefault(self, maps.new_zeros(*maps.shape[:2], states))
+        self.blocks.recurrent(maps, self.weights, self.along, last)
         return maps

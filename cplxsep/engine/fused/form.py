@@ -1,15 +1,18 @@
 """A model as it runs on a device."""
 
 import contextlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cplxsep.engine.fused.choice import choose
 from cplxsep.engine.fused.graphs import GraphedNetwork
+from cplxsep.networks.model import SeparationModel
+from cplxsep.networks.signal_stream import SignalStream
 from cplxsep.nn.device import keep_freed_memory
 
 
@@ -25,6 +28,7 @@ class Form:
         self._model = model
         self._device = device
         self._dtype = dtype
+        self.causal: bool = getattr(model, "causal", False)
         if device.type == "cpu":
             keep_freed_memory()
         self._make()
@@ -40,6 +44,16 @@ class Form:
         """The same by the model itself, in float32."""
         return self._run(self._model, chunks)
 
+    def stream(self) -> SignalStream:
+        """A signal in blocks through this form of a causal model."""
+        return SignalStream(cast(SeparationModel, self._fast))
+
+    @torch.inference_mode()
+    def advance(self, stream: SignalStream, block: np.ndarray, last: bool) -> np.ndarray:
+        """Sources (B, N, S') that the stream's next block (B, S) completes."""
+        with self._autocast():
+            return self._run(lambda given: stream(given, last), block)
+
     def release(self) -> None:
         """Give back the memory of a GPU that is not in use."""
         if self._device.type == "cuda":
@@ -48,7 +62,7 @@ class Form:
 
     def _make(self) -> None:
         self._fast, self.kind = choose(self._model, self._device, self._dtype)
-        if self._device.type == "cuda" and self._fast is not self._model:
+        if self._device.type == "cuda" and self._fast is not self._model and not self.causal:
             self._fast.network = GraphedNetwork(cast(nn.Module, self._fast.network))
 
     def _autocast(self) -> AbstractContextManager[object]:
@@ -56,7 +70,7 @@ class Form:
             return torch.autocast(self._device.type, self._dtype)
         return contextlib.nullcontext()
 
-    def _run(self, module: nn.Module, chunks: np.ndarray) -> np.ndarray:
+    def _run(self, module: Callable[[Tensor], Tensor], chunks: np.ndarray) -> np.ndarray:
         given = torch.from_numpy(chunks)
         if self._device.type != "cuda":
             return module(given).float().numpy()

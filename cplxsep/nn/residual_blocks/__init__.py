@@ -76,20 +76,31 @@ class NativeBlocks:
         turns = (theta.cos(), theta.sin())
         return RecurrentWeights(gain, norm_bias, bias, *turns, both, self._packed(out))
 
-    def local(self, maps: Tensor, weights: LocalWeights) -> None:
-        """Add a local block to maps (B, F, T, C), in place."""
+    def local(self, maps: Tensor, weights: LocalWeights, causal: bool, past: Tensor | None) -> None:
+        """Add a local block to maps (B, F, T, C), in place.
+
+        past: (B, F, 2, C) in `dtype`, of a causal one: its norms of the two frames before, in
+        whose place it leaves those of the latest two.
+        """
         batch, bands, frames, channels = maps.shape
         plane = (bands + 2) * (frames + 2)
         padded = maps.new_empty((batch * plane + self._spare) * channels, dtype=self.dtype)
         given = (weights.conv, weights.out, weights.gain, weights.bias)
-        call(self._library, "local", (*given, padded, maps), maps.shape)
+        call(self._library, "local", (*given, padded, maps, past), (*maps.shape, causal))
 
-    def recurrent(self, maps: Tensor, weights: RecurrentWeights, along: Along) -> None:
-        """Add a recurrent block to maps (B, F, T, C), in place."""
+    def recurrent(
+        self, maps: Tensor, weights: RecurrentWeights, along: Along, last: Tensor | None
+    ) -> None:
+        """Add a recurrent block to maps (B, F, T, C), in place.
+
+        last: (B, F, 4K), along past frames: the states it goes on from, in whose place it leaves
+        the latest ones.
+        """
         given = (weights.into, weights.out, weights.gain, weights.norm_bias)
         turns = (weights.bias, weights.cosine, weights.sine)
-        sizes = (*maps.shape, weights.cosine.shape[1], along == "bands")
-        call(self._library, "recurrent", (*given, *turns, maps), sizes)
+        way = (along == "bands", along == "past frames")
+        sizes = (*maps.shape, weights.cosine.shape[1], *way)
+        call(self._library, "recurrent", (*given, *turns, maps, last), sizes)
 
     def _packed(self, matrix: Tensor) -> Tensor:
         rows, columns = matrix.shape

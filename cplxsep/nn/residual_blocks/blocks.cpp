@@ -19,54 +19,61 @@ constexpr int64_t AT_ONCE = 512;  // positions of a piece along bands: they stay
 
 constexpr int64_t SPARE = ROWS + 2;  // positions that a last tile may read past the end
 
-// Positions [bands + 2][frames + 2], zeros around: what a 3x3 kernel sees.
+// Positions [bands + 2][frames + 2], zeros around: what a 3x3 kernel sees. A causal one sees two
+// frames in front, and none behind.
 struct Padded {
-    int64_t frames, channels, plane;
+    int64_t frames, channels, plane, front;
 
-    explicit Padded(const Maps& m)
+    Padded(const Maps& m, bool causal)
         : frames(m.frames + 2), channels(m.channels),
-          plane((m.bands + 2) * (m.frames + 2) * m.channels) {}
+          plane((m.bands + 2) * (m.frames + 2) * m.channels), front(causal ? 2 : 1) {}
 
     int64_t at(int64_t band, int64_t frame) const {
-        return ((band + 1) * frames + frame + 1) * channels;
+        return ((band + 1) * frames + frame + front) * channels;
     }
 };
 
+// `past` [batch][bands][2][channels]: what was in front of the next frames, and is afterwards; none
+// is zeros.
 template <int W, class T>
-void norm_padded(const float* maps, const float* gain, const float* bias, T* to, const Maps& m,
-                 int threads) {
-    const Padded p(m);
+void norm_padded(const float* maps, const float* gain, const float* bias, T* to, T* past,
+                 const Maps& m, const Padded& p, int threads) {
     const int64_t C = m.channels;
     std::fill_n(to + m.batch * p.plane, SPARE * C, T{});
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t n = 0; n < m.batch * (m.bands + 2); ++n) {
         const FlushDenormals flush;
         const int64_t b = n / (m.bands + 2), f = n % (m.bands + 2) - 1;
-        T* row = to + b * p.plane + p.at(f, -1);
+        T* row = to + b * p.plane + p.at(f, -p.front);
         if (f < 0 || f >= m.bands) {
             std::fill_n(row, p.frames * C, T{});
             continue;
         }
-        std::fill_n(row, C, T{});
+        T* held = past ? past + (b * m.bands + f) * 2 * C : nullptr;
+        if (held)
+            std::copy_n(held, 2 * C, row);
+        else
+            std::fill_n(row, p.front * C, T{});
         const float* from = maps + (b * m.bands + f) * m.frames * C;
         for (int64_t t = 0; t < m.frames; ++t)
-            normed<W>(from + t * C, gain, bias, row + (t + 1) * C, C);
-        std::fill_n(row + (m.frames + 1) * C, C, T{});
+            normed<W>(from + t * C, gain, bias, row + (t + p.front) * C, C);
+        std::fill_n(row + (m.frames + p.front) * C, (2 - p.front) * C, T{});
+        if (held) std::copy_n(row + m.frames * C, 2 * C, held);
     }
 }
 
 // maps += out SiLU(conv(norm(maps))); `conv` packed over 9 taps, band by band, of C rows each.
 template <int W, class T>
 void local(float* maps, const float* gain, const float* bias, const T* conv, const T* out,
-           T* padded, const Maps& m, int threads) {
-    const Padded p(m);
+           T* padded, T* past, const Maps& m, bool causal, int threads) {
+    const Padded p(m, causal);
     const int64_t C = m.channels, per_row = tiles(m.frames), count = panels(C);
-    norm_padded<W>(maps, gain, bias, padded, m, threads);
+    norm_padded<W>(maps, gain, bias, padded, past, m, p, threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
     for (int64_t n = 0; n < m.batch * m.bands * per_row; ++n) {
         const FlushDenormals flush;
         const int64_t row = n / per_row, first = n % per_row * ROWS;
-        const T* seen = padded + row / m.bands * p.plane + p.at(row % m.bands - 1, first - 1);
+        const T* seen = padded + row / m.bands * p.plane + p.at(row % m.bands - 1, first - p.front);
         T* hidden = scratch<T, 0>(ROWS * count * PANEL);
         const int64_t width = count * PANEL;
         for (int64_t j = 0; j < count; ++j) {
@@ -99,10 +106,11 @@ struct Recurrent {
     int64_t states;
 };
 
-// `length` positions, `stride` apart in memory, of `side` sequences side by side.
+// `length` positions, `stride` apart in memory, of `side` sequences side by side. `past`: both
+// directions run forward; `last` [2][2][K] is what a single sequence goes on from, none is zeros.
 template <int W, class T>
 void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, int64_t C,
-                     const Recurrent<T>& w) {
+                     const Recurrent<T>& w, bool past, float* last) {
     const int64_t K = w.states, rows = length * side, room = tiles(rows) * ROWS;
     const int64_t wide = panels(3 * K) * PANEL;
     T* seen = scratch<T, 1>(room * C);
@@ -121,10 +129,11 @@ void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, 
                     store<LANES>(given + (r + m) * wide + j + c, x);
                 });
             }
-        const int64_t begin = d ? (length - 1) * side : 0, step = d ? -side : side;
-        float* state = scratch<float, 4>(2 * K);
+        const bool back = d && !past;
+        const int64_t begin = back ? (length - 1) * side : 0, step = back ? -side : side;
+        float* state = last ? last + d * 2 * K : scratch<float, 4>(2 * K);
         for (int64_t s = 0; s < side; ++s) {
-            std::fill_n(state, 2 * K, 0.0f);
+            if (!last) std::fill_n(state, 2 * K, 0.0f);
             for (int64_t k = 0; k < K; k += LANES)
                 run_states<LANES>(given + (begin + s) * wide + k, step * wide,
                                   w.bias + d * 3 * K + k, w.cosine + d * K + k, w.sine + d * K + k,
@@ -144,8 +153,10 @@ void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, 
         }
 }
 
+// `last` [batch][bands][2][2][K], of frames alone.
 template <int W, class T>
-void recurrent(float* maps, const Recurrent<T>& w, const Maps& m, bool bands, int threads) {
+void recurrent(float* maps, const Recurrent<T>& w, float* last, const Maps& m, bool bands,
+               bool past, int threads) {
     const int64_t C = m.channels, F = m.bands, T_ = m.frames;
     const int64_t side = bands ? std::max<int64_t>(1, AT_ONCE / F) : 1;
     const int64_t pieces = bands ? (T_ + side - 1) / side : F;
@@ -156,9 +167,11 @@ void recurrent(float* maps, const Recurrent<T>& w, const Maps& m, bool bands, in
         const int64_t piece = n % pieces;
         if (bands) {
             const int64_t first = piece * side;
-            recurrent_piece<W>(plane + first * C, F, std::min(side, T_ - first), T_ * C, C, w);
+            recurrent_piece<W>(plane + first * C, F, std::min(side, T_ - first), T_ * C, C, w,
+                               false, nullptr);
         } else {
-            recurrent_piece<W>(plane + piece * T_ * C, T_, 1, C, C, w);
+            recurrent_piece<W>(plane + piece * T_ * C, T_, 1, C, C, w, past,
+                               last ? last + n * 4 * w.states : nullptr);
         }
     }
 }
@@ -187,17 +200,18 @@ extern "C" int64_t spare_rows() { return SPARE; }
         pack(matrix, to, N, K);                                                                    \
     }                                                                                              \
     extern "C" void local_##NAME(const T* conv, const T* out, const float* gain,                   \
-                                 const float* bias, T* padded, float* maps, int64_t B, int64_t F,  \
-                                 int64_t L, int64_t C, int threads) {                              \
-        local<LANES>(maps, gain, bias, conv, out, padded, Maps{B, F, L, C}, threads);              \
+                                 const float* bias, T* padded, float* maps, T* past, int64_t B,    \
+                                 int64_t F, int64_t L, int64_t C, int64_t causal, int threads) {   \
+        const Maps m{B, F, L, C};                                                                  \
+        local<LANES>(maps, gain, bias, conv, out, padded, past, m, causal != 0, threads);          \
     }                                                                                              \
     extern "C" void recurrent_##NAME(const T* into, const T* out, const float* gain,               \
                                      const float* norm_bias, const float* bias,                    \
                                      const float* cosine, const float* sine, float* maps,          \
-                                     int64_t B, int64_t F, int64_t L, int64_t C, int64_t K,        \
-                                     int64_t bands, int threads) {                                 \
+                                     float* last, int64_t B, int64_t F, int64_t L, int64_t C,      \
+                                     int64_t K, int64_t bands, int64_t past, int threads) {        \
         const Recurrent<T> weights{gain, norm_bias, bias, cosine, sine, into, out, K};             \
-        recurrent<LANES>(maps, weights, Maps{B, F, L, C}, bands != 0, threads);                    \
+        recurrent<LANES>(maps, weights, last, Maps{B, F, L, C}, bands != 0, past != 0, threads);   \
     }
 
 CPLXSEP_EXPORT(float, float)
