@@ -19,6 +19,12 @@ class Line:
     gains: tuple[float, ...]
     noise: tuple[str, float]
 
+    @property
+    def speakers(self) -> list[str]:
+        """That of test-clean/7127/75947/7127-75947-0026.flac is 7127."""
+        paths = map(Path, self.recordings)
+        return [path.parent.parent.name or path.stem.partition("-")[0] for path in paths]
+
 
 def csv_files(metadata: Path) -> list[Path]:
     """The CSV itself, or those of a folder. InputError: none in it."""
@@ -71,8 +77,3 @@ def _line(row: Row, count: int, where: str) -> Line:
     if not name or "/" in name or not all(paths) or not np.isfinite([*gains, noise[1]]).all():
         raise InputError(f"{where}: a name, path or gain is missing or makes no sense")
     return Line(name, paths, gains, noise)
-
-
-def speaker(recording: str) -> str:
-    """The speaker of test-clean/7127/75947/7127-75947-0026.flac is 7127."""
-    return Path(recording).parent.parent.name or Path(recording).stem.partition("-")[0]

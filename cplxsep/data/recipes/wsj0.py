@@ -13,29 +13,27 @@ they measure: with them the level of an utterance that ends in speech comes out 
 utterances of LibriSpeech by 0.015 dB in the mean, 0.07 dB at the 95th percentile, 0.19 dB at most.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from cplxsep.audio.level import from_db
-from cplxsep.data.mixing import Mode
-from cplxsep.data.recipes.drawn import bucket
+from cplxsep.data.mixing import Mode, add
 from cplxsep.data.recipes.fixed import (
     FixedRecipe,
+    LineTask,
     at_rate,
     check_test_speakers,
     check_there,
-    complete,
     fit_all,
     from_steps,
 )
-from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render import subfolders
-from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list, speaker
-from cplxsep.data.table import Row
+from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list
 from cplxsep.errors import InputError
 
 SPLITS = ("tr", "cv", "tt")
@@ -66,41 +64,29 @@ def prepare_wsj0(
     tables = {
         split: read_list(lists / f"mix_{sources}_spk_{split}.txt", sources) for split in splits
     }
-    check_test_speakers(
-        {
-            split: {speaker(path) for line in table for path in line.recordings}
-            for split, table in tables.items()
-        },
-        "tt",
-    )
+    speakers = {
+        split: {name for line in table for name in line.speakers} for split, table in tables.items()
+    }
+    check_test_speakers(speakers, "tt")
     corpus = Corpus(wsj0)
     for split, table in tables.items():
         paths = (corpus.find(path) for line in table for path in line.recordings)
         check_there(paths, f"the list of {split}", wsj0)
-    for rate in rates:
-        for mode in modes:
-            for split, table in tables.items():
-                folder = out / f"{sources}speakers" / f"wav{rate // 1000}k" / mode / split
-                recipe = FixedRecipe(table, _Maker(corpus, split, rate, mode))
-                identity = {
-                    **{"recipe": "wsj0 1", "sample_rate": rate, "mode": mode},
-                    "list": hashlib.sha256(repr(table).encode()).hexdigest()[:16],
-                }
-                files = [] if manifest_only else subfolders(sources)
-                preparation = Preparation(folder, recipe, identity, files, rate)
-                yield complete(preparation.run(workers, report, watch, []), len(table), report)
+    for rate, mode, (split, table) in product(rates, modes, tables.items()):
+        folder = out / f"{sources}speakers" / f"wav{rate // 1000}k" / mode / split
+        files = [] if manifest_only else subfolders(sources)
+        yield _Wsj0(table, split, rate, mode, corpus).prepare(folder, files, workers, report, watch)
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes the mixtures of one folder."""
+class _Wsj0(FixedRecipe[Line]):
+    """The mixtures of one folder."""
 
+    recipe = "wsj0"
     corpus: Corpus
-    split: str
-    sample_rate: int
-    mode: Mode
 
-    def __call__(self, line: Line) -> Rendered:
+    def render(self, task: LineTask[Line]) -> Rendered:
+        line = task.line
         pieces, gains, bad = [], [], {}
         for recording, level_db in zip(line.recordings, line.levels, strict=True):
             try:
@@ -118,38 +104,15 @@ class _Maker:
         highest = max(np.abs(scaled).max(), np.abs(scaled.sum(axis=0)).max())
         gains = [gain * (_PEAK / highest) for gain in gains]
         files = build(placed, gains)
-        return Rendered(self._row(line, gains, placed.shape[1]), files, {})
-
-    def _row(self, line: Line, gains: list[float], samples: int) -> Row:
-        row = {
-            "name": line.name,
-            "split": self.split,
-            "mixture_path": f"mix/{line.name}.wav",
-            "sample_rate": str(self.sample_rate),
-            "seconds": f"{samples / self.sample_rate:.6f}",
-            "condition": bucket(line.levels[0] - line.levels[1]),
-            "recipe": "wsj0",
-            "mode": self.mode,
-            "samples": str(samples),
-        }
-        for number, recording in enumerate(line.recordings):
-            row |= {
-                f"source_{number + 1}_path": recording,
-                f"source_{number + 1}_speaker": speaker(recording),
-                f"source_{number + 1}_snr_db": f"{line.levels[0] - line.levels[number]:.4f}",
-                f"source_{number + 1}_gain": repr(float(gains[number])),
-            }
-        return row
+        ratios = [line.levels[0] - level for level in line.levels]
+        return Rendered(self.row(line, "mix", placed.shape[1], ratios, gains), files, {})
 
 
 def build(placed: np.ndarray, gains: list[float]) -> dict[str, np.ndarray]:
     """The files of a mixture from its sources (N, S), float64, at the mixture's rate."""
     scaled = placed * np.array(gains)[:, None]
-    mixture = scaled[0].copy()
-    for source in scaled[1:]:
-        mixture += source
     files = {f"s{number + 1}": _rounded(source) for number, source in enumerate(scaled)}
-    return {"mix": _rounded(mixture), **files}
+    return {"mix": _rounded(add(scaled)), **files}
 
 
 def _rounded(audio: np.ndarray) -> np.ndarray:

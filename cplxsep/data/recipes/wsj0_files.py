@@ -27,6 +27,11 @@ class Line:
         pairs = zip(self.recordings, self.levels, strict=True)
         return "_".join(f"{Path(path).stem}_{matlab_number(level)}" for path, level in pairs)
 
+    @property
+    def speakers(self) -> list[str]:
+        """That of wsj0/si_tr_s/01t/01to030v.wav is 01t."""
+        return [Path(path).parent.name for path in self.recordings]
+
 
 def read_list(path: Path, sources: int) -> list[Line]:
     """Lines of recordings and levels in turn. InputError: missing, broken, names twice."""
@@ -60,11 +65,6 @@ def matlab_number(value: float) -> str:
     """A number as MATLAB's num2str prints it: 4 digits after the point of a number above 1."""
     digits = 5 + (int(np.floor(np.log10(abs(value)))) if abs(value) >= 1 else 0)
     return f"{value + 0.0:.{digits}g}"
-
-
-def speaker(recording: str) -> str:
-    """The speaker of wsj0/si_tr_s/01t/01to030v.wav is 01t."""
-    return Path(recording).parent.name
 
 
 class Corpus:
