@@ -1,4 +1,4 @@
-"""The options of `cplxsep eval`, and what is done with them."""
+"""`cplxsep eval`: score a model on prepared mixtures, or estimates against references."""
 
 from importlib.metadata import version
 from pathlib import Path

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -14,7 +14,7 @@ from cplxsep.audio import io
 from cplxsep.audio.resample import fit
 from cplxsep.data.mixing import Mode
 from cplxsep.data.recipes.drawn import bucket
-from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Task, Watch
 from cplxsep.data.recordings import check_outliers
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
@@ -39,14 +39,6 @@ class ListLine(Protocol):
 L = TypeVar("L", bound=ListLine)
 
 
-class LineTask(NamedTuple, Generic[L]):
-    """Mixture number `index` of a list."""
-
-    index: int
-    name: str
-    line: L
-
-
 @dataclass(frozen=True)
 class FixedRecipe(ABC, Generic[L]):
     """The mixtures of one list, all of them known, at a rate in Hz."""
@@ -58,13 +50,13 @@ class FixedRecipe(ABC, Generic[L]):
     mode: Mode
 
     @abstractmethod
-    def render(self, task: LineTask[L]) -> Rendered:
+    def render(self, task: Task[L]) -> Rendered:
         """Make one mixture."""
 
-    def first(self) -> list[LineTask[L]]:
-        return [LineTask(index, line.name, line) for index, line in enumerate(self.lines)]
+    def first(self) -> list[Task[L]]:
+        return [Task(index, line.name, line) for index, line in enumerate(self.lines)]
 
-    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[LineTask[L]]:
+    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[Task[L]]:
         return []
 
     def prepare(

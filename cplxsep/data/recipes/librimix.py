@@ -19,7 +19,6 @@ from cplxsep.data.mixing import Mode, add
 from cplxsep.data.recipes.fixed import (
     ORIGINAL_RATE,
     FixedRecipe,
-    LineTask,
     at_rate,
     check_test_speakers,
     check_there,
@@ -28,7 +27,7 @@ from cplxsep.data.recipes.fixed import (
     read_mono,
 )
 from cplxsep.data.recipes.librimix_metadata import Line, csv_files, read_metadata_csv, split_name
-from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Watch
+from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Task, Watch, subfolders
 from cplxsep.errors import InputError, UsageError
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
@@ -65,7 +64,7 @@ def prepare_librimix(
         count = len(table[0].recordings)
         folder = out / f"Libri{count}Mix" / f"wav{rate // 1000}k" / mode / split
         recipe = _LibriMix(table, split, rate, mode, librispeech, noise, types[0])
-        files = [*types, *(f"s{n + 1}" for n in range(count)), *(["noise"] if noise else [])]
+        files = [*types, *subfolders(count)[1:], *(["noise"] if noise else [])]
         files = [] if manifest_only else files
         yield recipe.prepare(folder, files, workers, report, watch, types=types)
 
@@ -97,8 +96,8 @@ class _LibriMix(FixedRecipe[Line]):
     noise: Path | None
     kind: str
 
-    def render(self, task: LineTask[Line]) -> Rendered:
-        line = task.line
+    def render(self, task: Task[Line]) -> Rendered:
+        line = task.plan
         bad: dict[str, str] = {}
         talkers = []
         for recording in line.recordings:

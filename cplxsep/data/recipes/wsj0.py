@@ -24,15 +24,13 @@ from cplxsep.audio.level import from_db
 from cplxsep.data.mixing import Mode, add
 from cplxsep.data.recipes.fixed import (
     FixedRecipe,
-    LineTask,
     at_rate,
     check_test_speakers,
     check_there,
     fit_all,
     from_steps,
 )
-from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Watch
-from cplxsep.data.recipes.render import subfolders
+from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Task, Watch, subfolders
 from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list
 from cplxsep.errors import InputError
 
@@ -85,8 +83,8 @@ class _Wsj0(FixedRecipe[Line]):
     recipe = "wsj0"
     corpus: Corpus
 
-    def render(self, task: LineTask[Line]) -> Rendered:
-        line = task.line
+    def render(self, task: Task[Line]) -> Rendered:
+        line = task.plan
         pieces, gains, bad = [], [], {}
         for recording, level_db in zip(line.recordings, line.levels, strict=True):
             try:

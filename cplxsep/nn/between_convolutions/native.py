@@ -5,12 +5,12 @@ from ctypes import CDLL
 import torch
 from torch import Tensor
 
-from cplxsep.nn.between_convolutions.interface import Head, NormWeights
+from cplxsep.nn.between_convolutions.statement import Between, Head, NormWeights
 from cplxsep.nn.native.call import call
 
 
-class NativeBetween:
-    """As `interface.Between`, in float32 and bfloat16; each reads and writes maps once."""
+class NativeBetween(Between):
+    """In float32 and bfloat16; each reads and writes maps once."""
 
     three_products = True
 
