@@ -10,8 +10,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from scipy.signal import resample_poly
 
-from cplxsep.audio import io
-from cplxsep.audio.resample import fit
+from cplxsep.audio import io, resample
 from cplxsep.data.mixing import Mode
 from cplxsep.data.recipes.drawn import bucket
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Task, Watch
@@ -147,7 +146,7 @@ def fit_all(sources: Sequence[np.ndarray], mode: Mode) -> list[np.ndarray]:
     """Sources (S,) cut to the shortest or zero-padded to the longest."""
     lengths = [len(source) for source in sources]
     length = min(lengths) if mode == "min" else max(lengths)
-    return [fit(source, length) for source in sources]
+    return [resample.fit(source, length) for source in sources]
 
 
 def from_steps(steps: np.ndarray) -> np.ndarray:

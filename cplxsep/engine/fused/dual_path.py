@@ -11,7 +11,7 @@ from cplxsep.nn.device import fast_bf16_vectors
 from cplxsep.nn.native.build import NoCompilerError
 from cplxsep.nn.position_norm import POSITION_NORM
 from cplxsep.nn.recurrence import RECURRENCE
-from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
+from cplxsep.nn.residual_blocks import NativeBlocks
 
 
 @registry.network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
@@ -65,7 +65,7 @@ class _Local(registry.ModuleForm):
     def __init__(self, local: Local, blocks: NativeBlocks) -> None:
         super().__init__()
         self.blocks = blocks
-        self.weights: LocalWeights = blocks.local_weights(
+        self.weights = blocks.local_weights(
             (local.norm.gain, local.norm.bias),
             local.conv.kernel(torch.float32),
             local.out.kernel(torch.float32),
@@ -87,7 +87,7 @@ class _Recurrent(registry.ModuleForm):
     def __init__(self, recurrent: Recurrent, blocks: NativeBlocks) -> None:
         super().__init__()
         self.blocks, self.along = blocks, recurrent.along
-        self.weights: RecurrentWeights = blocks.recurrent_weights(
+        self.weights = blocks.recurrent_weights(
             (recurrent.norm.gain, recurrent.norm.bias),
             recurrent.into.weight,
             (recurrent.bias, recurrent.theta),
