@@ -74,8 +74,8 @@ def _paired(a: statistics.Example, b: statistics.Example, keys: Sequence[str]) -
         }
         for side, values in zip(sides, (*kept, less), strict=True):
             side.append(SourceScore(own.reference, own.estimate, values))
-    own, other, difference = (replace(a, sources=side) for side in sides)
-    return Pair(**vars(difference), a=own, b=other)
+    first, second, difference = (replace(a, sources=side) for side in sides)
+    return Pair(**vars(difference), a=first, b=second)
 
 
 def _of_pairs(pairs: Sequence[Pair], key: str, ci: float) -> dict[str, Any]:

@@ -8,8 +8,7 @@ import typer
 
 from cplxsep import report
 from cplxsep.cli import common, completion, options
-from cplxsep.cli.evaluate import cases as inputs
-from cplxsep.cli.evaluate import checks, running
+from cplxsep.cli.evaluate import cases, checks, running
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,22 +117,22 @@ def evaluate(
     checks.check_form(given | {f"--{name}": value for name, value in engine.items()})
     wanted = checks.read_metrics(metrics)
     thresholds = dict(checks.read_threshold(text) for text in fail_under or [])
-    estimates = [Path(side) for side in compare or () if inputs.is_estimates(side)]
+    estimates = [Path(side) for side in compare or () if cases.is_estimates(side)]
     folders = [ref, mix, metadata, speakers, est, *estimates]
     for option, target in (("--csv", csv_file), ("--html", html)):
         checks.check_target(option, target, data, folders)
     if csv_file and html and csv_file.absolute() == html.absolute():
         raise UsageError(f"--csv and --html would both write {html}: name two files")
-    scored_on = inputs.read_data(data, split, ref, mix, metadata, speakers, cut)
+    scored_on = cases.read_data(data, split, ref, mix, metadata, speakers, cut)
     systems: list[tuple[str, Cases]] = []
     if model is not None:
-        systems.append((model, inputs.ModelCases(model, scored_on, engine)))
+        systems.append((model, cases.ModelCases(model, scored_on, engine)))
     elif est is not None:
-        systems.append((str(est), inputs.FileCases(est, scored_on)))
+        systems.append((str(est), cases.FileCases(est, scored_on)))
     for side in compare or ():
-        systems.append((side, inputs.of_system(side, scored_on, engine)))
-    running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
-    scored = [(side, running.score(cases, wanted, by, limit, workers)) for side, cases in systems]
+        systems.append((side, cases.of_system(side, scored_on, engine)))
+    running.check_thresholds(thresholds, wanted, [own for _, own in systems])
+    scored = [(side, running.score(own, wanted, by, limit, workers)) for side, own in systems]
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"speakers": speakers, "model": model, "est": est}
@@ -144,5 +143,5 @@ def evaluate(
     if csv_file is not None:
         report.write_csv(csv_file, *running.rows(result))
     if html is not None:
-        running.write_page(html, result, [cases for _, cases in systems], html_examples)
+        running.write_page(html, result, [own for _, own in systems], html_examples)
     running.judge(result)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,8 @@ _FULL = 32768.0
 P = TypeVar("P")
 
 
-class Task(NamedTuple, Generic[P]):
+@dataclass(frozen=True)
+class Task(Generic[P]):
     """One mixture that is to be made: its number, its name, and what decides the rest."""
 
     index: int
