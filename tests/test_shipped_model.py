@@ -9,10 +9,9 @@ import pytest
 import soundfile
 
 from cplxsep.config import read_config
-from cplxsep.engine.separator import Separator
+from cplxsep.engine.check import check
 from cplxsep.metrics.sisdr import si_sdr_matrix
 from cplxsep.model_folder import catalogue
-from cplxsep.model_folder.check import check
 from cplxsep.training.examples import load_examples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +46,7 @@ def best_si_sdr(references, estimates):
 
 def test_it_is_shipped_and_intact():
     assert catalogue.DEFAULT_MODEL in catalogue.names()
-    assert check(catalogue.resolve(catalogue.DEFAULT_MODEL), Separator.load) is None
+    assert check(catalogue.resolve(catalogue.DEFAULT_MODEL)) is None
 
 
 def test_the_example_is_the_sum_of_its_references(example):

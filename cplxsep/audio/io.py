@@ -1,6 +1,6 @@
 """Read and write audio files through libsndfile; every failure is one line for a person."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,6 +87,19 @@ def write(path: Path, audio: np.ndarray, sample_rate: int, *, subtype: str = "fl
 def extensions() -> frozenset[str]:
     """Of files that can be read here: more where ffmpeg is installed."""
     return EXTENSIONS | ffmpeg.EXTENSIONS if ffmpeg.is_installed() else EXTENSIONS
+
+
+def audio_files(paths: Iterable[Path], top: Path, suffixes: Container[str]) -> list[Path]:
+    """Those of the paths below `top` that end in one of the suffixes, sorted; none that is hidden.
+
+    A leading dot marks other programs' side files and our unfinished ones.
+    """
+    return [
+        path
+        for path in sorted(paths)
+        if path.suffix.lower() in suffixes
+        and not any(part.startswith(".") for part in path.relative_to(top).parts)
+    ]
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cplxsep.cli import common, doctor, enhance, evaluate, models, prepare, separate, train
+from cplxsep.cli import common, doctor, enhance, models, prepare, separate, train
+from cplxsep.cli.evaluate.command import evaluate
 
 _OURS = re.compile("-q|-v+|--quiet|--verbose")
 
@@ -66,7 +67,7 @@ def _options(
 
 app.command("separate")(separate.separate)
 app.command("enhance")(enhance.enhance)
-app.command("eval")(evaluate.evaluate)
+app.command("eval")(evaluate)
 app.command("train")(train.train)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(models.app, name="models")

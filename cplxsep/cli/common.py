@@ -224,8 +224,7 @@ def _ended_by(error: CplxsepError) -> int:
 
 def verified(name: str) -> str | None:
     """What could not be checked of a model that works. ModelError."""
-    from cplxsep.engine.separator import Separator
+    from cplxsep.engine.check import check
     from cplxsep.model_folder import catalogue
-    from cplxsep.model_folder.check import check
 
-    return check(catalogue.resolve(name), Separator.load)
+    return check(catalogue.resolve(name))

@@ -1,7 +1,7 @@
 """`cplxsep enhance`: a recording without its noise."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -68,28 +68,11 @@ def enhance(
             )
         tags = ("enhanced", "noise") if keep_noise else ("enhanced",)
         naming = Naming(out, name, tags, kind, channel, with_plot)
-    run = Run(
-        command="enhance",
-        model=folder,
-        options={
-            "device": device,
-            "precision": precision,
-            "chunk": chunk,
-            "overlap": overlap,
-            "batch": batch,
-        },
-        settings=Settings(
-            kind,
-            subtype,
-            rate == "model",
-            enhancement=Enhancement(above, keep_noise, mix_back),
-            start=start,
-            duration=duration,
-            skip_silent=skip_silent,
-        ),
-        exist=exist,
-        dry_run=dry_run,
-        json_output=json_output,
-        report=report,
+    part: dict[str, Any] = {"start": start, "duration": duration, "skip_silent": skip_silent}
+    settings = Settings(
+        kind, subtype, rate == "model", enhancement=Enhancement(above, keep_noise, mix_back), **part
     )
+    engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}
+    engine |= {"batch": batch}
+    run = Run("enhance", folder, engine, settings, exist, dry_run, json_output, report)
     run.work(inputs, naming)

@@ -24,16 +24,19 @@ Out = Annotated[Path, typer.Option("-o", "--out", callback=common.on_disk, help=
 Name = Annotated[
     str, typer.Option(help="Output name, of {stem}, {source}, {ext}, {parent} and {input_ext}.")
 ]
-Chunk = Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds the network sees at once.")]
-Overlap = Annotated[
-    float, typer.Option(min=0, max=0.5, help="Overlap of chunks, as a fraction of one.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+# Those without a type are options of `eval` as well, which has no defaults for them.
+CHUNK = typer.Option(min=0.1, max=3600, help="Seconds the network sees at once.")
+Chunk = Annotated[float, CHUNK]
+OVERLAP = typer.Option(min=0, max=0.5, help="Overlap of chunks, as a fraction of one.")
+Overlap = Annotated[float, OVERLAP]
+DEVICE = typer.Option(help="auto, cpu, cuda or cuda:N.")
+Device = Annotated[str, DEVICE]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option(help="auto: bf16 where the device is fast with it."),
 ]
-Batch = Annotated[str, typer.Option(help="Chunks at once: auto or a number.")]
+BATCH = typer.Option(help="Chunks at once: auto or a number.")
+Batch = Annotated[str, BATCH]
 Rate = Annotated[
     Literal["input", "model"],
     typer.Option(help="Sample rate of the outputs: the input's, or the one the model ran at."),

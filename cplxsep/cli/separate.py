@@ -1,7 +1,7 @@
 """`cplxsep separate`: the talkers of a recording, each into a file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,28 +56,9 @@ def separate(
             raise UsageError("channel 'all': use mix, each or a number from 1")
         sources = tuple(f"s{index + 1}" for index in range(catalogue.describe(folder).sources))
         naming = Naming(out, name, sources, kind, channel, with_plot, rttm)
-    run = Run(
-        command="separate",
-        model=folder,
-        options={
-            "device": device,
-            "precision": precision,
-            "chunk": chunk,
-            "overlap": overlap,
-            "batch": batch,
-        },
-        settings=Settings(
-            kind,
-            subtype,
-            rate == "model",
-            sum_to_mix,
-            start=start,
-            duration=duration,
-            skip_silent=skip_silent,
-        ),
-        exist=exist,
-        dry_run=dry_run,
-        json_output=json_output,
-        report=report,
-    )
+    part: dict[str, Any] = {"start": start, "duration": duration, "skip_silent": skip_silent}
+    settings = Settings(kind, subtype, rate == "model", sum_to_mix, **part)
+    engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}
+    engine |= {"batch": batch}
+    run = Run("separate", folder, engine, settings, exist, dry_run, json_output, report)
     run.work(inputs, naming)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cplxsep.cli import common, completion
+from cplxsep.cli import common, completion, options
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def train(
             help="Start from the weights of a shipped model, folder or file.",
         ),
     ] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: options.Device = "auto",
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None, typer.Option(help="Instead of the config's.")
     ] = None,

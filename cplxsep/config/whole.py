@@ -33,16 +33,12 @@ class Config(Section):
         return self.data.rates or (self.model.sample_rate,)
 
     @model_validator(mode="after")
-    def _several_talk(self) -> "Config":
+    def _has_a_meaning(self) -> "Config":
         if self.conversation.share and (self.model.sources == 1 or self.data.mixtures):
             raise ValueError(
                 "conversation.share is of talkers that are mixed here: set it to 0, or "
                 "model.sources to 2 or more and data.speech instead of data.mixtures"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_meaning(self) -> "Config":
         damage = [name for name in ("offset", "hum", "coded") if getattr(self.noise, name)]
         if damage and self.model.sources > 1 and not self.scenes:
             raise ValueError(
@@ -78,7 +74,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _rates_are_the_models(self) -> "Config":
+    def _goes_together(self) -> "Config":
         known = self.model.all_rates
         for rate in self.data.rates:
             if rate not in known:
@@ -87,19 +83,11 @@ class Config(Section):
                 )
         if self.data.rates and self.data.mixtures:
             raise ValueError("data.mixtures are of one rate: leave data.rates empty")
-        return self
-
-    @model_validator(mode="after")
-    def _ends_with_its_decay(self) -> "Config":
         if self.train.minutes and self.optim.schedule not in ("trapezoid", "constant"):
             raise ValueError(
                 f"optim.schedule {self.optim.schedule} goes by steps, train.minutes by the clock: "
                 f"set optim.schedule to 'trapezoid'"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _long_enough(self) -> "Config":
         window = self.model.window / self.model.sample_rate
         for name in ("seconds", "valid_seconds"):
             if 0 < getattr(self.data, name) < window:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cplxsep.audio.atomic import replacing, write_text
+from cplxsep.audio.atomic import make_folder, replacing, write_text
 from cplxsep.audio.level import rms
 from cplxsep.data.manifest import Utterance, fingerprint
 from cplxsep.data.recordings import decode
@@ -143,10 +143,7 @@ def _build(
     sample_rate: int,
     report: Report | None,
 ) -> None:
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {stem.parent}: {error.strerror}") from error
+    make_folder(stem.parent)
     with replacing(Path(f"{stem}.npy")) as temporary, temporary.open("wb") as file:
         room = len(_header(0))
         file.write(bytes(room))

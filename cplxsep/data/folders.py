@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import scan
+from cplxsep.audio import io
 from cplxsep.data.layout import (
     METADATA,
     kinds,
@@ -40,7 +40,7 @@ class MixtureFolder:
             del self._talkers[1:]
         self.sources = len(self._talkers)
         folder = self.path / self.mix
-        files = scan.audio_files(folder.glob("*.wav"), folder, (".wav",))
+        files = io.audio_files(folder.glob("*.wav"), folder, (".wav",))
         self.names = [file.stem for file in files]
         if not self.names:
             raise InputError(f"{folder} holds no WAV file")

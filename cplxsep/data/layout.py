@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import io, scan
+from cplxsep.audio import io
 from cplxsep.data.table import read_table
 from cplxsep.errors import InputError
 
@@ -58,7 +58,7 @@ def files_by_name(folder: Path) -> dict[str, Path]:
     """
     try:
         # No stat: for each of 10,000 files it would take longer than the list itself.
-        found = scan.audio_files(folder.iterdir(), folder, SUFFIXES)
+        found = io.audio_files(folder.iterdir(), folder, SUFFIXES)
     except NotADirectoryError as error:
         raise InputError(f"{folder} is not a folder") from error
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio import ffmpeg, io, scan
+from cplxsep.audio import ffmpeg, io
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError, tell
 
@@ -124,7 +124,7 @@ def probed(
     folder: Path, report: Callable[[InputError], None] | None = None
 ) -> Iterator[tuple[Path, io.AudioInfo]]:
     """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
-    for path in scan.audio_files(folder.rglob("*"), folder.parent, io.extensions()):
+    for path in io.audio_files(folder.rglob("*"), folder.parent, io.extensions()):
         if path.is_dir():
             continue
         try:

@@ -81,7 +81,7 @@ def mix(
     )
 
 
-def add(sources: np.ndarray) -> np.ndarray:
+def add(sources: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
     """Sum (N, S) over the sources one after the other, so that it can be repeated exactly."""
     mixture = sources[0].copy()
     for source in sources[1:]:

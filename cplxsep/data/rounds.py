@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from cplxsep.audio.resample import fit
 from cplxsep.data.plan import generator
 
 Example = tuple[np.ndarray, np.ndarray]
@@ -41,7 +42,7 @@ class Rounds(ABC):
             return mixture, sources
         spare = len(mixture) - self._samples
         if spare <= 0:
-            return padded(mixture, self._samples), padded(sources, self._samples)
+            return fit(mixture, self._samples), fit(sources, self._samples)
         start = int(generator(self._seed, index).integers(spare + 1))
         cut = slice(start, start + self._samples)
         return mixture[cut], sources[:, cut]
@@ -54,11 +55,5 @@ class Rounds(ABC):
 def stack(examples: Sequence[Example]) -> Example:
     """Mixtures (B, S) and sources (B, N, S); zeros after those shorter than the longest."""
     samples = max(len(mixture) for mixture, _ in examples)
-    mixtures = np.stack([padded(mixture, samples) for mixture, _ in examples])
-    return mixtures, np.stack([padded(sources, samples) for _, sources in examples])
-
-
-def padded(audio: np.ndarray, samples: int) -> np.ndarray:
-    """Audio (..., S) with zeros at its end."""
-    missing = samples - audio.shape[-1]
-    return np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, missing)]) if missing else audio
+    mixtures = np.stack([fit(mixture, samples) for mixture, _ in examples])
+    return mixtures, np.stack([fit(sources, samples) for _, sources in examples])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cplxsep.audio.level import from_db
-from cplxsep.engine.bands import Above
+from cplxsep.engine.finish import Above
 
 if TYPE_CHECKING:
     from cplxsep.engine.separator import Separator

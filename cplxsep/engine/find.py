@@ -11,7 +11,6 @@ import numpy as np
 
 from cplxsep.audio import ffmpeg, io
 from cplxsep.audio.pipe import WavStream
-from cplxsep.audio.scan import audio_files
 from cplxsep.errors import InputError
 
 
@@ -73,7 +72,7 @@ def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:
     inside = done != searched and Path(done).is_relative_to(searched)
     found = [
         path
-        for path in audio_files(paths, top, io.EXTENSIONS | ffmpeg.EXTENSIONS)
+        for path in io.audio_files(paths, top, io.EXTENSIONS | ffmpeg.EXTENSIONS)
         if os.path.isfile(path)
         and not (inside and Path(os.path.realpath(path)).is_relative_to(done))
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cplxsep.engine.fused import Form
+from cplxsep.engine.fused.form import Form
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.nn.device import out_of_memory
 

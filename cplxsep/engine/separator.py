@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from cplxsep.engine.at_rate import AtRate
-from cplxsep.engine.bands import Above
 from cplxsep.engine.blocks import Blocks, Tap, Waiting, checked, fitted, resampled
 from cplxsep.engine.chunks import ChunkPlan
-from cplxsep.engine.finish import Finish
-from cplxsep.engine.fused import working_type
+from cplxsep.engine.finish import Above, Finish
+from cplxsep.engine.fused.choice import working_type
 from cplxsep.engine.talker_order import Seam
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.catalogue import DEFAULT_MODEL, resolve

@@ -32,7 +32,6 @@ def compare(
     def of_all(members: Sequence[Pair]) -> dict[str, Any]:
         return {key: _of_pairs(members, key, ci) for key in keys}
 
-    differences = [pair.difference for pair in pairs]
     totals = of_all(pairs)
     return {
         "ci": ci,
@@ -42,35 +41,26 @@ def compare(
         "missed": evaluation.missed(totals, fail_under or {}),
         "difference": totals,
         "by": statistics.by_group(pairs, a.groups, of_all),
-        "worst": {"by": keys[0], "examples": statistics.worst(differences, keys[0])},
+        "worst": {"by": keys[0], "examples": statistics.worst(pairs, keys[0])},
         "per_example": [
             {
                 "name": pair.name,
                 "groups": dict(pair.groups),
                 "a": {key: pair.a.mean(key) for key in keys},
                 "b": {key: pair.b.mean(key) for key in keys},
-                "difference": {key: pair.difference.mean(key) for key in keys},
+                "difference": {key: pair.mean(key) for key in keys},
             }
             for pair in pairs
         ],
     }
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One file's scores of A, of B, and B - A, where both have them."""
+@dataclass(frozen=True, kw_only=True)
+class Pair(statistics.Example):
+    """One file's scores of B - A, of A, and of B, where both have them."""
 
     a: statistics.Example
     b: statistics.Example
-    difference: statistics.Example
-
-    @property
-    def name(self) -> str:
-        return self.a.name
-
-    @property
-    def groups(self) -> Mapping[str, str]:
-        return self.a.groups
 
 
 def _paired(a: statistics.Example, b: statistics.Example, keys: Sequence[str]) -> Pair:
@@ -84,11 +74,12 @@ def _paired(a: statistics.Example, b: statistics.Example, keys: Sequence[str]) -
         }
         for side, values in zip(sides, (*kept, less), strict=True):
             side.append(SourceScore(own.reference, own.estimate, values))
-    return Pair(*(replace(a, sources=side) for side in sides))
+    first, second, difference = (replace(a, sources=side) for side in sides)
+    return Pair(**vars(difference), a=first, b=second)
 
 
 def _of_pairs(pairs: Sequence[Pair], key: str, ci: float) -> dict[str, Any]:
-    values = [v for pair in pairs if (v := pair.difference.mean(key)) is not None]
+    values = [v for pair in pairs if (v := pair.mean(key)) is not None]
     own, other = (
         [v for e in side if (v := e.mean(key)) is not None]
         for side in ([p.a for p in pairs], [p.b for p in pairs])
@@ -96,7 +87,7 @@ def _of_pairs(pairs: Sequence[Pair], key: str, ci: float) -> dict[str, Any]:
     return {
         "mean_a": float(np.mean(own)) if own else None,
         "mean_b": float(np.mean(other)) if other else None,
-        **statistics.of_score([pair.difference for pair in pairs], key, ci),
+        **statistics.of_score(pairs, key, ci),
         "better": sum(value > 0 for value in values),
         "worse": sum(value < 0 for value in values),
     }

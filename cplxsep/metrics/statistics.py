@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,15 +32,7 @@ class Example:
         return sum(source.values.get(key) is None for source in self.sources)
 
 
-class Grouped(Protocol):
-    """Whatever belongs to conditions."""
-
-    @property
-    def groups(self) -> Mapping[str, str]:
-        """The condition by column."""
-
-
-Member = TypeVar("Member", bound=Grouped)
+Member = TypeVar("Member", bound=Example)
 
 
 def interval(values: Sequence[float], percent: float = 95.0) -> tuple[float, float] | None:

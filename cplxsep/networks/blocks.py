@@ -5,7 +5,6 @@ An algebra says what a map, a convolution and a normalisation are; the network's
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,22 +20,6 @@ from cplxsep.nn.conv import ComplexConv2d, RealConv2d
 from cplxsep.nn.pool import COMPLEX_POOLS, REAL_POOLS
 
 
-class Algebra(Protocol):
-    """How one kind of network (complex or real) makes its parts."""
-
-    def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
-        """Bias-free convolution with zero padding."""
-
-    def norm(self, maps: int, *, residual: bool) -> nn.Module:
-        """Normalisation followed by the activation."""
-
-    def pool(self) -> nn.Module | None:
-        """What halves F and T; None: a convolution with a stride does."""
-
-    def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
-        """Maps of both, as channels."""
-
-
 class ComplexAlgebra:
     """Complex maps (B, 2C, F, T), by default with complex layer norm and CReLU."""
 
@@ -44,6 +27,7 @@ class ComplexAlgebra:
         self.options = options
 
     def conv(self, in_maps: int, out_maps: int, kernel: int, stride: int = 1) -> nn.Module:
+        """Bias-free convolution with zero padding."""
         return ComplexConv2d(
             in_maps,
             out_maps,
@@ -54,6 +38,7 @@ class ComplexAlgebra:
         )
 
     def norm(self, maps: int, *, residual: bool) -> nn.Module:  # noqa: ARG002
+        """Normalisation followed by the activation."""
         options = self.options
         within = options.activation == "crelu"  # then the norm applies it in its own pass
         norm: nn.Module
@@ -64,9 +49,11 @@ class ComplexAlgebra:
         return norm if within else nn.Sequential(norm, ACTIVATIONS[options.activation](maps))
 
     def pool(self) -> nn.Module | None:
+        """What halves F and T; None: a convolution with a stride does."""
         return None if self.options.down == "stride" else COMPLEX_POOLS[self.options.down]()
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
+        """Maps of both, as channels."""
         return pairs.concatenate(first, second)
 
 
@@ -96,6 +83,10 @@ class RealAlgebra:
 
     def concatenate(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.cat([first, second], dim=1)
+
+
+# How one kind of network makes its parts.
+Algebra = ComplexAlgebra | RealAlgebra
 
 
 def norm_act_conv(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cplxsep.config import ModelConfig
 from cplxsep.networks.dual_path_blocks import DualPathBlock, Local
-from cplxsep.nn import pairs
+from cplxsep.nn import conv, pairs
 from cplxsep.nn.linear import LinearMap
 from cplxsep.nn.memory import Memory
 from cplxsep.nn.position_norm import ResidualNorm
@@ -57,7 +57,7 @@ class DualPathNetwork(nn.Module):
         self.head_bias = nn.Parameter(bias.flatten())
 
     def forward(self, mixture: Tensor, memory: Memory | None = None) -> Tensor:
-        dtype = _working_type(mixture)
+        dtype = conv.working_type(mixture)
         with torch.autocast(mixture.device.type, enabled=False):
             features = self.features(self.heard(mixture, memory), dtype)
             skip = self.encode(self.stem(features, memory).contiguous(), memory)
@@ -158,11 +158,3 @@ def apart(maps: Tensor) -> Tensor:
     batch, bands, frames, channels = maps.shape
     fours = maps.view(batch, bands, frames, 2, 2, channels // 4).transpose(2, 3)
     return fours.reshape(batch, 2 * bands, 2 * frames, channels // 4)
-
-
-def _working_type(mixture: Tensor) -> torch.dtype:
-    """The type of maps under autocast, whose casts the network makes itself."""
-    device = mixture.device.type
-    if mixture.dtype == torch.float64 or not torch.is_autocast_enabled(device):
-        return mixture.dtype
-    return torch.get_autocast_dtype(device)

@@ -75,11 +75,11 @@ def stacked_kernel(real: Tensor, imag: Tensor, dtype: torch.dtype | None = None)
     return _Stack.apply(real, imag, dtype or real.dtype)
 
 
-def _working_type(kernel: Tensor) -> torch.dtype:
-    """What autocast would convert a kernel to, which is cheaper done while it is stacked."""
-    device = kernel.device.type
-    if kernel.dtype == torch.float64 or not torch.is_autocast_enabled(device):
-        return kernel.dtype
+def working_type(values: Tensor) -> torch.dtype:
+    """What autocast would convert values to, for those who make the cast themselves."""
+    device = values.device.type
+    if values.dtype == torch.float64 or not torch.is_autocast_enabled(device):
+        return values.dtype
     return torch.get_autocast_dtype(device)
 
 
@@ -115,7 +115,7 @@ class ComplexConv2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2 * out_maps)) if bias else None
 
     def forward(self, maps: Tensor) -> Tensor:
-        dtype = _working_type(self.weight_real)
+        dtype = working_type(self.weight_real)  # cheaper done while the kernel is stacked
         kernel = stacked_kernel(self.weight_real, self.weight_imag, dtype)
         return convolve(maps, kernel, self.bias, self.stride)
 

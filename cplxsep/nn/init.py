@@ -11,8 +11,9 @@ from torch import Tensor
 from cplxsep.config.choices import Criterion
 
 
-def _sigma(fan_in: int, fan_out: int, criterion: Criterion) -> float:
+def _sigma(shape: tuple[int, int, int, int], criterion: Criterion) -> float:
     """Scale of one part of a weight so that E|w|^2 = 2 sigma^2 meets the criterion."""
+    fan_out, fan_in = (maps * math.prod(shape[2:]) for maps in shape[:2])
     return 1 / math.sqrt(fan_in if criterion == "he" else fan_in + fan_out)
 
 
@@ -20,18 +21,14 @@ def rayleigh(
     shape: tuple[int, int, int, int], criterion: Criterion = "he"
 ) -> tuple[Tensor, Tensor]:
     """Modulus from a Rayleigh distribution, phase uniform: E|w|^2 = 2/fan_in under He."""
-    out_maps, in_maps, *kernel = shape
-    area = math.prod(kernel)
-    return _rayleigh(shape, _sigma(in_maps * area, out_maps * area, criterion))
+    return _rayleigh(shape, _sigma(shape, criterion))
 
 
 def rayleigh_unscaled(
     shape: tuple[int, int, int, int], criterion: Criterion = "he"
 ) -> tuple[Tensor, Tensor]:
     """The reading of the paper's published code: sigma without the square root."""
-    out_maps, in_maps, *kernel = shape
-    area = math.prod(kernel)
-    return _rayleigh(shape, _sigma(in_maps * area, out_maps * area, criterion) ** 2)
+    return _rayleigh(shape, _sigma(shape, criterion) ** 2)
 
 
 def _rayleigh(shape: tuple[int, ...], sigma: float) -> tuple[Tensor, Tensor]:
@@ -45,13 +42,11 @@ def unitary(shape: tuple[int, int, int, int], criterion: Criterion = "he") -> tu
 
     The paper uses it for the FiLM convolution and the first mask convolution (appendix A.4).
     """
-    out_maps, in_maps, *kernel = shape
-    area = math.prod(kernel)
-    rows = out_maps * in_maps
+    rows, area = math.prod(shape[:2]), math.prod(shape[2:])
     matrix = torch.complex(torch.rand(rows, area), torch.rand(rows, area))
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     weight = (left @ right).reshape(shape)
-    sigma = _sigma(in_maps * area, out_maps * area, criterion)
+    sigma = _sigma(shape, criterion)
 
     def scaled(part: Tensor) -> Tensor:
         spread = part.std(correction=0)

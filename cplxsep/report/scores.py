@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cplxsep.report.plain import table
+from cplxsep.report import table
 
 Result = Mapping[str, Any]
 

@@ -144,26 +144,26 @@ def test_names_are_unique_and_safe(tmp_path):
 def test_done_is_not_done_again(manifest, tmp_path, monkeypatch):
     first = prepare(manifest, tmp_path)
 
-    def fail(_task):
+    def fail(*_):
         raise AssertionError("mixed again")
 
-    monkeypatch.setattr(recipe, "render", fail)
+    monkeypatch.setattr(recipe.Mix, "render", fail)
     assert prepare(manifest, tmp_path) == first
 
 
 @pytest.mark.parametrize("after", [0, 1, 5])
 def test_interrupted_and_continued(manifest, tmp_path, monkeypatch, after):
     prepare(manifest, tmp_path / "whole", count=8)
-    render = recipe.render
+    render = recipe.Mix.render
     made = []
 
-    def stop(task):
+    def stop(own, task):
         if len(made) == after:
             raise KeyboardInterrupt
         made.append(task.name)
-        return render(task)
+        return render(own, task)
 
-    monkeypatch.setattr(recipe, "render", stop)
+    monkeypatch.setattr(recipe.Mix, "render", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(manifest, tmp_path / "parts", count=8)
     (tmp_path / "parts" / "tt" / "s1" / ".cplxsep-0.tmp").write_text("left by a killed run")
@@ -171,7 +171,7 @@ def test_interrupted_and_continued(manifest, tmp_path, monkeypatch, after):
     with journal.open("a") as file:
         file.write('{"name": "torn')
     assert not (tmp_path / "parts" / "tt" / "metadata.csv").exists()
-    monkeypatch.setattr(recipe, "render", lambda task: made.append(task.name) or render(task))
+    monkeypatch.setattr(recipe.Mix, "render", lambda *own: made.append(own[1].name) or render(*own))
     sweep.cache_clear()  # as in a new process
     prepare(manifest, tmp_path / "parts", count=8)
     assert len(made) == len(set(made)) == 8

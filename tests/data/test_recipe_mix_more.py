@@ -125,18 +125,18 @@ def test_a_table_becomes_files(manifest, tmp_path):
 
 def test_an_interrupted_table_is_continued(manifest, tmp_path, monkeypatch):
     prepare(manifest, tmp_path / "whole", manifest_only=True)
-    render, made = recipe.render, []
+    render, made = recipe.Mix.render, []
 
-    def stop(task):
+    def stop(own, task):
         if len(made) == 2:
             raise KeyboardInterrupt
         made.append(task.name)
-        return render(task)
+        return render(own, task)
 
-    monkeypatch.setattr(recipe, "render", stop)
+    monkeypatch.setattr(recipe.Mix, "render", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(manifest, tmp_path / "parts", manifest_only=True, workers=1)
-    monkeypatch.setattr(recipe, "render", lambda task: made.append(task.name) or render(task))
+    monkeypatch.setattr(recipe.Mix, "render", lambda *own: made.append(own[1].name) or render(*own))
     prepare(manifest, tmp_path / "parts", manifest_only=True, workers=1)
     assert len(made) == 5
     assert table(tmp_path / "parts" / "tt") == table(tmp_path / "whole" / "tt")

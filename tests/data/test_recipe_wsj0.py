@@ -12,8 +12,7 @@ from cplxsep.audio.p56 import p56_level
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.recipes import wsj0 as recipe
 from cplxsep.data.recipes.rebuild import Roots, rebuild
-from cplxsep.data.recipes.wsj0 import prepare_wsj0
-from cplxsep.data.recipes.wsj0_files import matlab_number
+from cplxsep.data.recipes.wsj0 import matlab_number, prepare_wsj0
 from cplxsep.errors import InputError
 
 

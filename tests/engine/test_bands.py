@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cplxsep.engine.bands import follow_gain
+from cplxsep.engine.finish import follow_gain
 
 RATE = 16000
 

@@ -12,7 +12,7 @@ from cplxsep.engine.fused.registry import form, has_form
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.between_convolutions import BETWEEN
 from cplxsep.nn.between_convolutions.native import NativeBetween
-from cplxsep.nn.between_convolutions.statement import PlainBetween
+from cplxsep.nn.between_convolutions.statement import Between
 from cplxsep.nn.complex_norm import ComplexNorm
 from cplxsep.nn.conv import ComplexConv2d
 from cplxsep.nn.native.build import NoCompilerError, library
@@ -120,7 +120,7 @@ def test_native_code_makes_the_same_in_float32(options):
 
 @torch.inference_mode()
 def test_three_products_make_a_complex_convolution():
-    class ThreeProducts(PlainBetween):
+    class ThreeProducts(Between):
         three_products = True
 
     torch.manual_seed(0)

@@ -9,10 +9,10 @@ import torch
 from standins import TWO_RATES, Stand, checkpoint, copies
 
 from cplxsep.engine.at_rate import AtRate
+from cplxsep.engine.check import check
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import ModelError
-from cplxsep.model_folder.check import check
 from cplxsep.networks.model import SeparationModel
 
 
@@ -177,7 +177,7 @@ def test_chunks_last_equally_long_at_each_rate(separator):
 
 def test_verify_tries_each_rate(tmp_path, monkeypatch):
     folder = checkpoint(tmp_path / "two", TWO_RATES)
-    assert check(folder, Separator.load) is None
+    assert check(folder) is None
     forward = SeparationModel.forward
 
     def silent_at_16000(self, mixture):
@@ -185,4 +185,4 @@ def test_verify_tries_each_rate(tmp_path, monkeypatch):
 
     monkeypatch.setattr(SeparationModel, "forward", silent_at_16000)
     with pytest.raises(ModelError, match="two: its output is silent at 16000 Hz"):
-        check(folder, Separator.load)
+        check(folder)

@@ -11,8 +11,9 @@ from page_cases import NAMES, Synthetic, compared, evaluated
 from PIL import Image
 
 from cplxsep.errors import InputError
-from cplxsep.report.html import media, write_page
+from cplxsep.report.html import media
 from cplxsep.report.html.markup import Markup, tag, text
+from cplxsep.report.html.page import write_page
 from cplxsep.report.html.view import chosen, view
 
 VOID = {"meta", "img"}

@@ -9,7 +9,7 @@ import pytest
 from page_cases import Synthetic, compared, evaluated
 
 from cplxsep.metrics.score import DEFAULT_METRICS
-from cplxsep.report.html import write_page
+from cplxsep.report.html.page import write_page
 
 FLAGS = """
 --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking

@@ -1,4 +1,4 @@
-"""The options of `cplxsep eval`, and what is done with them."""
+"""`cplxsep eval`: score a model on prepared mixtures, or estimates against references."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cplxsep import report
-from cplxsep.cli import common, completion
-from cplxsep.cli.evaluate import cases as inputs
-from cplxsep.cli.evaluate import checks, running
+from cplxsep.cli import common, completion, options
+from cplxsep.cli.evaluate import cases, checks, running
 from cplxsep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,59 +29,46 @@ def evaluate(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Mixtures with references, or a CSV that lists some of them."),
+        typer.Option(help="Mixtures with references, or a CSV that lists some of them."),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="Split inside --data, such as tt.")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split inside --data, such as tt.")] = None,
     ref: Annotated[
-        Path | None,
-        typer.Option("--ref", help="References: REF/s1/NAME.wav, ... or REF/NAME_s1.wav, ..."),
+        Path | None, typer.Option(help="References: REF/s1/NAME.wav, ... or REF/NAME_s1.wav, ...")
     ] = None,
     est: Annotated[
-        Path | None,
-        typer.Option("--est", help="Estimates: EST/s1/NAME.wav, ... or EST/NAME_s1.wav, ..."),
+        Path | None, typer.Option(help="Estimates: EST/s1/NAME.wav, ... or EST/NAME_s1.wav, ...")
     ] = None,
     mix: Annotated[
         Path | None,
-        typer.Option(
-            "--mix", help="Mixtures MIX/NAME.wav; default mix or mix_* among the references."
-        ),
+        typer.Option(help="Mixtures MIX/NAME.wav; default mix or mix_* among the references."),
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,
-        typer.Option("--compare", help="Two, each a model or a folder of estimates: B less A."),
+        typer.Option(help="Two, each a model or a folder of estimates: B less A."),
     ] = None,
     metrics: Annotated[
         str,
-        typer.Option(
-            "--metrics",
-            help="Of sdr, sir, sar, si-sdr, pesq, pesq-nb, pesq-wb, stoi; with commas.",
-        ),
+        typer.Option(help="Of sdr, sir, sar, si-sdr, pesq, pesq-nb, pesq-wb, stoi; with commas."),
     ] = DEFAULT_METRICS,
     by: Annotated[
         list[str] | None,
         typer.Option(
-            "--by",
             help="Column of the metadata to group by; COLUMN:WIDTH sets the bins of numbers. "
             "Repeatable; default condition and sexes where they exist.",
         ),
     ] = None,
     metadata: Annotated[
-        Path | None,
-        typer.Option("--metadata", help="CSV with a row by name; default REF/metadata.csv."),
+        Path | None, typer.Option(help="CSV with a row by name; default REF/metadata.csv.")
     ] = None,
     speakers: Annotated[
         Path | None,
-        typer.Option(
-            "--speakers", help="CSV of speaker and sex, to group by same and different sex."
-        ),
+        typer.Option(help="CSV of speaker and sex, to group by same and different sex."),
     ] = None,
     cut: Annotated[
         bool, typer.Option("--cut", help="Cut files of different lengths to the shortest.")
     ] = False,
     ci: Annotated[
-        float, typer.Option("--ci", min=1, max=99.9, help="Confidence interval, percent.")
+        float, typer.Option(min=1, max=99.9, help="Confidence interval, percent.")
     ] = 95.0,
     csv_file: Annotated[
         Path | None,
@@ -92,15 +78,10 @@ def evaluate(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(
-            "--html", callback=common.on_disk, help="Write a page to look at and to listen to."
-        ),
+        typer.Option(callback=common.on_disk, help="Write a page to look at and to listen to."),
     ] = None,
     html_examples: Annotated[
-        int,
-        typer.Option(
-            "--html-examples", min=0, help="Examples to hear: of the worst, median and best files."
-        ),
+        int, typer.Option(min=0, help="Examples to hear: of the worst, median and best files.")
     ] = 12,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the table.")
@@ -108,35 +89,21 @@ def evaluate(
     fail_under: Annotated[
         list[str] | None,
         typer.Option(
-            "--fail-under",
             help="Exit 1 if a mean is lower: sdr=8, si-sdr-i=5; with --compare, that of the "
             "differences. Repeatable.",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Only the first N examples, by name.")
+        int | None, typer.Option(min=1, help="Only the first N examples, by name.")
     ] = None,
     workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="Processes that score; default one a processor."),
+        int | None, typer.Option(min=1, help="Processes that score; default one a processor.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")
-    ] = None,
-    chunk: Annotated[
-        float | None,
-        typer.Option("--chunk", min=0.1, max=3600, help="Seconds the network sees at once."),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        typer.Option("--overlap", min=0, max=0.5, help="Overlap of chunks, as a fraction of one."),
-    ] = None,
-    batch: Annotated[
-        str | None, typer.Option("--batch", help="Chunks at once: auto or a number.")
-    ] = None,
+    device: Annotated[str | None, options.DEVICE] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    chunk: Annotated[float | None, options.CHUNK] = None,
+    overlap: Annotated[float | None, options.OVERLAP] = None,
+    batch: Annotated[str | None, options.BATCH] = None,
 ) -> None:
     """Score separated or enhanced speech: SDR, SIR, SAR, SI-SDR, PESQ, STOI, and improvements.
 
@@ -150,22 +117,22 @@ def evaluate(
     checks.check_form(given | {f"--{name}": value for name, value in engine.items()})
     wanted = checks.read_metrics(metrics)
     thresholds = dict(checks.read_threshold(text) for text in fail_under or [])
-    estimates = [Path(side) for side in compare or () if inputs.is_estimates(side)]
+    estimates = [Path(side) for side in compare or () if cases.is_estimates(side)]
     folders = [ref, mix, metadata, speakers, est, *estimates]
     for option, target in (("--csv", csv_file), ("--html", html)):
         checks.check_target(option, target, data, folders)
     if csv_file and html and csv_file.absolute() == html.absolute():
         raise UsageError(f"--csv and --html would both write {html}: name two files")
-    scored_on = inputs.read_data(data, split, ref, mix, metadata, speakers, cut)
+    scored_on = cases.read_data(data, split, ref, mix, metadata, speakers, cut)
     systems: list[tuple[str, Cases]] = []
     if model is not None:
-        systems.append((model, inputs.ModelCases(model, scored_on, engine)))
+        systems.append((model, cases.ModelCases(model, scored_on, engine)))
     elif est is not None:
-        systems.append((str(est), inputs.FileCases(est, scored_on)))
+        systems.append((str(est), cases.FileCases(est, scored_on)))
     for side in compare or ():
-        systems.append((side, inputs.of_system(side, scored_on, engine)))
-    running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
-    scored = [(side, running.score(cases, wanted, by, limit, workers)) for side, cases in systems]
+        systems.append((side, cases.of_system(side, scored_on, engine)))
+    running.check_thresholds(thresholds, wanted, [own for _, own in systems])
+    scored = [(side, running.score(own, wanted, by, limit, workers)) for side, own in systems]
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"speakers": speakers, "model": model, "est": est}
@@ -176,5 +143,5 @@ def evaluate(
     if csv_file is not None:
         report.write_csv(csv_file, *running.rows(result))
     if html is not None:
-        running.write_page(html, result, [cases for _, cases in systems], html_examples)
+        running.write_page(html, result, [own for _, own in systems], html_examples)
     running.judge(result)

@@ -102,7 +102,7 @@ def rows(result: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
 
 def write_page(path: Path, result: dict[str, Any], systems: "list[Cases]", examples: int) -> None:
     """Write the page for --html."""
-    from cplxsep.report.html import write_page
+    from cplxsep.report.html.page import write_page
 
     write_page(path, result, systems, examples, lambda names: _track(names, len(names)))
 

@@ -79,21 +79,15 @@ def ratios(text: str, option: str = "--snr") -> tuple[float, float]:
 
 def within(option: str, text: str, least: float, most: float, unit: str) -> tuple[float, float]:
     """LO:HI from `least` to `most`. UsageError: something else; `unit` says what they are."""
-    low, high = span(option, text, unit)
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not LO:HI in {unit}") from None
     if not least <= low <= high <= most:
         what = unit.partition(",")[0]
         raise UsageError(
             f"{option} {text!r} must be LO:HI with {least:g} <= LO <= HI <= {most:g} {what}"
         )
-    return low, high
-
-
-def span(option: str, text: str, unit: str) -> tuple[float, float]:
-    """LO:HI. UsageError: not two numbers."""
-    try:
-        low, high = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise UsageError(f"{option} {text!r} is not LO:HI in {unit}") from None
     return low, high
 
 

@@ -5,18 +5,19 @@ import re
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from cplxsep.data.plan import generator
+from cplxsep.data.manifest import Utterance
+from cplxsep.data.plan import Planner, Range, generator
 from cplxsep.data.recipes.preparation import Rendered, Task
-from cplxsep.errors import UsageError
+from cplxsep.errors import InputError, UsageError
 
 _LONGEST_NAME = 240  # bytes, with what is added to it below any file system's limit
 P = TypeVar("P")
-T = TypeVar("T", bound=Task)
 
 
 def check_amount(count: int | None, hours: float | None, splits: list[str]) -> None:
@@ -27,16 +28,14 @@ def check_amount(count: int | None, hours: float | None, splits: list[str]) -> N
         raise UsageError("nothing to prepare: give a count or hours above 0, and a split")
 
 
-class DrawnRecipe(ABC, Generic[P, T]):
+@dataclass(eq=False)
+class DrawnRecipe(ABC, Generic[P]):
     """A recipe whose mixture i depends on the seed, the split, i and the good recordings alone."""
 
-    def __init__(self, folder: Path, seed: int, count: int | None, hours: float | None) -> None:
-        self.folder = folder
-        self._seed = seed
-        self._count = count
-        self._hours = hours
-        self._names: set[str] = set()
-        self._planned: list[float] = []  # seconds of each mixture
+    folder: Path
+    settings: Any  # a seed, and a count or hours, among others
+    _names: set[str] = field(default_factory=set, init=False)
+    _planned: list[float] = field(default_factory=list, init=False)  # seconds of each mixture
 
     @abstractmethod
     def draws(self, bad: set[str]) -> Callable[[np.random.Generator], P]:
@@ -47,37 +46,40 @@ class DrawnRecipe(ABC, Generic[P, T]):
         """How long the mixture will be, by what the manifest says."""
 
     @abstractmethod
-    def task(self, index: int, plan: P) -> T:
-        """The mixture's task."""
+    def name(self, plan: P) -> str:
+        """The mixture's name, which no other has."""
 
     @abstractmethod
-    def render(self, task: T) -> Rendered:
-        """Make one mixture."""
+    def render(self, task: Task[P]) -> Rendered:
+        """Make one mixture; what cannot be used is given under the path of its file."""
 
-    def first(self) -> list[T]:
+    def first(self) -> list[Task[P]]:
         """As many mixtures as asked for; hours go by the lengths that the manifest gives."""
-        draw = self._draw(set(), 0)
-        if self._count is not None:
-            return [self.task(index, draw(index)) for index in range(self._count)]
+        draw, count = self._draw(set(), 0), self.settings.count
+        if count is not None:
+            return [self._task(index, draw(index)) for index in range(count)]
         return self._up_to_hours(draw)
 
-    def again(self, indices: list[int], bad: set[str], turn: int) -> list[T]:
+    def again(self, indices: list[int], bad: set[str], turn: int) -> list[Task[P]]:
         """The same mixtures drawn anew, without what is bad; more where hours come short of it."""
         draw = self._draw(bad, turn)
         plans = {index: draw(index) for index in indices}
-        tasks = [self.task(index, plan) for index, plan in plans.items()]
-        if self._count is not None:
+        tasks = [self._task(index, plan) for index, plan in plans.items()]
+        if self.settings.count is not None:
             return tasks
         for index, plan in plans.items():
             self._planned[index] = self.seconds(plan)
         return tasks + self._up_to_hours(draw)
 
-    def _up_to_hours(self, draw: Callable[[int], P]) -> list[T]:
-        tasks: list[T] = []
-        planned, wanted = sum(self._planned), (self._hours or 0.0) * 3600
+    def _task(self, index: int, plan: P) -> Task[P]:
+        return Task(index, self.name(plan), plan)
+
+    def _up_to_hours(self, draw: Callable[[int], P]) -> list[Task[P]]:
+        tasks: list[Task[P]] = []
+        planned, wanted = sum(self._planned), (self.settings.hours or 0.0) * 3600
         while planned < wanted:
             plan = draw(len(self._planned))
-            tasks.append(self.task(len(self._planned), plan))
+            tasks.append(self._task(len(self._planned), plan))
             self._planned.append(self.seconds(plan))
             planned += self._planned[-1]
         return tasks
@@ -85,7 +87,17 @@ class DrawnRecipe(ABC, Generic[P, T]):
     def _draw(self, bad: set[str], turn: int) -> Callable[[int], P]:
         draw = self.draws(bad)
         split = zlib.crc32(self.folder.name.encode())
-        return lambda index: draw(generator(self._seed, split, index, turn))
+        return lambda index: draw(generator(self.settings.seed, split, index, turn))
+
+    def planner(
+        self, own: list[Utterance], bad: set[str], *, sources: int, snr: Range
+    ) -> tuple[Planner, list[int]]:
+        """What draws talkers from recordings that are not bad, and the positions of these."""
+        good = [at for at, item in enumerate(own) if str(item.path) not in bad]
+        try:
+            return Planner([own[at] for at in good], sources=sources, snr=snr), good
+        except InputError as error:
+            raise InputError(f"{self.folder}: without the bad utterances, {error}") from error
 
     def unique(self, parts: list[tuple[str, str]]) -> str:
         """A name of pairs (recording, level) that no other mixture has, safe on every system."""
@@ -100,6 +112,12 @@ class DrawnRecipe(ABC, Generic[P, T]):
             name = f"{plain}_{copy}"
         self._names.add(name.casefold())
         return name
+
+
+def called(talker: Utterance) -> str:
+    """A recording in the name of a mixture: its own, which may begin with its speaker's."""
+    stem = talker.path.stem
+    return stem if stem.startswith(talker.speaker) else f"{talker.speaker}-{stem}"
 
 
 def relative(path: Path, root: Path) -> str:

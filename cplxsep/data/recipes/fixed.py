@@ -1,17 +1,21 @@
 """Mixtures that a published list fixes: nothing is drawn, what cannot be read is left out."""
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from scipy.signal import resample_poly
 
-from cplxsep.audio import io
+from cplxsep.audio import io, resample
 from cplxsep.data.mixing import Mode
-from cplxsep.data.recipes.preparation import Prepared, Rendered, Report
+from cplxsep.data.recipes.drawn import bucket
+from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Task, Watch
 from cplxsep.data.recordings import check_outliers
+from cplxsep.data.table import Row
 from cplxsep.errors import InputError
 
 ORIGINAL_RATE = 16000  # Hz, of WSJ0 and LibriSpeech
@@ -19,46 +23,85 @@ _FULL = 32768
 
 
 class ListLine(Protocol):
-    """A mixture of a list."""
+    """A mixture of a list, with its recordings' names there and who speaks in each."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def recordings(self) -> tuple[str, ...]: ...
+
+    @property
+    def speakers(self) -> list[str]: ...
 
 
 L = TypeVar("L", bound=ListLine)
 
 
 @dataclass(frozen=True)
-class LineTask(Generic[L]):
-    """Mixture number `index` of a list."""
+class FixedRecipe(ABC, Generic[L]):
+    """The mixtures of one list, all of them known, at a rate in Hz."""
 
-    index: int
-    name: str
-    line: L
-
-
-@dataclass(frozen=True)
-class FixedRecipe(Generic[L]):
-    """A recipe whose mixtures are all known."""
-
+    recipe: ClassVar[str]
     lines: Sequence[L]
-    make: Callable[[L], Rendered]
+    split: str
+    sample_rate: int
+    mode: Mode
 
-    def first(self) -> list[LineTask[L]]:
-        return [LineTask(index, line.name, line) for index, line in enumerate(self.lines)]
+    @abstractmethod
+    def render(self, task: Task[L]) -> Rendered:
+        """Make one mixture."""
 
-    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[LineTask[L]]:
+    def first(self) -> list[Task[L]]:
+        return [Task(index, line.name, line) for index, line in enumerate(self.lines)]
+
+    def again(self, _indices: list[int], _bad: set[str], _turn: int) -> list[Task[L]]:
         return []
 
-    def render(self, task: LineTask[L]) -> Rendered:
-        return self.make(task.line)
+    def prepare(
+        self,
+        folder: Path,
+        files: list[str],
+        workers: int | None,
+        report: Report,
+        watch: Watch,
+        **more: object,
+    ) -> Prepared:
+        """Make them in a folder; `more` decides the bytes, too. What cannot be made is told."""
+        identity = {
+            **{"recipe": f"{self.recipe} 1", "sample_rate": self.sample_rate, "mode": self.mode},
+            **more,
+            "list": hashlib.sha256(repr(self.lines).encode()).hexdigest()[:16],
+        }
+        preparation = Preparation(folder, self, identity, files, self.sample_rate)
+        done, wanted = preparation.run(workers, report, watch, []), len(self.lines)
+        if missing := wanted - done.mixtures:
+            report(f"{done.metadata.parent}: {missing} of {wanted} mixtures cannot be made")
+        return done
 
-
-def complete(done: Prepared, wanted: int, report: Report) -> Prepared:
-    """The result; how many mixtures could not be made is told, where there are such."""
-    if missing := wanted - done.mixtures:
-        report(f"{done.metadata.parent}: {missing} of {wanted} mixtures cannot be made")
-    return done
+    def row(
+        self, line: L, folder: str, samples: int, ratios: Sequence[float], gains: Sequence[float]
+    ) -> Row:
+        """A mixture's row; `folder` has its file, `ratios` are of talker 1 to each, in dB."""
+        row = {
+            "name": line.name,
+            "split": self.split,
+            "mixture_path": f"{folder}/{line.name}.wav",
+            "sample_rate": str(self.sample_rate),
+            "seconds": f"{samples / self.sample_rate:.6f}",
+            "condition": bucket(ratios[1]),
+            "recipe": self.recipe,
+            "mode": self.mode,
+            "samples": str(samples),
+        }
+        for number, recording in enumerate(line.recordings):
+            row |= {
+                f"source_{number + 1}_path": recording,
+                f"source_{number + 1}_speaker": line.speakers[number],
+                f"source_{number + 1}_snr_db": f"{ratios[number]:.4f}",
+                f"source_{number + 1}_gain": repr(float(gains[number])),
+            }
+        return row
 
 
 def check_there(paths: Iterable[Path], where: str, root: Path) -> None:
@@ -103,7 +146,7 @@ def fit_all(sources: Sequence[np.ndarray], mode: Mode) -> list[np.ndarray]:
     """Sources (S,) cut to the shortest or zero-padded to the longest."""
     lengths = [len(source) for source in sources]
     length = min(lengths) if mode == "min" else max(lengths)
-    return [np.pad(source[:length], (0, max(length - len(source), 0))) for source in sources]
+    return [resample.fit(source, length) for source in sources]
 
 
 def from_steps(steps: np.ndarray) -> np.ndarray:

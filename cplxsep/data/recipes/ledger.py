@@ -45,7 +45,8 @@ class Ledger:
         except OSError as error:
             raise InputError(f"cannot write in {self.folder}: {error.strerror}") from error
         if known is not None and "left_out" in known:
-            rows = _read_table(self.metadata)
+            there = self.metadata.is_file()
+            rows = [row for _, row in read_table(self.metadata)[1]] if there else []
             if rows and all(self._is_whole(row["name"]) for row in rows):
                 return rows, known["left_out"]
         rows = _read_lines(self._journal_file)
@@ -116,9 +117,3 @@ def _read_lines(path: Path) -> list[Row]:
             except ValueError:
                 break
     return rows
-
-
-def _read_table(path: Path) -> list[Row]:
-    if not path.is_file():
-        return []
-    return [row for _, row in read_table(path)[1]]

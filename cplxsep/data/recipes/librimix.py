@@ -7,39 +7,47 @@ down. Noise gives its first channel, as long as the longest talker, repeated wit
 half a second where it is shorter.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from cplxsep.audio.level import db, rms
-from cplxsep.data.mixing import Mode
-from cplxsep.data.recipes.drawn import bucket
+from cplxsep.data.mixing import Mode, add
 from cplxsep.data.recipes.fixed import (
     ORIGINAL_RATE,
     FixedRecipe,
     at_rate,
     check_test_speakers,
     check_there,
-    complete,
     fit_all,
     from_steps,
     read_mono,
 )
-from cplxsep.data.recipes.librimix_metadata import (
-    Line,
-    csv_files,
-    read_metadata_csv,
-    speaker,
-    split_name,
-)
-from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
-from cplxsep.data.table import Row
+from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Task, Watch, subfolders
+from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError, UsageError
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
+
+
+# Its text is in preparation.json, by which folders that were made before are known again.
+@dataclass(frozen=True)
+class Line:
+    """A mixture of the metadata: recordings and gains; `noise` is ("", 0) where there is none."""
+
+    name: str
+    recordings: tuple[str, ...]
+    gains: tuple[float, ...]
+    noise: tuple[str, float]
+
+    @property
+    def speakers(self) -> list[str]:
+        """That of test-clean/7127/75947/7127-75947-0026.flac is 7127."""
+        paths = map(Path, self.recordings)
+        return [path.parent.parent.name or path.stem.partition("-")[0] for path in paths]
 
 
 def prepare_librimix(
@@ -69,30 +77,19 @@ def prepare_librimix(
         raise UsageError("mixtures with noise need its folder: give --noise, or mix_clean alone")
     tables = {split_name(path): read_metadata_csv(path) for path in csv_files(metadata)}
     _check(tables, librispeech, noise)
-    for rate in rates:
-        for mode in modes:
-            for split, table in tables.items():
-                count = len(table[0].recordings)
-                folder = out / f"Libri{count}Mix" / f"wav{rate // 1000}k" / mode / split
-                maker = _Maker(librispeech, noise, split, tuple(types), rate, mode)
-                identity = {
-                    **{"recipe": "librimix 1", "sample_rate": rate, "mode": mode, "types": types},
-                    "list": hashlib.sha256(repr(table).encode()).hexdigest()[:16],
-                }
-                files = [
-                    *types,
-                    *(f"s{n + 1}" for n in range(count)),
-                    *(["noise"] if noise else []),
-                ]
-                files = [] if manifest_only else files
-                preparation = Preparation(folder, FixedRecipe(table, maker), identity, files, rate)
-                yield complete(preparation.run(workers, report, watch, []), len(table), report)
+    for rate, mode, (split, table) in product(rates, modes, tables.items()):
+        count = len(table[0].recordings)
+        folder = out / f"Libri{count}Mix" / f"wav{rate // 1000}k" / mode / split
+        recipe = _LibriMix(table, split, rate, mode, librispeech, noise, types[0])
+        files = [*types, *subfolders(count)[1:], *(["noise"] if noise else [])]
+        files = [] if manifest_only else files
+        yield recipe.prepare(folder, files, workers, report, watch, types=types)
 
 
 def _check(tables: dict[str, list[Line]], librispeech: Path, noise: Path | None) -> None:
     speakers: dict[str, set[str]] = {}
     for split, table in tables.items():
-        names = {speaker(path) for line in table for path in line.recordings}
+        names = {name for line in table for name in line.speakers}
         # Parts of one split, such as train-100 and train-360, may share speakers.
         speakers.setdefault(split.partition("-")[0], set()).update(names)
         paths = (librispeech / path for line in table for path in line.recordings)
@@ -108,17 +105,16 @@ def _check(tables: dict[str, list[Line]], librispeech: Path, noise: Path | None)
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes the mixtures of one folder."""
+class _LibriMix(FixedRecipe[Line]):
+    """The mixtures of one folder; `kind` is the first type of them."""
 
+    recipe = "librimix"
     librispeech: Path
     noise: Path | None
-    split: str
-    types: tuple[str, ...]
-    sample_rate: int
-    mode: Mode
+    kind: str
 
-    def __call__(self, line: Line) -> Rendered:
+    def render(self, task: Task[Line]) -> Rendered:
+        line = task.plan
         bad: dict[str, str] = {}
         talkers = []
         for recording in line.recordings:
@@ -139,33 +135,13 @@ class _Maker:
         for recording, level in zip(line.recordings, levels, strict=True):
             if not level:
                 bad[recording] = f"{self.librispeech / recording} is silent where used"
-        return (
-            Rendered(None, {}, bad) if bad else Rendered(self._row(line, files, levels), files, {})
-        )
-
-    def _row(self, line: Line, files: dict[str, np.ndarray], levels: list[float]) -> Row:
-        samples = len(files["s1"])
-        row = {
-            "name": line.name,
-            "split": self.split,
-            "mixture_path": f"{self.types[0]}/{line.name}.wav",
-            "sample_rate": str(self.sample_rate),
-            "seconds": f"{samples / self.sample_rate:.6f}",
-            "condition": bucket(db(levels[0] / levels[1])),
-            "recipe": "librimix",
-            "mode": self.mode,
-            "samples": str(samples),
-        }
-        for number, recording in enumerate(line.recordings):
-            row |= {
-                f"source_{number + 1}_path": recording,
-                f"source_{number + 1}_speaker": speaker(recording),
-                f"source_{number + 1}_snr_db": f"{db(levels[0] / levels[number]):.4f}",
-                f"source_{number + 1}_gain": repr(line.gains[number]),
-            }
+        if bad:
+            return Rendered(None, {}, bad)
+        ratios = [db(levels[0] / level) for level in levels]
+        row = self.row(line, self.kind, len(files["s1"]), ratios, line.gains)
         if self.noise:
             row |= {"noise_path": line.noise[0], "noise_gain": repr(line.noise[1])}
-        return row
+        return Rendered(row, files, {})
 
 
 def read_noise(path: Path, samples: int) -> np.ndarray:
@@ -192,19 +168,12 @@ def build(
     placed = fit_all([at_rate(part, sample_rate) for part in parts], mode)
     speech = placed[: len(talkers)]
     files = {f"s{number + 1}": _floored(source) for number, source in enumerate(speech)}
-    files["mix_clean"] = _sum(speech)
+    files["mix_clean"] = _floored(add(speech))
     if noise is not None:
         files["noise"] = _floored(placed[-1])
-        files["mix_both"] = _sum(placed)
-        files["mix_single"] = _sum([placed[0], placed[-1]])
+        files["mix_both"] = _floored(add(placed))
+        files["mix_single"] = _floored(add([placed[0], placed[-1]]))
     return files
-
-
-def _sum(sources: list[np.ndarray]) -> np.ndarray:
-    mixture = np.zeros_like(sources[0])
-    for source in sources:
-        mixture += source
-    return _floored(mixture)
 
 
 def _floored(audio: np.ndarray) -> np.ndarray:
@@ -229,3 +198,56 @@ def rebuild_librimix(
         noise = read_noise(noise_root / line.noise[0], max(map(len, talkers)))
     mode: Mode = "min" if row["mode"] == "min" else "max"
     return build(talkers, noise, line, int(row["sample_rate"]), mode)
+
+
+def csv_files(metadata: Path) -> list[Path]:
+    """The CSV itself, or those of a folder. InputError: none in it."""
+    if not metadata.is_dir():
+        return [metadata]
+    # Those ending in _info tell the speakers' names and the like.
+    found = [path for path in sorted(metadata.glob("*.csv")) if not path.stem.endswith("_info")]
+    if not found:
+        raise InputError(f"{metadata} holds no CSV file")
+    names = [split_name(path) for path in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(
+            f"{metadata} holds several CSV files for {min(twice)}: give one of them, or a folder "
+            "for each number of talkers"
+        )
+    return found
+
+
+def split_name(path: Path) -> str:
+    """The folder of libri2mix_train-clean-100.csv is train-100."""
+    return path.stem.rpartition("mix_")[2].replace("-clean", "")
+
+
+def read_metadata_csv(path: Path) -> list[Line]:
+    """Mixtures of a CSV. InputError: missing, no LibriMix metadata, a broken or double line."""
+    columns, rows = read_table(path)
+    count = sum(f"source_{n}_path" in columns for n in range(1, 21))
+    needed = {"mixture_ID", *(f"source_{n + 1}_gain" for n in range(count))}
+    if count < 2 or not needed <= set(columns):
+        raise InputError(
+            f"{path} is no LibriMix metadata: it needs mixture_ID, "
+            "source_1_path, source_1_gain, source_2_path, source_2_gain"
+        )
+    lines = [_line(row, count, where) for where, row in rows]
+    if not lines:
+        raise InputError(f"{path} lists no mixture")
+    if len({line.name.casefold() for line in lines}) < len(lines):
+        raise InputError(f"{path} lists a mixture twice")
+    return lines
+
+
+def _line(row: Row, count: int, where: str) -> Line:
+    try:
+        paths = tuple(row[f"source_{n + 1}_path"] for n in range(count))
+        gains = tuple(float(row[f"source_{n + 1}_gain"]) for n in range(count))
+        noise = (row.get("noise_path", ""), float(row.get("noise_gain") or 0.0))
+    except ValueError as error:
+        raise InputError(f"{where}: a path or gain is missing or no number") from error
+    name = row["mixture_ID"]
+    if not name or "/" in name or not all(paths) or not np.isfinite([*gains, noise[1]]).all():
+        raise InputError(f"{where}: a name, path or gain is missing or makes no sense")
+    return Line(name, paths, gains, noise)

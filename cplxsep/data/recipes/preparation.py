@@ -22,17 +22,16 @@ Watch = Callable[[Iterator["Rendered"], int], Iterable["Rendered"]]
 _FULL = 32768.0
 
 
-class Task(Protocol):
-    """One mixture that is to be made."""
-
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def name(self) -> str: ...
+P = TypeVar("P")
 
 
-T = TypeVar("T", bound=Task)
+@dataclass(frozen=True)
+class Task(Generic[P]):
+    """One mixture that is to be made: its number, its name, and what decides the rest."""
+
+    index: int
+    name: str
+    plan: P
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,16 @@ class Rendered:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-class Recipe(Protocol[T]):
+class Recipe(Protocol[P]):
     """What one recipe knows of one folder of mixtures."""
 
-    def first(self) -> list[T]:
+    def first(self) -> list[Task[P]]:
         """The mixtures to make."""
 
-    def again(self, indices: list[int], bad: set[str], turn: int) -> list[T]:
+    def again(self, indices: list[int], bad: set[str], turn: int) -> list[Task[P]]:
         """Others in place of those that met something bad, without it; none where there are."""
 
-    def render(self, task: T) -> Rendered:
+    def render(self, task: Task[P]) -> Rendered:
         """Make one mixture. InputError only where nothing can go on."""
 
 
@@ -71,7 +70,7 @@ class Prepared:
     left_out: list[str]
 
 
-class Preparation(Generic[T]):
+class Preparation(Generic[P]):
     """The preparation of one folder of mixtures.
 
     `identity` is what decides the bytes; `subfolders` are those of a mixture's files, none where
@@ -81,7 +80,7 @@ class Preparation(Generic[T]):
     def __init__(
         self,
         folder: Path,
-        recipe: Recipe[T],
+        recipe: Recipe[P],
         identity: dict[str, Any],
         subfolders: list[str],
         sample_rate: int,
@@ -134,7 +133,7 @@ class Preparation(Generic[T]):
             tasks = self.recipe.again(again, set(self._bad), turn) if again else []
         return [rows[index] for index in sorted(rows)]
 
-    def _make(self, task: T) -> Rendered:
+    def _make(self, task: Task[P]) -> Rendered:
         if row := self.ledger.finished(task.name):
             return Rendered(row, {}, {})
         result = self.recipe.render(task)
@@ -147,6 +146,11 @@ class Preparation(Generic[T]):
                 file = self.folder / subfolder / f"{task.name}.wav"
                 io.write(file, result.audio[subfolder], self.sample_rate, subtype="pcm16")
         return Rendered(result.row, {}, result.bad)
+
+
+def subfolders(sources: int) -> list[str]:
+    """Where the files of a mixture lie in its split's folder."""
+    return ["mix", *(f"s{number + 1}" for number in range(sources))]
 
 
 def quantised(audio: np.ndarray) -> np.ndarray:

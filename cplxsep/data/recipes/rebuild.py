@@ -8,9 +8,9 @@ import numpy as np
 
 from cplxsep.data.mixing import place
 from cplxsep.data.recipes.librimix import rebuild_librimix
+from cplxsep.data.recipes.mix import at_speed
+from cplxsep.data.recipes.noisy import rebuild_noisy
 from cplxsep.data.recipes.preparation import summed
-from cplxsep.data.recipes.render import at_speed
-from cplxsep.data.recipes.render_noisy import rebuild_noisy
 from cplxsep.data.recipes.wsj0 import rebuild_wsj0
 from cplxsep.data.recordings import usable
 from cplxsep.errors import InputError

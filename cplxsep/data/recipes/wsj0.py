@@ -13,33 +13,98 @@ they measure: with them the level of an utterance that ends in speech comes out 
 utterances of LibriSpeech by 0.015 dB in the mean, 0.07 dB at the 95th percentile, 0.19 dB at most.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from cplxsep.audio.level import from_db
-from cplxsep.data.mixing import Mode
-from cplxsep.data.recipes.drawn import bucket
+from cplxsep.audio.p56 import p56_level
+from cplxsep.data.mixing import Mode, add
 from cplxsep.data.recipes.fixed import (
     FixedRecipe,
     at_rate,
     check_test_speakers,
     check_there,
-    complete,
     fit_all,
     from_steps,
+    read_mono,
 )
-from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
-from cplxsep.data.recipes.render import subfolders
-from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list, speaker
-from cplxsep.data.table import Row
+from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Task, Watch, subfolders
 from cplxsep.errors import InputError
 
 SPLITS = ("tr", "cv", "tt")
 _PEAK = 0.9
+_LEVEL_RATE = 8000  # Hz
+_SUFFIXES = (".wav", ".wv1", ".sph", ".flac")
+
+
+# Its text is in preparation.json, by which folders that were made before are known again.
+@dataclass(frozen=True)
+class Line:
+    """A mixture of a list: recordings as named there, and their levels in dB."""
+
+    recordings: tuple[str, ...]
+    levels: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """As the original script names its files."""
+        pairs = zip(self.recordings, self.levels, strict=True)
+        return "_".join(f"{Path(path).stem}_{matlab_number(level)}" for path, level in pairs)
+
+    @property
+    def speakers(self) -> list[str]:
+        """That of wsj0/si_tr_s/01t/01to030v.wav is 01t."""
+        return [Path(path).parent.name for path in self.recordings]
+
+
+class Corpus:
+    """Recordings of WSJ0 under a folder; their levels are measured once."""
+
+    def __init__(self, root: Path) -> None:
+        """InputError: no such folder."""
+        if not root.is_dir():
+            raise InputError(f"{root} is not a folder with WSJ0")
+        self.root = root
+        # Discs may lie beside each other, or the very folder wsj0 be given.
+        self._bases = [root, *sorted(item for item in root.glob("*") if (item / "wsj0").is_dir())]
+        self._levels: dict[str, float] = {}
+
+    def find(self, recording: str) -> Path:
+        """The file of a name of the lists; where there is none, the path that it would have."""
+        names = [recording, recording.removeprefix("wsj0/")]
+        for base in self._bases:
+            for name in names:
+                for suffix in _SUFFIXES:
+                    path = (base / name).with_suffix(suffix)
+                    if path.is_file():
+                        return path
+        return self.root / recording
+
+    def read(self, recording: str) -> np.ndarray:
+        """Read float64 (S,) at 16 kHz. InputError: missing, unreadable, or shorten-compressed."""
+        path = self.find(recording)
+        try:
+            return read_mono(path).astype(np.float64)
+        except InputError as error:
+            if _is_shortened(path):
+                raise InputError(
+                    f"{path} is compressed with shorten, which libsndfile cannot read: convert "
+                    f"it first, with sph2pipe -f wav"
+                ) from error
+            raise
+
+    def level(self, recording: str, audio: np.ndarray) -> float:
+        """Active level of a recording, measured at 8 kHz. InputError: it is silent."""
+        if recording not in self._levels:
+            level = p56_level(at_rate(audio, _LEVEL_RATE), _LEVEL_RATE)
+            if level <= 0.0:
+                raise InputError(f"{self.find(recording)} is silent")
+            self._levels[recording] = level
+        return self._levels[recording]
 
 
 def prepare_wsj0(
@@ -66,41 +131,29 @@ def prepare_wsj0(
     tables = {
         split: read_list(lists / f"mix_{sources}_spk_{split}.txt", sources) for split in splits
     }
-    check_test_speakers(
-        {
-            split: {speaker(path) for line in table for path in line.recordings}
-            for split, table in tables.items()
-        },
-        "tt",
-    )
+    speakers = {
+        split: {name for line in table for name in line.speakers} for split, table in tables.items()
+    }
+    check_test_speakers(speakers, "tt")
     corpus = Corpus(wsj0)
     for split, table in tables.items():
         paths = (corpus.find(path) for line in table for path in line.recordings)
         check_there(paths, f"the list of {split}", wsj0)
-    for rate in rates:
-        for mode in modes:
-            for split, table in tables.items():
-                folder = out / f"{sources}speakers" / f"wav{rate // 1000}k" / mode / split
-                recipe = FixedRecipe(table, _Maker(corpus, split, rate, mode))
-                identity = {
-                    **{"recipe": "wsj0 1", "sample_rate": rate, "mode": mode},
-                    "list": hashlib.sha256(repr(table).encode()).hexdigest()[:16],
-                }
-                files = [] if manifest_only else subfolders(sources)
-                preparation = Preparation(folder, recipe, identity, files, rate)
-                yield complete(preparation.run(workers, report, watch, []), len(table), report)
+    for rate, mode, (split, table) in product(rates, modes, tables.items()):
+        folder = out / f"{sources}speakers" / f"wav{rate // 1000}k" / mode / split
+        files = [] if manifest_only else subfolders(sources)
+        yield _Wsj0(table, split, rate, mode, corpus).prepare(folder, files, workers, report, watch)
 
 
 @dataclass(frozen=True)
-class _Maker:
-    """Makes the mixtures of one folder."""
+class _Wsj0(FixedRecipe[Line]):
+    """The mixtures of one folder."""
 
+    recipe = "wsj0"
     corpus: Corpus
-    split: str
-    sample_rate: int
-    mode: Mode
 
-    def __call__(self, line: Line) -> Rendered:
+    def render(self, task: Task[Line]) -> Rendered:
+        line = task.plan
         pieces, gains, bad = [], [], {}
         for recording, level_db in zip(line.recordings, line.levels, strict=True):
             try:
@@ -118,38 +171,15 @@ class _Maker:
         highest = max(np.abs(scaled).max(), np.abs(scaled.sum(axis=0)).max())
         gains = [gain * (_PEAK / highest) for gain in gains]
         files = build(placed, gains)
-        return Rendered(self._row(line, gains, placed.shape[1]), files, {})
-
-    def _row(self, line: Line, gains: list[float], samples: int) -> Row:
-        row = {
-            "name": line.name,
-            "split": self.split,
-            "mixture_path": f"mix/{line.name}.wav",
-            "sample_rate": str(self.sample_rate),
-            "seconds": f"{samples / self.sample_rate:.6f}",
-            "condition": bucket(line.levels[0] - line.levels[1]),
-            "recipe": "wsj0",
-            "mode": self.mode,
-            "samples": str(samples),
-        }
-        for number, recording in enumerate(line.recordings):
-            row |= {
-                f"source_{number + 1}_path": recording,
-                f"source_{number + 1}_speaker": speaker(recording),
-                f"source_{number + 1}_snr_db": f"{line.levels[0] - line.levels[number]:.4f}",
-                f"source_{number + 1}_gain": repr(float(gains[number])),
-            }
-        return row
+        ratios = [line.levels[0] - level for level in line.levels]
+        return Rendered(self.row(line, "mix", placed.shape[1], ratios, gains), files, {})
 
 
 def build(placed: np.ndarray, gains: list[float]) -> dict[str, np.ndarray]:
     """The files of a mixture from its sources (N, S), float64, at the mixture's rate."""
     scaled = placed * np.array(gains)[:, None]
-    mixture = scaled[0].copy()
-    for source in scaled[1:]:
-        mixture += source
     files = {f"s{number + 1}": _rounded(source) for number, source in enumerate(scaled)}
-    return {"mix": _rounded(mixture), **files}
+    return {"mix": _rounded(add(scaled)), **files}
 
 
 def _rounded(audio: np.ndarray) -> np.ndarray:
@@ -164,3 +194,46 @@ def rebuild_wsj0(row: Mapping[str, str], root: Path) -> dict[str, np.ndarray]:
     pieces = [at_rate(corpus.read(row[f"source_{n}_path"]), rate) for n in numbers]
     gains = [float(row[f"source_{n}_gain"]) for n in numbers]
     return build(np.stack(fit_all(pieces, "min" if row["mode"] == "min" else "max")), gains)
+
+
+def read_list(path: Path, sources: int) -> list[Line]:
+    """Lines of recordings and levels in turn. InputError: missing, broken, names twice."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"cannot read the list {path}: {why}") from error
+    lines: list[Line] = []
+    for number, row in enumerate(text.splitlines(), 1):
+        words = row.split()
+        if not words:
+            continue
+        try:
+            levels = tuple(float(word) for word in words[1::2])
+        except ValueError:
+            levels = ()
+        if len(words) != 2 * sources or len(levels) != sources or not np.isfinite(levels).all():
+            raise InputError(
+                f"{path} line {number} does not have {sources} recordings, each with its level"
+            )
+        lines.append(Line(tuple(words[::2]), levels))
+    if not lines:
+        raise InputError(f"{path} lists no mixture")
+    if len({line.name.casefold() for line in lines}) < len(lines):
+        raise InputError(f"{path} lists a mixture twice")
+    return lines
+
+
+def matlab_number(value: float) -> str:
+    """A number as MATLAB's num2str prints it: 4 digits after the point of a number above 1."""
+    digits = 5 + (int(np.floor(np.log10(abs(value)))) if abs(value) >= 1 else 0)
+    return f"{value + 0.0:.{digits}g}"
+
+
+def _is_shortened(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError:
+        return False
+    return head.startswith(b"NIST_1A") and b"shorten" in head

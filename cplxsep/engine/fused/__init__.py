@@ -3,8 +3,3 @@
 Kernels are stacked, constants folded, weights in the working precision; norm, activation, residual
 sums, interpolation and the extractor's products take as few passes over memory as they can.
 """
-
-from cplxsep.engine.fused.choice import working_type
-from cplxsep.engine.fused.form import Form
-
-__all__ = ["Form", "working_type"]

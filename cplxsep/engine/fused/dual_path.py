@@ -12,7 +12,7 @@ from cplxsep.nn.memory import Memory
 from cplxsep.nn.native.build import NoCompilerError
 from cplxsep.nn.position_norm import POSITION_NORM
 from cplxsep.nn.recurrence import RECURRENCE
-from cplxsep.nn.residual_blocks import LocalWeights, NativeBlocks, RecurrentWeights
+from cplxsep.nn.residual_blocks import NativeBlocks
 
 
 @registry.network_form(DualPathNetwork, fast_bf16_vectors)  # where PyTorch would use AMX
@@ -66,7 +66,7 @@ class _Local(registry.ModuleForm):
     def __init__(self, local: Local, blocks: NativeBlocks) -> None:
         super().__init__()
         self.blocks, self.causal = blocks, local.conv.causal
-        self.weights: LocalWeights = blocks.local_weights(
+        self.weights = blocks.local_weights(
             (local.norm.gain, local.norm.bias),
             local.conv.kernel(torch.float32),
             local.out.kernel(torch.float32),
@@ -92,7 +92,8 @@ class _Recurrent(registry.ModuleForm):
     def __init__(self, recurrent: Recurrent, blocks: NativeBlocks) -> None:
         super().__init__()
         self.blocks, self.along = blocks, recurrent.along
-        self.weights: RecurrentWeights = blocks.recurrent_weights(
+        self.states = 4 * recurrent.theta.shape[1]
+        self.weights = blocks.recurrent_weights(
             (recurrent.norm.gain, recurrent.norm.bias),
             recurrent.into.weight,
             (recurrent.bias, recurrent.theta),
@@ -102,7 +103,6 @@ class _Recurrent(registry.ModuleForm):
     def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
         last = None
         if memory is not None:
-            states = 2 * self.weights.bias.shape[0] // 3
-            last = memory.setdefault(self, maps.new_zeros(*maps.shape[:2], states))
+            last = memory.setdefault(self, maps.new_zeros(*maps.shape[:2], self.states))
         self.blocks.recurrent(maps, self.weights, self.along, last)
         return maps

@@ -14,10 +14,10 @@ from torch.autograd.function import once_differentiable
 from cplxsep.nn.backends import Operator
 from cplxsep.nn.complex_norm.compiled import CompiledNorm
 from cplxsep.nn.complex_norm.native import NativeNorm
-from cplxsep.nn.complex_norm.statement import NormForm, PlainNorm
+from cplxsep.nn.complex_norm.statement import PlainNorm
 
 Scope = Literal["channel", "layer"]
-NORM: Operator[NormForm] = Operator("complex_norm", PlainNorm(), NativeNorm, compiled=CompiledNorm)
+NORM = Operator[PlainNorm]("complex_norm", PlainNorm(), NativeNorm, compiled=CompiledNorm)
 
 
 class _Normalise(torch.autograd.Function):

@@ -6,11 +6,12 @@ from ctypes import CDLL
 import torch
 from torch import Tensor
 
+from cplxsep.nn.complex_norm.statement import PlainNorm
 from cplxsep.nn.native.call import call
 
 
-class NativeNorm:
-    """As `statement.PlainNorm` for contiguous rows in float32 and bfloat16, in one call each."""
+class NativeNorm(PlainNorm):
+    """For contiguous rows in float32 and bfloat16, in one call each."""
 
     def __init__(self, library: CDLL) -> None:
         self._library = library

@@ -7,7 +7,6 @@ out_r = m0 r + m1 i + o0 and out_i = m2 r + m3 i + o1, then optionally the ReLU 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,27 +14,14 @@ from torch import Tensor
 EPS = 1e-4
 
 
-class NormForm(Protocol):
-    """One form of the norm; layer: the statistics of all channels are taken together."""
+class PlainNorm:
+    """The statement: a few sweeps over rows, and small tensors between them.
+
+    layer: the statistics of all channels are taken together.
+    """
 
     def statistics(self, rows: Tensor) -> Tensor:
         """Statistics of rows."""
-
-    def forward(
-        self, rows: Tensor, gain: Tensor, bias: Tensor, layer: bool, relu: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Output rows, and what `backward` wants of it; gain (3, C), bias (2, C)."""
-
-    def backward(
-        self, rows: Tensor, grad: Tensor, found: Sequence[Tensor], layer: bool, relu: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients for rows, gain and bias from that for the output."""
-
-
-class PlainNorm:
-    """The statement: a few sweeps over rows, and small tensors between them."""
-
-    def statistics(self, rows: Tensor) -> Tensor:
         # About one value of the map itself: raw squares would lose the variance to rounding where
         # a mean is large against the spread.
         shift = torch.stack([part[:, 0] for part in parts(rows[:, :1])])
@@ -45,6 +31,7 @@ class PlainNorm:
     def forward(
         self, rows: Tensor, gain: Tensor, bias: Tensor, layer: bool, relu: bool
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output rows, and what `backward` wants of it; gain (3, C), bias (2, C)."""
         stats = self.statistics(rows)
         matrix, offset = coefficients(stats, gain, bias, layer)
         return self.transform(rows, matrix, offset, relu), (stats, gain, matrix, offset)
@@ -52,6 +39,7 @@ class PlainNorm:
     def backward(
         self, rows: Tensor, grad: Tensor, found: Sequence[Tensor], layer: bool, relu: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients for rows, gain and bias from that for the output."""
         stats, gain, matrix, offset = found
         sums = self.grad_sums(rows, grad, matrix, offset, stats[:2], relu)
         # offset = bias - matrix @ mean: about the mean, only a pooled one still comes in.

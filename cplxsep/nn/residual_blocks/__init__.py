@@ -6,7 +6,6 @@ the residual sum happen in the cache. The blocks themselves are their statement
 """
 
 import ctypes
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,27 +17,7 @@ from cplxsep.nn.recurrence.statement import Along
 NAME = "residual_blocks"  # of the library
 
 
-@dataclass(frozen=True)
-class LocalWeights:
-    """Of x + W SiLU(conv3x3(norm(x))): gain and bias (C,), both kernels packed."""
-
-    gain: Tensor
-    bias: Tensor
-    conv: Tensor
-    out: Tensor
-
-
-@dataclass(frozen=True)
-class RecurrentWeights:
-    """Of x + W recurrence(V norm(x)): norm (C,), bias (6K,), turns (2, K), both maps packed."""
-
-    gain: Tensor
-    norm_bias: Tensor
-    bias: Tensor
-    cosine: Tensor
-    sine: Tensor
-    into: Tensor
-    out: Tensor
+Weights = tuple[Tensor, ...]  # of a block, in the order of its function
 
 
 class NativeBlocks:
@@ -59,24 +38,25 @@ class NativeBlocks:
         known = self.dtype in NAMES and hasattr(self._library, f"local_{NAMES[self.dtype]}")
         return known and channels % self._lanes == 0 and states % self._lanes == 0
 
-    def local_weights(self, norm: tuple[Tensor, Tensor], conv: Tensor, out: Tensor) -> LocalWeights:
-        """Packed weights; norm's gain and bias (C,), conv (C, C, 3, 3), out (C, C)."""
+    def local_weights(self, norm: tuple[Tensor, Tensor], conv: Tensor, out: Tensor) -> Weights:
+        """Of x + W SiLU(conv3x3(norm(x))): norm's gain and bias (C,), conv (C, C, 3, 3), W (C, C).
+
+        Kernels are packed.
+        """
         # Taps before channels: a product runs over the channels of one tap after the other.
         kernel = conv.detach().permute(0, 2, 3, 1).flatten(1)
-        gain, bias = map(_plain, norm)
-        return LocalWeights(gain, bias, self._packed(kernel), self._packed(out))
+        return self._packed(kernel), self._packed(out), *map(_plain, norm)
 
     def recurrent_weights(
         self, norm: tuple[Tensor, Tensor], into: Tensor, states: tuple[Tensor, Tensor], out: Tensor
-    ) -> RecurrentWeights:
-        """Packed weights; norm's gain and bias (C,), into (6K, C), bias (6K,) and theta (2, K)
-        of the states, out (C, 4K)."""
+    ) -> Weights:
+        """Of x + W recurrence(V norm(x)): norm's gain and bias (C,), V (6K, C), bias (6K,) and
+        theta (2, K) of the states, W (C, 4K). Matrices are packed."""
         both = torch.cat([self._packed(part) for part in into.detach().chunk(2)])
-        (gain, norm_bias), (bias, theta) = map(_plain, norm), map(_plain, states)
-        turns = (theta.cos(), theta.sin())
-        return RecurrentWeights(gain, norm_bias, bias, *turns, both, self._packed(out))
+        bias, theta = map(_plain, states)
+        return both, self._packed(out), *map(_plain, norm), bias, theta.cos(), theta.sin()
 
-    def local(self, maps: Tensor, weights: LocalWeights, causal: bool, past: Tensor | None) -> None:
+    def local(self, maps: Tensor, weights: Weights, causal: bool, past: Tensor | None) -> None:
         """Add a local block to maps (B, F, T, C), in place.
 
         past: (B, F, 2, C) in `dtype`, of a causal one: its norms of the two frames before, in
@@ -85,22 +65,17 @@ class NativeBlocks:
         batch, bands, frames, channels = maps.shape
         plane = (bands + 2) * (frames + 2)
         padded = maps.new_empty((batch * plane + self._spare) * channels, dtype=self.dtype)
-        given = (weights.conv, weights.out, weights.gain, weights.bias)
-        call(self._library, "local", (*given, padded, maps, past), (*maps.shape, causal))
+        call(self._library, "local", (*weights, padded, maps, past), (*maps.shape, causal))
 
-    def recurrent(
-        self, maps: Tensor, weights: RecurrentWeights, along: Along, last: Tensor | None
-    ) -> None:
+    def recurrent(self, maps: Tensor, weights: Weights, along: Along, last: Tensor | None) -> None:
         """Add a recurrent block to maps (B, F, T, C), in place.
 
         last: (B, F, 4K), along past frames: the states it goes on from, in whose place it leaves
         the latest ones.
         """
-        given = (weights.into, weights.out, weights.gain, weights.norm_bias)
-        turns = (weights.bias, weights.cosine, weights.sine)
         way = (along == "bands", along == "past frames")
-        sizes = (*maps.shape, weights.cosine.shape[1], *way)
-        call(self._library, "recurrent", (*given, *turns, maps, last), sizes)
+        sizes = (*maps.shape, weights[-1].shape[1], *way)
+        call(self._library, "recurrent", (*weights, maps, last), sizes)
 
     def _packed(self, matrix: Tensor) -> Tensor:
         rows, columns = matrix.shape

@@ -1,4 +1,4 @@
-"""The page as a whole."""
+"""The page of `cplxsep eval --html`: one file to look at and to listen to."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources

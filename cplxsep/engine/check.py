@@ -1,37 +1,25 @@
 """Whether a model folder is intact and its network of use."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from cplxsep.engine.separator import Separator
 from cplxsep.errors import CplxsepError, ModelError
 from cplxsep.model_folder.contents import METRICS, WEIGHTS, checksum, metrics
 
 
-class Separates(Protocol):
-    """A model that is ready for work, as `cplxsep.Separator`."""
-
-    @property
-    def rates(self) -> tuple[int, ...]:
-        """All sample rates that it runs at, in Hz."""
-
-    def __call__(self, waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-        """Sources (N, S) of a waveform (S,)."""
-
-
-def check(folder: Path, load: Callable[..., Separates]) -> str | None:
+def check(folder: Path) -> str | None:
     """Load the model strictly, compare its checksum, separate a second of noise at each rate.
 
-    On the CPU, as every machine has one; `load` is `Separator.load`.
+    On the CPU, as every machine has one.
 
     Returns what could not be checked, or None.
 
     Raises:
         ModelError: a file is missing or corrupt, or the output is of no use.
     """
-    separator = load(folder, device="cpu")
+    separator = Separator.load(folder, device="cpu")
     recorded = metrics(folder).get("sha256")
     if recorded is not None and recorded != checksum(folder / WEIGHTS):
         raise ModelError(f"model {folder.name}: {WEIGHTS} is not the file {METRICS} was made with")
