@@ -5,6 +5,7 @@ forward pass alone: optimisers, averages and checkpoints see the model itself, u
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Ranks:
         """The same module, whose backward passes leave the mean gradient of all processes."""
         if self.count == 1:
             return forward
+        # Gradients of convolutions have an order of their own; to copy them costs nothing here.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         # `broadcast` has brought all to the same start.
         parallel = DistributedDataParallel(forward, gradient_as_bucket_view=True, init_sync=False)
         # The option of this name is deprecated in newer torch, its successor missing in older.

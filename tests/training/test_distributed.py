@@ -154,7 +154,7 @@ def weights_at_start(config):
 
 
 def test_three_processes_resume_exactly(three):
-    """Gradients stand in the same place of a message from the first step on, or rounding differs."""
+    """Gradients keep their place in a message from the first step on, or rounding would differ."""
     whole, parts = weights(three / "everything"), weights(three / "parts")
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
