@@ -1,13 +1,13 @@
 """Several processes that train one model, as torchrun starts them; without it, one.
 
-Gradients are averaged in one plain all-reduce after the backward pass. DistributedDataParallel
-would overlap the two, but an all-reduce of these networks takes about a millisecond, and without
-the wrapper every optimiser, gradient accumulation and the checkpoints work unchanged.
+DistributedDataParallel averages the gradients while the backward pass goes on. It wraps the
+forward pass alone: optimisers, averages and checkpoints see the model itself, under its own names.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,8 +16,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
 
-from cplxsep.errors import CplxsepError, UsageError
+from cplxsep.errors import CplxsepError, InputError, UsageError
 from cplxsep.nn.device import pick_device
 
 T = TypeVar("T")
@@ -52,6 +53,24 @@ class Ranks:
             )
         size = batch // self.count
         return range(self.rank * size, (self.rank + 1) * size)
+
+    def parallel(self, forward: nn.Module) -> nn.Module:
+        """The same module, whose backward passes leave the mean gradient of all processes."""
+        if self.count == 1:
+            return forward
+        # Gradients of convolutions have an order of their own; to copy them costs nothing here.
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        # `broadcast` has brought all to the same start.
+        parallel = DistributedDataParallel(forward, gradient_as_bucket_view=True, init_sync=False)
+        # The option of this name is deprecated in newer torch, its successor missing in older.
+        parallel.broadcast_buffers = False
+        return parallel
+
+    def alone(self, forward: nn.Module) -> AbstractContextManager[None]:
+        """While entered, backward passes of a `parallel` module add to this process's gradient."""
+        if isinstance(forward, DistributedDataParallel):
+            return forward.no_sync()
+        return nullcontext()
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
@@ -135,6 +154,7 @@ def join(device: str) -> Iterator[Ranks]:
     Raises:
         UsageError: the environment has a part only of what torchrun sets, or the device is unknown.
         DeviceError: the device is not there.
+        InputError: another process ended.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield Ranks(device=pick_device(device))
@@ -155,7 +175,12 @@ def join(device: str) -> Iterator[Ranks]:
     ours = not dist.is_initialized()
     if ours:
         dist.init_process_group("nccl" if picked.type == "cuda" else "gloo", timeout=_TIMEOUT)
-    yield Ranks(dist.get_rank(), dist.get_world_size(), picked)
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size(), picked)
+    except RuntimeError as error:
+        if peer_lost(error):
+            raise InputError("another process ended") from error
+        raise
     if ours:
         # Only where all went well: after an error the others may wait in vain.
         dist.destroy_process_group()

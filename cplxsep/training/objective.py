@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cplxsep.config import TrainConfig
 from cplxsep.losses import (
@@ -75,28 +75,26 @@ class Objective:
             losses = losses + self.magnitude * magnitude_distance(matched, sources)
         return losses.mean() * (sources.shape[1] if self.summed else 1)
 
-    def backward(
-        self,
-        model: SeparationModel,
-        mixtures: Tensor,
-        sources: Tensor,
-        autocast: torch.dtype | None,
-        *,
-        parts: int,
-        seed: int,
-    ) -> Tensor:
-        """Mean loss of a batch that is worked on in `parts`; adds its gradient to the parameters'.
 
-        Dropout is drawn by `seed`, so that it depends neither on what came before a resume nor on
-        how the batch is divided.
-        """
-        total = torch.zeros((), device=mixtures.device)
-        for some, theirs in zip(mixtures.chunk(parts), sources.chunk(parts), strict=True):
-            torch.manual_seed(seed)
-            loss = self(model, some, theirs, autocast) / parts
-            loss.backward()
-            total += loss.detach()
-        return total
+class TrainingForward(nn.Module):
+    """A model's loss, as one module: from mixtures to a scalar.
+
+    Args:
+        model: at the highest of its rates.
+        autocast: type of mixed precision.
+    """
+
+    def __init__(
+        self, model: SeparationModel, objective: Objective, autocast: torch.dtype | None
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.autocast = autocast
+
+    def forward(self, rate: int, mixtures: Tensor, sources: Tensor) -> Tensor:
+        """Mean loss of mixtures (B, S) against sources (B, N, S), at a rate in Hz."""
+        return self.objective(self.model.at(rate), mixtures, sources, self.autocast)
 
 
 def _silence_fillings(estimates: Estimates, mixtures: Tensor, *, spectral: bool) -> None:

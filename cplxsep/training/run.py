@@ -14,7 +14,7 @@ from rich.console import Console
 
 from cplxsep.config import Config
 from cplxsep.data.cache import watched
-from cplxsep.errors import DeviceError, InputError
+from cplxsep.errors import DeviceError, InputError, UsageError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.model_folder.contents import OF_RUN
 from cplxsep.networks.model import SeparationModel
@@ -102,7 +102,8 @@ def _run(
 ) -> RunState:
     """What is there at the end of a run, or of the piece of it that was asked for."""
     autocast = pick_precision(config.train.precision, ranks.device)
-    saved = ranks.from_first(lambda: _checkpoint(config, options, ranks, say))
+    alike = _alike(config, ranks)
+    saved = ranks.from_first(lambda: _checkpoint(config, options, ranks, alike, say))
     state, resumed = _begin(config, options, saved, ranks, say), saved is not None
     del saved  # as large as what is trained
     with watched(reported(console, say)):
@@ -121,9 +122,22 @@ def _run(
     return state
 
 
-def _checkpoint(config: Config, options: Options, ranks: Ranks, say: Say) -> dict[str, Any] | None:
+def _alike(config: Config, ranks: Ranks) -> bool:
+    """Whether all processes, of whatever node, train the same; paths and caches may differ."""
+    mine = config.model, config.optim, config.train
+    return not ranks.largest(mine != ranks.from_first(lambda: mine))
+
+
+def _checkpoint(
+    config: Config, options: Options, ranks: Ranks, alike: bool, say: Say
+) -> dict[str, Any] | None:
     """What the run goes on from, if anything; says first what is odd about the configuration."""
     settings = config.train
+    if not alike:
+        raise UsageError(
+            "the processes were given different configurations: start every node with the same "
+            "[model], [optim] and [train]"
+        )
     ranks.share(settings.batch, settings.accumulate)
     if unused := config.model.unused():
         keys = ", ".join(f"model.{key}" for key in unused)

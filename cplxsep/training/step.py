@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cplxsep.errors import InputError
-from cplxsep.networks.model import SeparationModel
-from cplxsep.training.objective import Objective
+from cplxsep.training.objective import Objective, TrainingForward
 from cplxsep.training.schedule import lr_at
 from cplxsep.training.state import RunContext, RunState
 
@@ -23,7 +23,11 @@ class TrainingStep:
         self.context = context
         config = context.config
         filled = not config.data.seconds
-        self.objective = Objective(config.train, context.ranks.total, filled=filled)
+        objective = Objective(config.train, context.ranks.total, filled=filled)
+        forward = TrainingForward(state.model, objective, context.autocast)
+        self.forward = context.ranks.parallel(forward)
+        self.rehearsed = context.ranks.count == 1
+        self.buffers = list(state.model.buffers())
         # Statistics of batch norm, which each process sees of its own share.
         self.statistics = [
             buffer
@@ -48,20 +52,29 @@ class TrainingStep:
             # Complete mixtures have been filled up to the longest of this process's share.
             missing = ranks.largest(mixtures.shape[1]) - mixtures.shape[1]
             mixtures, sources = F.pad(mixtures, (0, missing)), F.pad(sources, (0, missing))
-        buffers = [buffer.clone() for buffer in model.buffers()]
+        device = ranks.device
+        mixtures = mixtures.to(device, non_blocking=True)
+        sources = sources.to(device, non_blocking=True)
+        buffers = [buffer.clone() for buffer in self.buffers]
         lr = lr_at(progress.step, config.optim, config.train, progress.busy)
         self.state.optimizers.set_lr(lr)
         rates = self.context.config.training_rates
         rate = rates[progress.step % len(rates)]
-        loss, stop, late = self._gradients(model.at(rate), mixtures, sources)
+        try:
+            if not self.rehearsed:
+                self._rehearse(rate, mixtures, sources)
+                self._restore(buffers)
+            loss, stop, late = self._gradients(rate, mixtures, sources)
+        except BaseException:
+            self._restore(buffers)  # what is saved now is of the step before
+            raise
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip).item()
         finite = math.isfinite(loss) and math.isfinite(norm)
         if finite:
             self.state.optimizers.step()
             self.state.average.update(model, progress.step)
         else:
-            for buffer, before in zip(model.buffers(), buffers, strict=True):
-                buffer.copy_(before)  # batch norm has taken the bad values in already
+            self._restore(buffers)  # batch norm has taken the bad values in already
         progress.count(finite)
         progress.audio += config.train.batch * mixtures.shape[1] / rate
         # The mean, for what goes by it must be the same in every process.
@@ -74,27 +87,43 @@ class TrainingStep:
             )
         return stop, late
 
-    def _gradients(
-        self, model: SeparationModel, mixtures: Tensor, sources: Tensor
-    ) -> tuple[float, bool, bool]:
+    def _gradients(self, rate: int, mixtures: Tensor, sources: Tensor) -> tuple[float, bool, bool]:
         """Leave the mean gradient of the global batch in the parameters.
-
-        `model` is the run's at the rate of the mixtures.
 
         Returns its mean loss, and whether any process wants to stop or is late.
         """
         context, settings = self.context, self.context.config.train
-        device = context.ranks.device
-        mixtures = mixtures.to(device, non_blocking=True)
-        sources = sources.to(device, non_blocking=True)
-        self.state.optimizers.zero_grad()
+        parts = settings.accumulate
+        # Dropout depends neither on what came before a resume nor on how the batch is divided.
         seed = settings.seed + 1_000_003 * (self.state.progress.step + 1)
-        total = self.objective.backward(
-            model, mixtures, sources, context.autocast, parts=settings.accumulate, seed=seed
-        )
-        gradients = [p.grad for p in self.state.model.parameters() if p.grad is not None]
+        self.state.optimizers.zero_grad()
+        total = torch.zeros((), device=mixtures.device)
+        shares = zip(mixtures.chunk(parts), sources.chunk(parts), strict=True)
+        for part, (some, theirs) in enumerate(shares, 1):
+            torch.manual_seed(seed)
+            with nullcontext() if part == parts else context.ranks.alone(self.forward):
+                loss = self.forward(rate, some, theirs) / parts
+                loss.backward()
+            total += loss.detach()
         wishes = torch.tensor([context.stop(), context.late()], dtype=torch.float32)
-        report = torch.cat([total.view(1), wishes.to(device)])
-        context.ranks.average([*gradients, *self.statistics, report])
+        report = torch.cat([total.view(1), wishes.to(mixtures.device)])
+        context.ranks.average([*self.statistics, report])
         loss, stop, late = report.tolist()
         return loss, stop > 0, late > 0
+
+    def _rehearse(self, rate: int, mixtures: Tensor, sources: Tensor) -> None:
+        """A backward pass whose gradients are forgotten.
+
+        By its order DistributedDataParallel divides gradients into messages from then on. Where a
+        number stands in one decides how its sum over three processes or more is rounded, so that
+        otherwise a resumed run would not go on exactly.
+        """
+        size = len(mixtures) // self.context.config.train.accumulate
+        self.forward(rate, mixtures[:size], sources[:size]).backward()
+        self.rehearsed = True
+
+    @torch.no_grad()
+    def _restore(self, buffers: list[Tensor]) -> None:
+        """Give the model the values that its buffers had."""
+        for buffer, before in zip(self.buffers, buffers, strict=True):
+            buffer.copy_(before)

@@ -4,9 +4,11 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -127,20 +129,71 @@ def test_a_run_that_diverges_says_so_and_keeps_sound_weights(command, tiny_confi
     assert all(value.isfinite().all() for value in state["model"].values())
 
 
-def test_torchrun_runs_the_command_unchanged(tiny_config, tmp_path):
-    """Two processes; a mistake is told once, and a run gives one model and one log."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    arguments = ["-m", "cplxsep", "train", "--config", tiny_config, "--run-dir", tmp_path / "run"]
-    arguments += [*QUICK, "--set", "train.steps=2"]
-    done = subprocess.run(
-        [*torchrun, *map(str, arguments)], capture_output=True, text=True, timeout=240, check=False,
+def torchrun(options, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "cplxsep", "train"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments), *QUICK],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{tmp_path / 'run' / 'model'}\n"
-    assert done.stderr.count("step 2: valid SI-SDR") == 1
-    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [2]
+
+
+def test_torchrun_runs_the_command_unchanged_on_two_nodes(command, tiny_config, tmp_path):
+    """A process on each; they make the step of one process, one model and one log."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"--rdzv-endpoint=127.0.0.1:{free.getsockname()[1]}"
+    node = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", meeting]
+    arguments = ["--config", tiny_config, "--max-steps", 1]
+    arguments += ["--set", "optim.optimizer=sgd", "--set", "optim.lr=0.1"]
+    folder = tmp_path / "both"
+    both = [
+        torchrun([*node, "--local-addr=127.0.0.1"], *arguments, "--run-dir", folder)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert "".join(out for out, _ in told) == f"{folder / 'model'}\n"
+    assert sum(err.count("step 1: valid SI-SDR") for _, err in told) == 1
+    assert not [err for _, err in told if "Warning" in err]
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1]
+    done = command("train", *arguments, "--run-dir", tmp_path / "one", *QUICK)
+    assert done.code == 0, done.err
+    one, two = (checkpoint.load(f / checkpoint.NAME)["model"] for f in (tmp_path / "one", folder))
+    assert list(one) == list(two)
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_the_end_of_one_of_two_processes_is_one_line(tiny_config, tmp_path):
+    folder = tmp_path / "run"
+    run = torchrun(
+        ["--standalone", "--nproc-per-node=2"], "--config", tiny_config, "--run-dir", folder,
+        *("--set", "train.steps=100000", "--set", "train.valid_every=100000"),
+        *("--set", "train.save_every=100000"),
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    log = folder / "log.jsonl"
+    while not (log.is_file() and log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(second_of(run.pid), signal.SIGKILL)
+    out, err = run.communicate(timeout=120)
+    assert run.returncode != 0
+    assert out == ""
+    step = checkpoint.load(folder / checkpoint.NAME)["step"]
+    assert step >= 20
+    ours = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert ours == [f"error: another process ended, at step {step}"]
+    assert "Traceback" not in err.partition("error: ")[0]
+
+
+def second_of(pid):
+    """The second process that a torchrun has started."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        if b"LOCAL_RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError("torchrun has no second process")
 
 
 def test_half_of_what_torchrun_sets_is_told(command, tiny_config, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
-"""Two processes, or a batch in parts, make the steps that one process makes of the whole batch.
+"""Three processes, or a batch in parts, make the steps that one process makes of the whole batch.
 
-Run by torchrun (`__main__`), this file is one of the two processes.
+Run by torchrun (`__main__`), this file is one of the three processes. Two of the command itself are
+in tests/cli; three are harder, as their sums depend on the order.
 """
 
 import json
@@ -21,7 +22,7 @@ from cplxsep.training.batches import batches
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.stop import Stopped
 
-COMMON = ["train.batch=4", "train.valid_every=2", "train.compile=false"]
+COMMON = ["train.batch=6", "train.valid_every=2", "train.compile=false"]
 # One step, of SGD, which is in proportion to the gradient: equal weights mean equal gradients.
 SGD = ["optim.optimizer=sgd", "optim.lr=0.1", "optim.warmup_steps=0", "model.dropout=0.5"]
 MODES = {
@@ -60,8 +61,10 @@ def write_mixtures(folder):
                 soundfile.write(path, audio, 8000, subtype="FLOAT")
 
 
-def as_one_of_two(config_file, folder):
-    """Each mode in one go, the last in parts too; then a stop that only one is asked for."""
+def as_one_of_three(config_file, folder):
+    """Each mode in one go, the last in parts too; then one is given another configuration, and
+    another is asked to stop.
+    """
     torch.distributed.init_process_group("gloo")
     rank = torch.distributed.get_rank()
     said = {}
@@ -71,6 +74,11 @@ def as_one_of_two(config_file, folder):
     train(complete(config_file, folder), folder / "complete")
     train(config, folder / "parts", max_steps=1)
     train(config, folder / "parts")
+    other = read_config(config_file, [*changes, f"optim.lr=0.0{rank % 2 + 1}"])
+    try:
+        train(other, folder / "unlike")
+    except (UsageError, SystemExit) as error:
+        said["unlike"] = [type(error).__name__, str(error)]
     if rank == 1:
         from cplxsep.training.step import TrainingStep
 
@@ -90,14 +98,14 @@ def as_one_of_two(config_file, folder):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory, tiny_speech):
-    """Folder with what two processes left."""
+def three(tmp_path_factory, tiny_speech):
+    """Folder with what three processes left."""
     from tiny_run import CONFIG
 
-    folder = tmp_path_factory.mktemp("two")
+    folder = tmp_path_factory.mktemp("three")
     (folder / "tiny.toml").write_text(CONFIG.format(speech=tiny_speech))
     write_mixtures(folder / "mixes")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
     done = subprocess.run(
         [*torchrun, __file__, folder / "tiny.toml", folder],
         capture_output=True, text=True, timeout=240, check=False,
@@ -115,10 +123,10 @@ def furthest(a, b):
 
 
 @pytest.mark.parametrize("mode", ["one step", "loss of the whole batch"])
-def test_a_step_of_two_processes_is_that_of_one(two, tmp_path, mode):
-    config = read_config(two / "tiny.toml", MODES[mode])
+def test_a_step_of_three_processes_is_that_of_one(three, tmp_path, mode):
+    config = read_config(three / "tiny.toml", MODES[mode])
     train(config, tmp_path)
-    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, two / mode))
+    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, three / mode))
     assert furthest(one["model"], both["model"]) < 1e-5
     assert furthest(one["model"], weights_at_start(config)) > 1e-2
     [(_, score)], [(_, other)] = one["progress"]["history"], both["progress"]["history"]
@@ -126,12 +134,12 @@ def test_a_step_of_two_processes_is_that_of_one(two, tmp_path, mode):
     assert one["progress"]["audio"] == both["progress"]["audio"]
 
 
-def test_complete_mixtures_are_filled_up_to_the_longest_of_all_processes(two, tmp_path):
+def test_complete_mixtures_are_filled_up_to_the_longest_of_all_processes(three, tmp_path):
     """Regressions: each process filled up to the longest of its own, which changed the step; and
     the validation of complete mixtures was of what filled them up too.
     """
-    train(complete(two / "tiny.toml", two), tmp_path)
-    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, two / "complete"))
+    train(complete(three / "tiny.toml", three), tmp_path)
+    one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, three / "complete"))
     assert furthest(one["model"], both["model"]) < 1e-5
     [(_, score)], [(_, other)] = one["progress"]["history"], both["progress"]["history"]
     assert score == pytest.approx(other, abs=1e-3)
@@ -145,29 +153,38 @@ def weights_at_start(config):
     return SeparationModel(config.model).state_dict()
 
 
-def test_two_processes_resume_exactly(two):
-    whole, parts = weights(two / "everything"), weights(two / "parts")
+def test_three_processes_resume_exactly(three):
+    """Gradients keep their place in a message from the first step on, or rounding would differ."""
+    whole, parts = weights(three / "everything"), weights(three / "parts")
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
 
-def test_only_the_first_process_tells(two):
-    first, second = (json.loads((two / f"said{rank}.json").read_text()) for rank in (0, 1))
+def test_only_the_first_process_tells(three):
+    first, second = (json.loads((three / f"said{rank}.json").read_text()) for rank in (0, 1))
     assert any("valid SI-SDR" in line for line in first["one step"])
     assert second["one step"] == []
 
 
-def test_one_process_that_is_asked_to_stop_stops_all(two):
-    first, second = (json.loads((two / f"said{rank}.json").read_text()) for rank in (0, 1))
+def test_processes_of_different_configurations_do_not_begin(three):
+    first, second = (json.loads((three / f"said{rank}.json").read_text()) for rank in (0, 1))
+    assert first["unlike"][0] == "UsageError"
+    assert first["unlike"][1].startswith("the processes were given different configurations")
+    assert second["unlike"] == ["SystemExit", "2"]
+    assert not (three / "unlike").exists()
+
+
+def test_one_process_that_is_asked_to_stop_stops_all(three):
+    first, second = (json.loads((three / f"said{rank}.json").read_text()) for rank in (0, 1))
     assert first["stopped"] == second["stopped"] == ["stopped at step 1, checkpoint written"]
-    assert checkpoint.load(two / "stopped" / checkpoint.NAME)["step"] == 1
+    assert checkpoint.load(three / "stopped" / checkpoint.NAME)["step"] == 1
 
 
 def test_a_batch_in_parts_is_the_same_step(tiny_config, tmp_path):
     """With dropout: each part draws what the whole batch would."""
-    for parts in (1, 2, 4):
+    for parts in (1, 2, 6):
         changes = [*MODES["one step"], f"train.accumulate={parts}", "data.valid_mixtures=1"]
         train(read_config(tiny_config, changes), tmp_path / str(parts))
-    for parts in (2, 4):
+    for parts in (2, 6):
         assert furthest(weights(tmp_path / "1"), weights(tmp_path / str(parts))) < 1e-5
 
 
@@ -197,4 +214,4 @@ def test_batches_come_in_order_whoever_makes_them(workers):
 
 
 if __name__ == "__main__":
-    as_one_of_two(Path(sys.argv[1]), Path(sys.argv[2]))
+    as_one_of_three(Path(sys.argv[1]), Path(sys.argv[2]))
