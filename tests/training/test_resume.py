@@ -260,7 +260,12 @@ def test_the_bar_of_a_resumed_run_begins_where_it_goes_on(tiny_config, tmp_path)
 
 
 def test_the_end_of_another_process_saves_first(tiny_config, tmp_path, monkeypatch):
-    """Regression: all steps since the last save were lost, with a traceback."""
+    """Regressions: all steps since the last save were lost, with a traceback; and batch norm had
+    taken the step in that was not made.
+    """
+    changes = ["train.compile=false", "train.save_every=1000", "model.norm=batch"]
+    config = read_config(tiny_config, changes)
+    run.train(config, run.Options(tmp_path / "whole", device="cpu", max_steps=3), None, print)
     average = Ranks.average
 
     def alone_at_last(self, tensors):
@@ -272,11 +277,13 @@ def test_the_end_of_another_process_saves_first(tiny_config, tmp_path, monkeypat
 
     checkpoint_steps = []
     monkeypatch.setattr(Ranks, "average", alone_at_last)
-    config = read_config(tiny_config, ["train.compile=false", "train.save_every=1000"])
     options = run.Options(tmp_path / "run", device="cpu")
     with pytest.raises(InputError, match="another process ended, at step 3"):
         run.train(config, options, None, print)
-    assert checkpoint.load(options.folder / checkpoint.NAME)["step"] == 3
+    saved = checkpoint.load(options.folder / checkpoint.NAME)
+    assert saved["step"] == 3
+    whole = checkpoint.load(tmp_path / "whole" / checkpoint.NAME)["model"]
+    assert all(torch.equal(value, saved["model"][name]) for name, value in whole.items())
 
 
 def test_a_run_in_pieces_is_as_patient_as_one():
