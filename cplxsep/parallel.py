@@ -1,13 +1,51 @@
 """Work on many items at once, a few of them in waiting, with the results in the items' order."""
 
 import os
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
+
+from cplxsep.errors import UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `number`, from 1, of `of` parts of a list: every `of`-th item.
+
+    All who have the same list get parts that share nothing and together are the whole.
+    """
+
+    number: int = 1
+    of: int = 1
+
+    @classmethod
+    def parse(cls, text: object) -> "Shard":
+        """From text such as 2/8. UsageError."""
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", str(text))
+        number, of = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= number <= of:
+            raise UsageError(f"--shard {text}: write I/N with I from 1 to N, such as 2/8")
+        return cls(number, of)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def __bool__(self) -> bool:
+        """Whether there are others."""
+        return self.of > 1
+
+    def take(self, items: Sequence[Item]) -> list[Item]:
+        """Those of the items that are in this part, in order."""
+        return list(items[self.number - 1 :: self.of])
+
+
+WHOLE = Shard()
 
 
 def default_workers() -> int:

@@ -9,6 +9,7 @@ from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, reported_in_json
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.defaults import DEFAULT_ENHANCER
+from cplxsep.parallel import WHOLE
 
 
 def enhance(
@@ -49,6 +50,7 @@ def enhance(
     json_output: options.Json = False,
     report: options.Report = None,
     dry_run: options.DryRun = False,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Take the noise out of recordings of speech; print the path of each file written.
 
@@ -91,5 +93,6 @@ def enhance(
         dry_run=dry_run,
         json_output=json_output,
         report=report,
+        shard=shard,
     )
     run.work(inputs, naming)

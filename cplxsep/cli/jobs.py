@@ -16,6 +16,7 @@ import typer
 from cplxsep.cli import common
 from cplxsep.cli.rate_notes import rate_notes
 from cplxsep.errors import CplxsepError, InputError, UsageError
+from cplxsep.parallel import Shard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +82,7 @@ class Run:
     dry_run: bool
     json_output: bool
     report: Path | None
+    shard: Shard
     outcomes: list["Outcome"] = field(default_factory=list)
     unread: bool = False  # standard output was closed before all was printed
 
@@ -98,11 +100,12 @@ class Run:
 
         with ExitStack() as stack:
             with reported_in_json(self.command, self.json_output):
+                inputs = self._named(inputs)
                 items = plan(inputs, naming, lambda: standard_input(naming, stack))
+                items = self._own(self._checked(items))
                 for item in items:
                     if not isinstance(item, Job):
                         _trace(item)
-                items = self._checked(items)
             jobs = [item for item in items if isinstance(item, Job)]
             work = Work(self.settings, self.exist)
             stopped: str | None = "interrupted"
@@ -116,6 +119,24 @@ class Run:
                 self._conclude(work, items, stopped)
         if self.unread or any(outcome.status == "failed" for outcome in self.outcomes):
             raise typer.Exit(1)
+
+    def _named(self, inputs: Iterable[str]) -> list[str]:
+        """The inputs. UsageError: they are not the same for every shard."""
+        named = list(inputs)
+        if self.shard and "-" in named:
+            raise UsageError("--shard does not go with standard input: name files or folders")
+        return named
+
+    def _own(self, items: list["PlanItem"]) -> list["PlanItem"]:
+        """Those of this shard. UsageError: outputs of the others may be among them."""
+        from cplxsep.engine.plan import check_apart
+
+        if not self.shard:
+            return items
+        check_apart(items)
+        own = self.shard.take(items)
+        common.note(f"shard {self.shard}: {len(own)} of {len(items)} inputs", at=1)
+        return own
 
     def _checked(self, items: list["PlanItem"]) -> list["PlanItem"]:
         """The items without results of earlier runs. UsageError: files would have one name."""
@@ -241,6 +262,7 @@ class Run:
                 "command": self.command,
                 "version": version("cplxsep"),
                 "model": str(self.model),
+                "shard": str(self.shard) if self.shard else None,
                 "device": separator.device if separator else None,
                 "precision": separator.precision if separator else None,
                 "error": stopped,

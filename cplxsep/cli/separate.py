@@ -9,6 +9,7 @@ from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, reported_in_json
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.defaults import DEFAULT_MODEL
+from cplxsep.parallel import WHOLE
 
 
 def separate(
@@ -41,6 +42,7 @@ def separate(
     json_output: options.Json = False,
     report: options.Report = None,
     dry_run: options.DryRun = False,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Separate the talkers of recordings; print the path of each file written.
 
@@ -79,5 +81,6 @@ def separate(
         dry_run=dry_run,
         json_output=json_output,
         report=report,
+        shard=shard,
     )
     run.work(inputs, naming)

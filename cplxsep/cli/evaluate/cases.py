@@ -1,12 +1,13 @@
 """What `cplxsep eval` scores: a model's output, or files of estimates."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cplxsep.cli import common
 from cplxsep.errors import InputError, ModelError, UsageError
+from cplxsep.parallel import Shard
 
 if TYPE_CHECKING:
     from cplxsep.data.references import Cut, References
@@ -26,6 +27,10 @@ class Data:
     metadata: Metadata
     names: list[str]
     cut: "Cut | None" = None
+
+    def part(self, limit: int | None, shard: Shard) -> "Data":
+        """The first so many, and of these a shard."""
+        return replace(self, names=shard.take(self.names[:limit]))
 
 
 class ModelCases:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cplxsep import report
-from cplxsep.cli import common, completion
+from cplxsep.cli import common, completion, options
 from cplxsep.cli.evaluate import cases as inputs
 from cplxsep.cli.evaluate import checks, running
 from cplxsep.errors import UsageError
+from cplxsep.parallel import WHOLE
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Cases
@@ -137,6 +138,7 @@ def evaluate(
     batch: Annotated[
         str | None, typer.Option("--batch", help="Chunks at once: auto or a number.")
     ] = None,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Score separated or enhanced speech: SDR, SIR, SAR, SI-SDR, PESQ, STOI, and improvements.
 
@@ -157,6 +159,7 @@ def evaluate(
     if csv_file and html and csv_file.absolute() == html.absolute():
         raise UsageError(f"--csv and --html would both write {html}: name two files")
     scored_on = inputs.read_data(data, split, ref, mix, metadata, speakers, cut)
+    scored_on = scored_on.part(limit, shard)
     systems: list[tuple[str, Cases]] = []
     if model is not None:
         systems.append((model, inputs.ModelCases(model, scored_on, engine)))
@@ -165,7 +168,7 @@ def evaluate(
     for side in compare or ():
         systems.append((side, inputs.of_system(side, scored_on, engine)))
     running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
-    scored = [(side, running.score(cases, wanted, by, limit, workers)) for side, cases in systems]
+    scored = [(side, running.score(cases, wanted, by, workers)) for side, cases in systems]
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"speakers": speakers, "model": model, "est": est}

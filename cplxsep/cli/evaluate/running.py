@@ -41,14 +41,13 @@ def score(
     cases: "Cases",
     metrics: list[str],
     by: list[str] | None,
-    limit: int | None,
     workers: int | None,
 ) -> "Scores":
     """Score all examples, with a progress bar, and tell of the first ones that failed."""
     from cplxsep.metrics import evaluation
     from cplxsep.parallel import default_workers
 
-    names = cases.names[:limit]
+    names = cases.names
     count = workers or min(default_workers(), max(1, len(names) // EXAMPLES_A_WORKER))
     failures = 0
 

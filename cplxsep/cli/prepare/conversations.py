@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import options
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def conversations(
@@ -60,6 +62,7 @@ def conversations(
     split: shared.Split = "train,valid,test",
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Let talkers take turns, in OUT/{tr,cv,tt}/{mix,s1,s2,...,noise}/NAME.wav and metadata.csv.
 
@@ -98,6 +101,7 @@ def conversations(
             rooms=rooms,
             splits=shared.names(split),
             workers=workers,
+            shard=shard,
             report=shared.report,
             watch=shared.watch,
         )

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from cplxsep.cli import options
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def librimix(
@@ -31,6 +33,7 @@ def librimix(
     modes: shared.Modes = "min,max",
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Make LibriMix: OUT/Libri{N}Mix/wav{8,16}k/{min,max}/{train-100,dev,test}/{mix_clean,s1,...}.
 
@@ -49,6 +52,7 @@ def librimix(
             rates=shared.rates(rates),
             modes=shared.modes(modes),
             workers=workers,
+            shard=shard,
             manifest_only=manifest_only,
             report=shared.report,
             watch=shared.watch,

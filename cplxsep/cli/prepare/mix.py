@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import options
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 _FACTORS = "factors, such as 0.9:1.1"
 
@@ -42,6 +44,7 @@ def mix(
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Mix talkers of a speech corpus into OUT/{tr,cv,tt}/{mix,s1,s2,...}/NAME.wav and metadata.csv.
 
@@ -71,6 +74,7 @@ def mix(
             settings,
             splits=shared.names(split),
             workers=workers,
+            shard=shard,
             manifest_only=manifest_only,
             report=shared.report,
             watch=shared.watch,

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import options
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def noisy(
@@ -35,6 +37,7 @@ def noisy(
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Mix speech and noise into OUT/{tr,cv,tt}/{mix,s1,noise}/NAME.wav and metadata.csv.
 
@@ -64,6 +67,7 @@ def noisy(
             rooms=rooms,
             splits=shared.names(split),
             workers=workers,
+            shard=shard,
             manifest_only=manifest_only,
             report=shared.report,
             watch=shared.watch,

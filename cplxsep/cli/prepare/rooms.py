@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cplxsep.cli import common
+from cplxsep.cli import common, options
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def rooms(
@@ -15,6 +16,7 @@ def rooms(
     rate: shared.Rate = 16000,
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Simulate rooms into OUT/NAME.wav, a response in each channel for a talker's place.
 
@@ -30,6 +32,7 @@ def rooms(
         sample_rate=rate,
         seed=seed,
         workers=workers,
+        shard=shard,
         watch=lambda results, total: common.track(results, "simulating", total=total),
     )
     common.stdout(str(table))

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from cplxsep.cli import options
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def wsj0(
@@ -22,6 +24,7 @@ def wsj0(
     split: Annotated[str, typer.Option(metavar="NAME,...", help="Lists to use.")] = "tr,cv,tt",
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
 ) -> None:
     """Make wsj0-2mix or wsj0-3mix: OUT/{N}speakers/wav{8,16}k/{min,max}/{tr,cv,tt}/{mix,s1,...}.
 
@@ -40,6 +43,7 @@ def wsj0(
             modes=shared.modes(modes),
             splits=shared.choices("--split", split, SPLITS),
             workers=workers,
+            shard=shard,
             manifest_only=manifest_only,
             report=shared.report,
             watch=shared.watch,

@@ -18,6 +18,7 @@ from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Re
 from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.render_conversation import ConversationTask, render
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def prepare_conversations(
     rooms: str | None = None,
     splits: Iterable[str] = SPLITS,
     workers: int | None = None,
+    shard: Shard = WHOLE,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
 ) -> Iterator[Prepared]:
@@ -91,7 +93,7 @@ def prepare_conversations(
             "rooms": places and [list(item) for item in places.files],
         }
         files = [*subfolders(settings.sources), "noise"]
-        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate))
+        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate, shard))
     left_out = unread + talkers.left_out + (noises.left_out if noises else [])
     for one in planned:
         yield one.run(workers, report, watch, left_out)

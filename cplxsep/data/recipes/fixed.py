@@ -56,7 +56,7 @@ class FixedRecipe(Generic[L]):
 
 def complete(done: Prepared, wanted: int, report: Report) -> Prepared:
     """The result; how many mixtures could not be made is told, where there are such."""
-    if missing := wanted - done.mixtures:
+    if done.complete and (missing := wanted - done.mixtures):
         report(f"{done.metadata.parent}: {missing} of {wanted} mixtures cannot be made")
     return done
 

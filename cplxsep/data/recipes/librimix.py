@@ -38,6 +38,7 @@ from cplxsep.data.recipes.librimix_metadata import (
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError, UsageError
+from cplxsep.parallel import WHOLE, Shard
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
 
@@ -52,6 +53,7 @@ def prepare_librimix(
     rates: Iterable[int] = (8000, 16000),
     modes: Iterable[Mode] = ("min", "max"),
     workers: int | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -85,7 +87,9 @@ def prepare_librimix(
                     *(["noise"] if noise else []),
                 ]
                 files = [] if manifest_only else files
-                preparation = Preparation(folder, FixedRecipe(table, maker), identity, files, rate)
+                preparation = Preparation(
+                    folder, FixedRecipe(table, maker), identity, files, rate, shard
+                )
                 yield complete(preparation.run(workers, report, watch, []), len(table), report)
 
 

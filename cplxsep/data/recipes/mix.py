@@ -14,6 +14,7 @@ from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render import MixTask, mixture_parts, render, subfolders
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard
 
 _SPEED_STEP = 4  # decimals, so that metadata.csv tells the factor exactly
 
@@ -61,6 +62,7 @@ def prepare_mix(
     *,
     splits: Iterable[str] = SPLITS,
     workers: int | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -85,7 +87,9 @@ def prepare_mix(
         recipe = _Mix(out / FOLDERS.get(split, split), talkers.root, own, settings)
         identity = {"recipe": "mix 1", **settings.identity(), "speech": fingerprint(own)}
         files = [] if manifest_only else subfolders(settings.sources)
-        planned.append(Preparation(recipe.folder, recipe, identity, files, settings.sample_rate))
+        planned.append(
+            Preparation(recipe.folder, recipe, identity, files, settings.sample_rate, shard)
+        )
     for one in planned:
         yield one.run(workers, report, watch, talkers.left_out)
 

@@ -18,6 +18,7 @@ from cplxsep.data.recipes.noise_bank import NoiseBank
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render_noisy import NoisyTask, render
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard
 
 SUBFOLDERS = ["mix", "s1", "noise"]
 
@@ -53,6 +54,7 @@ def prepare_noisy(
     rooms: str | None = None,
     splits: Iterable[str] = SPLITS,
     workers: int | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -94,7 +96,9 @@ def prepare_noisy(
             "rooms": places and [list(item) for item in places.files],
         }
         files = [] if manifest_only else SUBFOLDERS
-        planned.append(Preparation(recipe.folder, recipe, identity, files, settings.sample_rate))
+        planned.append(
+            Preparation(recipe.folder, recipe, identity, files, settings.sample_rate, shard)
+        )
     for one in planned:
         yield one.run(workers, report, watch, unread + talkers.left_out + noises.left_out)
 

@@ -37,6 +37,7 @@ from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list, speaker
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard
 
 SPLITS = ("tr", "cv", "tt")
 _PEAK = 0.9
@@ -52,6 +53,7 @@ def prepare_wsj0(
     modes: Iterable[Mode] = ("min", "max"),
     splits: Iterable[str] = SPLITS,
     workers: int | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -87,7 +89,7 @@ def prepare_wsj0(
                     "list": hashlib.sha256(repr(table).encode()).hexdigest()[:16],
                 }
                 files = [] if manifest_only else subfolders(sources)
-                preparation = Preparation(folder, recipe, identity, files, rate)
+                preparation = Preparation(folder, recipe, identity, files, rate, shard)
                 yield complete(preparation.run(workers, report, watch, []), len(table), report)
 
 
