@@ -8,7 +8,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cplxsep.errors import UsageError
+from cplxsep.errors import LostError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,25 +56,40 @@ def default_workers() -> int:
 
 
 def in_order(
-    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+    executor: Executor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    ahead: int,
+    lost: Callable[[Item, LostError], Result] | None = None,
 ) -> Iterator[Result]:
     """Yield `function(item)` in the order of `items`, of which up to `ahead` are under way.
 
     The items, which may be endless, are taken here, one for each result. An exception or the end
-    of the caller's loop drops what has not begun; the executor is the caller's to close.
+    of the caller's loop drops what has not begun; the executor is the caller's to close. `lost`
+    gives the result for an item that the executor's workers died at.
     """
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+
+    def first() -> Result:
+        item, future = waiting[0]
+        try:
+            return future.result()
+        except LostError as error:
+            if lost is None:
+                raise
+            return lost(item, error)
+
     try:
         for item in items:
-            waiting.append(executor.submit(function, item))
+            waiting.append((item, executor.submit(function, item)))
             if len(waiting) >= ahead:
-                yield waiting[0].result()
+                yield first()
                 waiting.popleft()
         while waiting:
-            yield waiting[0].result()
+            yield first()
             waiting.popleft()
     finally:
-        for future in waiting:
+        for _, future in waiting:
             future.cancel()
 
 

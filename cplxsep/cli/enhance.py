@@ -51,6 +51,7 @@ def enhance(
     report: options.Report = None,
     dry_run: options.DryRun = False,
     shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Take the noise out of recordings of speech; print the path of each file written.
 
@@ -94,5 +95,6 @@ def enhance(
         json_output=json_output,
         report=report,
         shard=shard,
+        cluster=cluster,
     )
     run.work(inputs, naming)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cplxsep.engine.one_file import Settings
     from cplxsep.engine.outcome import Outcome
     from cplxsep.engine.plan import PlanItem
-    from cplxsep.engine.work import Work
+    from cplxsep.engine.work import Running, Work
 
 MUCH = 12.0  # dB that enhancing takes from a recording of which noise is nearly all
 
@@ -83,6 +83,7 @@ class Run:
     json_output: bool
     report: Path | None
     shard: Shard
+    cluster: str | None = None  # its address
     outcomes: list["Outcome"] = field(default_factory=list)
     unread: bool = False  # standard output was closed before all was printed
 
@@ -121,10 +122,12 @@ class Run:
             raise typer.Exit(1)
 
     def _named(self, inputs: Iterable[str]) -> list[str]:
-        """The inputs. UsageError: they are not the same for every shard."""
+        """The inputs. UsageError: they are not the same for every shard or node."""
         named = list(inputs)
         if self.shard and "-" in named:
             raise UsageError("--shard does not go with standard input: name files or folders")
+        if self.cluster and "-" in named:
+            raise UsageError("--cluster does not go with standard input: name files or folders")
         return named
 
     def _own(self, items: list["PlanItem"]) -> list["PlanItem"]:
@@ -163,8 +166,12 @@ class Run:
 
         # A model or device of no use is to be known before the first file.
         if not self.dry_run and not all(map(work.skips, jobs)):
-            work.load(self.model, self.options, jobs)
-            self._tell_of(work)
+            if self.cluster:
+                self._do_on(self.cluster, work, items, jobs)
+                return
+            work.load(self.model, self.options, work.rates_of(jobs))
+            assert work.running is not None
+            self._tell_of(work.running)
         with common.bars() as bar:
 
             def watch(
@@ -172,21 +179,40 @@ class Run:
             ) -> "Iterable[np.ndarray]":
                 return bar(blocks, escape(job.label), total)
 
-            try:
-                for outcome in work.outcomes(items, watch):
-                    self._record(outcome)
-            except CplxsepError as error:
-                self._keep(items[len(self.outcomes)], error)
-                raise
+            self._record_all(work.outcomes(items, watch), items)
 
-    def _tell_of(self, work: "Work") -> None:
+    def _do_on(
+        self, address: str, work: "Work", items: Sequence["PlanItem"], jobs: Sequence["Job"]
+    ) -> None:
+        """Do all items on a cluster, and tell of each."""
+        from cplxsep.cli.cluster import workers_for_model
+        from cplxsep.engine.on_cluster import FarWork, sweep_after
+
+        shared = next(job for job in jobs if not work.skips(job)).written[0]
+        try:
+            with workers_for_model(address, self.options["device"], shared) as (workers, device):
+                far = FarWork(work, self.model, self.options | {"device": device}, jobs)
+                self._tell_of(far.running(workers))
+                outcomes = far.outcomes(workers, items)
+                self._record_all(common.track(outcomes, "files", total=len(items)), items)
+        finally:
+            sweep_after(jobs)
+
+    def _record_all(self, outcomes: "Iterable[Outcome]", items: Sequence["PlanItem"]) -> None:
+        try:
+            for outcome in outcomes:
+                self._record(outcome)
+        except CplxsepError as error:
+            self._keep(items[len(self.outcomes)], error)
+            raise
+
+    def _tell_of(self, running: "Running") -> None:
         """What the model runs as, and what is special about the recordings' rates."""
-        separator = work.separator
-        assert separator is not None
-        used = f"on {separator.device} in {separator.precision}"
-        forms = dict.fromkeys(separator.at(rate).form for rate in work.rates)
-        common.note(f"model {self.model.name} {used}{''.join(f', {form}' for form in forms)}", at=1)
-        for told in rate_notes(work.rates, separator, self.settings, self._done):
+        used = f"on {running.device} in {running.precision}"
+        common.note(
+            f"model {self.model.name} {used}{''.join(f', {form}' for form in running.forms)}", at=1
+        )
+        for told in rate_notes(running, self.settings, self._done):
             common.note(f"note: {told}")
 
     @property
@@ -256,15 +282,15 @@ class Run:
             status: sum(outcome.status == status for outcome in self.outcomes)
             for status in ("done", "skipped", "planned", "failed")
         }
-        separator = work.separator
+        running = work.running
         text = to_json(
             {
                 "command": self.command,
                 "version": version("cplxsep"),
                 "model": str(self.model),
                 "shard": str(self.shard) if self.shard else None,
-                "device": separator.device if separator else None,
-                "precision": separator.precision if separator else None,
+                "device": running.device if running else None,
+                "precision": running.precision if running else None,
                 "error": stopped,
                 **counts,
                 "files": [outcome.as_dict() for outcome in self.outcomes],

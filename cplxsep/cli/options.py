@@ -7,6 +7,7 @@ import typer
 
 from cplxsep import parallel
 from cplxsep.cli import common, completion
+from cplxsep.cluster import address
 
 Inputs = Annotated[
     list[str],
@@ -79,6 +80,15 @@ Shard = Annotated[
         parser=parallel.Shard.parse,
         show_default=False,
         help="Only part I of N of the work, as one of N jobs that share it.",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        parser=address.parse,
+        help="Work on a Ray cluster: local, auto or ray://HOST:PORT. All nodes must see the files.",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be written.")]

@@ -43,6 +43,7 @@ def separate(
     report: options.Report = None,
     dry_run: options.DryRun = False,
     shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Separate the talkers of recordings; print the path of each file written.
 
@@ -82,5 +83,6 @@ def separate(
         json_output=json_output,
         report=report,
         shard=shard,
+        cluster=cluster,
     )
     run.work(inputs, naming)
