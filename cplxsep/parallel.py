@@ -12,6 +12,10 @@ from cplxsep.errors import LostError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Workers = int | Executor
+"""So many of this machine's own, or those of an executor."""
+
+MOST_AHEAD = 10_000  # items under way on an executor
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,15 @@ def in_order(
 
 
 def in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: Workers,
+    lost: Callable[[Item, LostError], Result] | None = None,
 ) -> Iterator[Result]:
-    """`in_order` by threads of its own: decoding and resampling release Python's lock."""
+    """`in_order` by an executor, or threads of its own: decoding releases Python's lock."""
+    if isinstance(workers, Executor):
+        yield from in_order(workers, function, items, MOST_AHEAD, lost)
+        return
     if workers <= 1:
         yield from map(function, items)
         return

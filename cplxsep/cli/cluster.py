@@ -7,17 +7,17 @@ from pathlib import Path
 
 from cplxsep.errors import UsageError
 
-ON_A_GPU = 32  # files at once, as without a cluster
-
 
 @contextmanager
 def workers_for_model(
-    address: str, device: str, shared: Path | None = None, at_once: int = ON_A_GPU
+    address: str, workers: int | None, device: str, shared: Path | None = None, at_once: int = 1
 ) -> Iterator[tuple[Executor, str]]:
     """Workers that each run a model, and the device that it runs on; ended with the block.
 
     Args:
+        workers: as a user asks for; none may be.
         device: as a user names it.
+        at_once: items of a worker with a GPU.
         shared: a file that workers will write; all must see its folder.
 
     Raises:
@@ -25,6 +25,7 @@ def workers_for_model(
     """
     from cplxsep.cluster import FEW, Cluster
 
+    _check(workers)
     if device.startswith("cuda:"):
         raise UsageError(f"--device {device} with --cluster: Ray chooses the GPUs, use cuda")
     gpus = {"auto": None, "cuda": True}.get(device, False)
@@ -46,12 +47,16 @@ def workers_for(
     if address is None:
         yield workers
         return
-    if workers is not None:
-        raise UsageError("--workers does not go with --cluster: Ray knows how many there are")
+    _check(workers)
     from cplxsep.cluster import Cluster
 
     with _seen(shared) as there, Cluster(address, shared=there) as cluster:
         yield cluster
+
+
+def _check(workers: int | None) -> None:
+    if workers is not None:
+        raise UsageError("--workers does not go with --cluster: Ray knows how many there are")
 
 
 @contextmanager

@@ -187,10 +187,14 @@ class Run:
         """Do all items on a cluster, and tell of each."""
         from cplxsep.cli.cluster import workers_for_model
         from cplxsep.engine.on_cluster import FarWork, sweep_after
+        from cplxsep.engine.work import MOST_FILES
 
         shared = next(job for job in jobs if not work.skips(job)).written[0]
         try:
-            with workers_for_model(address, self.options["device"], shared) as (workers, device):
+            with workers_for_model(address, None, self.options["device"], shared, MOST_FILES) as (
+                workers,
+                device,
+            ):
                 far = FarWork(work, self.model, self.options | {"device": device}, jobs)
                 self._tell_of(far.running(workers))
                 outcomes = far.outcomes(workers, items)

@@ -41,6 +41,9 @@ def connected(address: str) -> Any:
     try:
         ray: Any = importlib.import_module("ray")
         importlib.import_module("ray.exceptions")
+        # It prints on stdout what it has to say of dead nodes, whatever it is told: no result.
+        printer: Any = importlib.import_module("ray._private.worker")
+        printer.print_to_stdstream = lambda *_, **__: None
         ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         why = str(error).strip().partition("\n")[0]

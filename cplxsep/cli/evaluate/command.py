@@ -139,6 +139,7 @@ def evaluate(
         str | None, typer.Option("--batch", help="Chunks at once: auto or a number.")
     ] = None,
     shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Score separated or enhanced speech: SDR, SIR, SAR, SI-SDR, PESQ, STOI, and improvements.
 
@@ -146,6 +147,7 @@ def evaluate(
     """
     given: dict[str, object] = {"--model": model, "--est": est, "--compare": compare}
     given |= {"--data": data, "--ref": ref, "--split": split}
+    given |= {"--cluster": cluster, "--workers": workers, "--cut": cut or None}
     engine: dict[str, Any] = {"device": device, "precision": precision}
     engine |= {"chunk": chunk, "overlap": overlap, "batch": batch}
     engine = {name: value for name, value in engine.items() if value is not None}
@@ -160,15 +162,17 @@ def evaluate(
         raise UsageError(f"--csv and --html would both write {html}: name two files")
     scored_on = inputs.read_data(data, split, ref, mix, metadata, speakers, cut)
     scored_on = scored_on.part(limit, shard)
-    systems: list[tuple[str, Cases]] = []
-    if model is not None:
-        systems.append((model, inputs.ModelCases(model, scored_on, engine)))
-    elif est is not None:
-        systems.append((str(est), inputs.FileCases(est, scored_on)))
-    for side in compare or ():
-        systems.append((side, inputs.of_system(side, scored_on, engine)))
-    running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
-    scored = [(side, running.score(cases, wanted, by, workers)) for side, cases in systems]
+    runs_model = model is not None or len(estimates) < len(compare or ())
+    with inputs.scorers(cluster, workers, engine, runs_model) as (hands, far):
+        systems: list[tuple[str, Cases]] = []
+        if model is not None:
+            systems.append((model, inputs.ModelCases(model, scored_on, engine, far)))
+        elif est is not None:
+            systems.append((str(est), inputs.FileCases(est, scored_on)))
+        for side in compare or ():
+            systems.append((side, inputs.of_system(side, scored_on, engine, far)))
+        running.check_thresholds(thresholds, wanted, [cases for _, cases in systems])
+        scored = [(side, running.score(cases, wanted, by, hands)) for side, cases in systems]
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"speakers": speakers, "model": model, "est": est}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cplxsep.data.references import Cut
     from cplxsep.metrics.cases import Cases
     from cplxsep.metrics.evaluation import Scores
+    from cplxsep.parallel import Workers
 
 Item = TypeVar("Item")
 
@@ -41,7 +42,7 @@ def score(
     cases: "Cases",
     metrics: list[str],
     by: list[str] | None,
-    workers: int | None,
+    workers: "Workers | None",
 ) -> "Scores":
     """Score all examples, with a progress bar, and tell of the first ones that failed."""
     from cplxsep.metrics import evaluation

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from cplxsep.cli import options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
 from cplxsep.parallel import WHOLE
 
@@ -63,6 +64,7 @@ def conversations(
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
     shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Let talkers take turns, in OUT/{tr,cv,tt}/{mix,s1,s2,...,noise}/NAME.wav and metadata.csv.
 
@@ -92,17 +94,18 @@ def conversations(
         seed=seed,
     )
     shared.amount(count, hours)
-    shared.tell(
-        prepare_conversations(
-            speech,
-            out,
-            settings,
-            noise=noise,
-            rooms=rooms,
-            splits=shared.names(split),
-            workers=workers,
-            shard=shard,
-            report=shared.report,
-            watch=shared.watch,
+    with workers_for(cluster, workers, out / "mixtures") as hands:
+        shared.tell(
+            prepare_conversations(
+                speech,
+                out,
+                settings,
+                noise=noise,
+                rooms=rooms,
+                splits=shared.names(split),
+                workers=hands,
+                shard=shard,
+                report=shared.report,
+                watch=shared.watch,
+            )
         )
-    )

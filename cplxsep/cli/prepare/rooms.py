@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cplxsep.cli import common, options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
 from cplxsep.parallel import WHOLE
 
@@ -17,6 +18,7 @@ def rooms(
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
     shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Simulate rooms into OUT/NAME.wav, a response in each channel for a talker's place.
 
@@ -25,14 +27,15 @@ def rooms(
     """
     from cplxsep.data.recipes.simulated_rooms import prepare_rooms
 
-    table = prepare_rooms(
-        out,
-        count=count,
-        places=places,
-        sample_rate=rate,
-        seed=seed,
-        workers=workers,
-        shard=shard,
-        watch=lambda results, total: common.track(results, "simulating", total=total),
-    )
+    with workers_for(cluster, workers, out / "rooms") as hands:
+        table = prepare_rooms(
+            out,
+            count=count,
+            places=places,
+            sample_rate=rate,
+            seed=seed,
+            workers=hands,
+            shard=shard,
+            watch=lambda results, total: common.track(results, "simulating", total=total),
+        )
     common.stdout(str(table))

@@ -18,7 +18,7 @@ from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Re
 from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.render_conversation import ConversationTask, render
 from cplxsep.errors import InputError
-from cplxsep.parallel import WHOLE, Shard
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def prepare_conversations(
     noise: Path | None = None,
     rooms: str | None = None,
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
     shard: Shard = WHOLE,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,

@@ -38,7 +38,7 @@ from cplxsep.data.recipes.librimix_metadata import (
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError, UsageError
-from cplxsep.parallel import WHOLE, Shard
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
 
@@ -52,7 +52,7 @@ def prepare_librimix(
     types: Sequence[str] = (),
     rates: Iterable[int] = (8000, 16000),
     modes: Iterable[Mode] = ("min", "max"),
-    workers: int | None = None,
+    workers: Workers | None = None,
     shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,

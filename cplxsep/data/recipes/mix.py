@@ -14,7 +14,7 @@ from cplxsep.data.recipes.drawn import DrawnRecipe, check_amount
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render import MixTask, mixture_parts, render, subfolders
 from cplxsep.errors import InputError
-from cplxsep.parallel import WHOLE, Shard
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 _SPEED_STEP = 4  # decimals, so that metadata.csv tells the factor exactly
 
@@ -61,7 +61,7 @@ def prepare_mix(
     settings: MixSettings,
     *,
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
     shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,

@@ -18,7 +18,7 @@ from cplxsep.data.recipes.noise_bank import NoiseBank
 from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Report, Watch
 from cplxsep.data.recipes.render_noisy import NoisyTask, render
 from cplxsep.errors import InputError
-from cplxsep.parallel import WHOLE, Shard
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 SUBFOLDERS = ["mix", "s1", "noise"]
 
@@ -53,7 +53,7 @@ def prepare_noisy(
     *,
     rooms: str | None = None,
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
     shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,

@@ -14,7 +14,7 @@ from cplxsep.data.recipes import amounts
 from cplxsep.data.recipes.ledger import Ledger
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
-from cplxsep.parallel import WHOLE, Shard, default_workers, in_threads
+from cplxsep.parallel import WHOLE, Shard, Workers, default_workers, in_threads
 
 Report = Callable[[str], None]
 # How the caller shows progress: it gets the results and their number, and yields them on.
@@ -100,7 +100,9 @@ class Preparation(Generic[T]):
         self._bad: dict[str, str] = {}
         self._told: set[str] = set()
 
-    def run(self, workers: int | None, report: Report, watch: Watch, before: list[str]) -> Prepared:
+    def run(
+        self, workers: Workers | None, report: Report, watch: Watch, before: list[str]
+    ) -> Prepared:
         """Do what is not done yet; `before` are reasons that were told already.
 
         InputError: the folder holds something else, cannot be written, or no mixture can be made.
@@ -128,7 +130,9 @@ class Preparation(Generic[T]):
         seconds = sum(float(row["seconds"]) for row in rows)
         return Prepared(self.ledger.metadata, len(rows), seconds, left_out, complete)
 
-    def _make_all(self, tasks: list[T], workers: int, report: Report, watch: Watch) -> list[Row]:
+    def _make_all(
+        self, tasks: list[T], workers: Workers, report: Report, watch: Watch
+    ) -> list[Row]:
         """Rows of all mixtures; those that met something bad are drawn again without it."""
         rows: dict[int, Row] = {}
         turn = 0
@@ -140,12 +144,16 @@ class Preparation(Generic[T]):
         return [rows[index] for index in sorted(rows)]
 
     def _make_some(
-        self, tasks: list[T], workers: int, report: Report, watch: Watch
+        self, tasks: list[T], workers: Workers, report: Report, watch: Watch
     ) -> tuple[dict[int, Row], list[int]]:
         """Rows by index, and the indices of what met something bad."""
         rows: dict[int, Row] = {}
         again = []
-        results = in_threads(self._make, tasks, workers)
+
+        def lost(task: T, error: InputError) -> Rendered:
+            raise InputError(f"{self.folder}: {task.name}: {error}")
+
+        results = in_threads(self._make, tasks, workers, lost)
         for task, result in zip(tasks, watch(results, len(tasks)), strict=True):
             if result.row is None:
                 again.append(task.index)

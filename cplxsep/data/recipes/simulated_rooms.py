@@ -14,7 +14,7 @@ from cplxsep.audio.atomic import TEMPORARY, write_text
 from cplxsep.data.plan import generator
 from cplxsep.data.simulated import Shoebox, draw_places, load_library, respond
 from cplxsep.errors import InputError
-from cplxsep.parallel import WHOLE, Shard, default_workers, in_threads
+from cplxsep.parallel import WHOLE, Shard, Workers, default_workers, in_threads
 
 TABLE = "rooms.csv"
 Watch = Callable[[Iterator[Path], int], Iterable[Path]]
@@ -27,7 +27,7 @@ def prepare_rooms(
     places: int = 2,
     sample_rate: int = 16000,
     seed: int = 0,
-    workers: int | None = None,
+    workers: Workers | None = None,
     shard: Shard = WHOLE,
     watch: Watch = lambda results, _total: results,
 ) -> Path:

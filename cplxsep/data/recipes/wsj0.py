@@ -37,7 +37,7 @@ from cplxsep.data.recipes.render import subfolders
 from cplxsep.data.recipes.wsj0_files import Corpus, Line, read_list, speaker
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
-from cplxsep.parallel import WHOLE, Shard
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 SPLITS = ("tr", "cv", "tt")
 _PEAK = 0.9
@@ -52,7 +52,7 @@ def prepare_wsj0(
     rates: Iterable[int] = (8000, 16000),
     modes: Iterable[Mode] = ("min", "max"),
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
     shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
