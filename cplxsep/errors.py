@@ -15,6 +15,10 @@ class InputError(CplxsepError):
     exit_code = 1
 
 
+class LostError(InputError):
+    """Whoever worked on an input died at it, again and again."""
+
+
 class UsageError(CplxsepError):
     """Wrong arguments or a wrong configuration."""
 

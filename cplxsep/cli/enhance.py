@@ -9,6 +9,7 @@ from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, reported_in_json
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.defaults import DEFAULT_ENHANCER
+from cplxsep.parallel import WHOLE
 
 
 def enhance(
@@ -49,6 +50,8 @@ def enhance(
     json_output: options.Json = False,
     report: options.Report = None,
     dry_run: options.DryRun = False,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Take the noise out of recordings of speech; print the path of each file written.
 
@@ -74,5 +77,7 @@ def enhance(
     )
     engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}
     engine |= {"batch": batch}
-    run = Run("enhance", folder, engine, settings, exist, dry_run, json_output, report)
+    run = Run(
+        "enhance", folder, engine, settings, exist, dry_run, json_output, report, shard, cluster
+    )
     run.work(inputs, naming)

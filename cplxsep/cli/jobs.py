@@ -16,6 +16,7 @@ import typer
 from cplxsep.cli import common
 from cplxsep.cli.rate_notes import rate_notes
 from cplxsep.errors import CplxsepError, InputError, UsageError
+from cplxsep.parallel import Shard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from cplxsep.engine.one_file import Settings
     from cplxsep.engine.outcome import Outcome
     from cplxsep.engine.plan import PlanItem
-    from cplxsep.engine.work import Work
+    from cplxsep.engine.work import Running, Work
 
 MUCH = 12.0  # dB that enhancing takes from a recording of which noise is nearly all
 
@@ -81,6 +82,8 @@ class Run:
     dry_run: bool
     json_output: bool
     report: Path | None
+    shard: Shard
+    cluster: str | None = None  # its address
     outcomes: list["Outcome"] = field(default_factory=list)
     unread: bool = False  # standard output was closed before all was printed
 
@@ -98,11 +101,12 @@ class Run:
 
         with ExitStack() as stack:
             with reported_in_json(self.command, self.json_output):
+                inputs = self._named(inputs)
                 items = plan(inputs, naming, lambda: standard_input(naming, stack))
+                items = self._own(self._checked(items))
                 for item in items:
                     if not isinstance(item, Job):
                         _trace(item)
-                items = self._checked(items)
             jobs = [item for item in items if isinstance(item, Job)]
             work = Work(self.settings, self.exist)
             stopped: str | None = "interrupted"
@@ -116,6 +120,26 @@ class Run:
                 self._conclude(work, items, stopped)
         if self.unread or any(outcome.status == "failed" for outcome in self.outcomes):
             raise typer.Exit(1)
+
+    def _named(self, inputs: Iterable[str]) -> list[str]:
+        """The inputs. UsageError: they are not the same for every shard or node."""
+        named = list(inputs)
+        if self.shard and "-" in named:
+            raise UsageError("--shard does not go with standard input: name files or folders")
+        if self.cluster and "-" in named:
+            raise UsageError("--cluster does not go with standard input: name files or folders")
+        return named
+
+    def _own(self, items: list["PlanItem"]) -> list["PlanItem"]:
+        """Those of this shard. UsageError: outputs of the others may be among them."""
+        from cplxsep.engine.plan import check_apart
+
+        if not self.shard:
+            return items
+        check_apart(items)
+        own = self.shard.take(items)
+        common.note(f"shard {self.shard}: {len(own)} of {len(items)} inputs", at=1)
+        return own
 
     def _checked(self, items: list["PlanItem"]) -> list["PlanItem"]:
         """The items without results of earlier runs. UsageError: files would have one name."""
@@ -142,8 +166,12 @@ class Run:
 
         # A model or device of no use is to be known before the first file.
         if not self.dry_run and not all(map(work.skips, jobs)):
-            work.load(self.model, self.options, jobs)
-            self._tell_of(work)
+            if self.cluster:
+                self._do_on(self.cluster, work, items, jobs)
+                return
+            work.load(self.model, self.options, work.rates_of(jobs))
+            assert work.running is not None
+            self._tell_of(work.running)
         with common.bars() as bar:
 
             def watch(
@@ -151,21 +179,44 @@ class Run:
             ) -> "Iterable[np.ndarray]":
                 return bar(blocks, escape(job.label), total)
 
-            try:
-                for outcome in work.outcomes(items, watch):
-                    self._record(outcome)
-            except CplxsepError as error:
-                self._keep(items[len(self.outcomes)], error)
-                raise
+            self._record_all(work.outcomes(items, watch), items)
 
-    def _tell_of(self, work: "Work") -> None:
+    def _do_on(
+        self, address: str, work: "Work", items: Sequence["PlanItem"], jobs: Sequence["Job"]
+    ) -> None:
+        """Do all items on a cluster, and tell of each."""
+        from cplxsep.cli.cluster import workers_for_model
+        from cplxsep.engine.on_cluster import FarWork, sweep_after
+        from cplxsep.engine.work import MOST_FILES
+
+        shared = next(job for job in jobs if not work.skips(job)).written[0]
+        try:
+            with workers_for_model(address, None, self.options["device"], shared, MOST_FILES) as (
+                workers,
+                device,
+            ):
+                far = FarWork(work, self.model, self.options | {"device": device}, jobs)
+                self._tell_of(far.running(workers))
+                outcomes = far.outcomes(workers, items)
+                self._record_all(common.track(outcomes, "files", total=len(items)), items)
+        finally:
+            sweep_after(jobs)
+
+    def _record_all(self, outcomes: "Iterable[Outcome]", items: Sequence["PlanItem"]) -> None:
+        try:
+            for outcome in outcomes:
+                self._record(outcome)
+        except CplxsepError as error:
+            self._keep(items[len(self.outcomes)], error)
+            raise
+
+    def _tell_of(self, running: "Running") -> None:
         """What the model runs as, and what is special about the recordings' rates."""
-        separator = work.separator
-        assert separator is not None
-        used = f"on {separator.device} in {separator.precision}"
-        forms = dict.fromkeys(separator.at(rate).form for rate in work.rates)
-        common.note(f"model {self.model.name} {used}{''.join(f', {form}' for form in forms)}", at=1)
-        for told in rate_notes(work.rates, separator, self.settings, self._done):
+        used = f"on {running.device} in {running.precision}"
+        common.note(
+            f"model {self.model.name} {used}{''.join(f', {form}' for form in running.forms)}", at=1
+        )
+        for told in rate_notes(running, self.settings, self._done):
             common.note(f"note: {told}")
 
     @property
@@ -235,14 +286,15 @@ class Run:
             status: sum(outcome.status == status for outcome in self.outcomes)
             for status in ("done", "skipped", "planned", "failed")
         }
-        separator = work.separator
+        running = work.running
         text = to_json(
             {
                 "command": self.command,
                 "version": version("cplxsep"),
                 "model": str(self.model),
-                "device": separator.device if separator else None,
-                "precision": separator.precision if separator else None,
+                "shard": str(self.shard) if self.shard else None,
+                "device": running.device if running else None,
+                "precision": running.precision if running else None,
                 "error": stopped,
                 **counts,
                 "files": [outcome.as_dict() for outcome in self.outcomes],

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep import parallel
 from cplxsep.cli import common, completion
+from cplxsep.cluster import address
 
 Inputs = Annotated[
     list[str],
@@ -72,5 +74,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Report = Annotated[
     Path | None,
     typer.Option(callback=common.on_disk, help="Write that JSON object to a file.", metavar="FILE"),
+]
+Shard = Annotated[
+    parallel.Shard,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        parser=parallel.Shard.parse,
+        show_default=False,
+        help="Only part I of N of the work, as one of N jobs that share it.",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        parser=address.parse,
+        help="Work on a Ray cluster: local, auto or ray://HOST:PORT. All nodes must see the files.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be written.")]

@@ -1,11 +1,11 @@
 """What users are told of recordings whose sample rate is none of the model's."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cplxsep.engine.one_file import Settings
-    from cplxsep.engine.separator import Separator
+    from cplxsep.engine.work import Running
 
 FATES = {
     "follow": "attenuated as the band below it",
@@ -14,23 +14,20 @@ FATES = {
 }
 
 
-def rate_notes(
-    rates: Iterable[int], separator: "Separator", settings: "Settings", done: str
-) -> Iterator[str]:
+def rate_notes(running: "Running", settings: "Settings", done: str) -> Iterator[str]:
     """A line for each of the files' rates, in Hz, that the model does not run at.
 
     done: what the command does with files, as a participle.
     """
-    for rate in rates:
-        if rate in separator.rates:
+    for rate, used in running.used.items():
+        if rate in running.rates:
             continue
-        used = separator.rate_for(rate)
         if used > rate:
             yield f"files at {rate} Hz are brought to {used} Hz, the lowest rate of this model"
             continue
         why = "all that this model hears"
-        if used < separator.rates[-1]:
-            next_rate = separator.rates[separator.rates.index(used) + 1]
+        if used < running.rates[-1]:
+            next_rate = running.rates[running.rates.index(used) + 1]
             why = f"as this model's next rate is {next_rate} Hz"
         above = _of_the_band_above(settings)
         yield f"files at {rate} Hz are {done} up to {used // 2} Hz, {why}{above}"

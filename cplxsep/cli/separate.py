@@ -9,6 +9,7 @@ from cplxsep.cli import options
 from cplxsep.cli.jobs import Run, reported_in_json
 from cplxsep.errors import UsageError
 from cplxsep.model_folder.defaults import DEFAULT_MODEL
+from cplxsep.parallel import WHOLE
 
 
 def separate(
@@ -41,6 +42,8 @@ def separate(
     json_output: options.Json = False,
     report: options.Report = None,
     dry_run: options.DryRun = False,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Separate the talkers of recordings; print the path of each file written.
 
@@ -60,5 +63,7 @@ def separate(
     settings = Settings(kind, subtype, rate == "model", sum_to_mix, **part)
     engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}
     engine |= {"batch": batch}
-    run = Run("separate", folder, engine, settings, exist, dry_run, json_output, report)
+    run = Run(
+        "separate", folder, engine, settings, exist, dry_run, json_output, report, shard, cluster
+    )
     run.work(inputs, naming)

@@ -90,6 +90,22 @@ def check_clashes(jobs: Sequence[Job], named: Iterable[Path], report: Path | Non
             writers[_real(path)] = job
 
 
+def check_apart(items: Iterable[PlanItem]) -> None:
+    """Raise UsageError if outputs lie in a folder of inputs.
+
+    Whoever looks there later finds another list, and another shard of it.
+    """
+    jobs = [item for item in items if isinstance(item, Job)]
+    inputs = {_real(job.found.path.parent) for job in jobs}
+    for job in jobs:
+        for path in job.written:
+            if _real(path.parent) in inputs:
+                raise UsageError(
+                    f"--shard: {path} would lie among the inputs, of which every shard must find "
+                    "the same: choose another --out"
+                )
+
+
 def _how_apart(first: Found, second: Found) -> str:
     """How two inputs can have outputs of different names."""
     field = ""

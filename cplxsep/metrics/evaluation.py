@@ -8,6 +8,7 @@ from cplxsep.errors import InputError, UsageError
 from cplxsep.metrics import conditions, processes, score, sexes, statistics
 from cplxsep.metrics.cases import Cases
 from cplxsep.metrics.conditions import Column
+from cplxsep.parallel import Workers
 
 Item = TypeVar("Item")
 Watch = Callable[[Iterator[Item], int], Iterable[Item]]
@@ -38,7 +39,7 @@ def run(
     metrics: Sequence[str] = score.DEFAULT_METRICS,
     *,
     by: Sequence[str] | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
     watch: Watch = lambda results, _total: results,
     tell: Callable[[InputError], None] = lambda _error: None,
 ) -> Scores:

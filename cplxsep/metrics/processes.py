@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cplxsep.errors import InputError
-from cplxsep.parallel import in_order
+from cplxsep.parallel import MOST_AHEAD, Workers, in_order
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Case, Cases
@@ -30,15 +30,23 @@ class Scored(NamedTuple):
     seconds: float
 
 
+Example = TypeVar("Example", "Case", Scored)
+
+
 def score_all(
-    cases: "Cases", names: Sequence[str], metrics: Sequence[str], workers: int = 1
+    cases: "Cases", names: Sequence[str], metrics: Sequence[str], workers: Workers = 1
 ) -> Iterator[tuple[str, Scored | InputError]]:
     """The scores of each example or why it has none, in the order of `names`.
 
-    Examples are loaded here and scored by `workers` processes. All have one rate: an example with
-    another rate than the first fails, for a mean of both would stand for neither.
+    Examples are loaded here and scored by `workers` processes; those of a cluster do both. All have
+    one rate: an example with another rate than the first fails, for a mean of both would stand for
+    neither.
     """
-    examples, work = _loaded(cases, names), partial(_score, metrics)
+    if isinstance(workers, Executor):
+        far = partial(_load_and_score, cases, metrics)
+        yield from _of_one_rate(in_order(workers, far, names, MOST_AHEAD, _lost))
+        return
+    examples, work = _of_one_rate(_loaded(cases, names)), partial(_score, metrics)
     if workers <= 1:
         yield from map(work, examples)
         return
@@ -55,24 +63,37 @@ def score_all(
 
 
 def _loaded(cases: "Cases", names: Sequence[str]) -> "Iterator[tuple[str, Case | InputError]]":
-    first: tuple[str, int] | None = None
     for name in names:
         try:
-            example = cases.load(name)
+            yield name, cases.load(name)
         except InputError as error:
             yield name, error
-            continue
-        rate = example[3]
-        first = first or (name, rate)
-        if rate == first[1]:
-            yield name, example
-            continue
-        yield (
-            name,
-            InputError(
-                f"{name} has {rate} Hz but {first[0]} has {first[1]} Hz: score each rate by itself"
-            ),
-        )
+
+
+def _of_one_rate(
+    found: "Iterator[tuple[str, Example | InputError]]",
+) -> "Iterator[tuple[str, Example | InputError]]":
+    """Examples, loaded or scored; failed those of another rate than the first."""
+    first: tuple[str, int] | None = None
+    for name, example in found:
+        if not isinstance(example, InputError):
+            rate = example.sample_rate if isinstance(example, Scored) else example[3]
+            first = first or (name, rate)
+            if rate != first[1]:
+                error = f"{name} has {rate} Hz but {first[0]} has {first[1]} Hz"
+                yield name, InputError(f"{error}: score each rate by itself")
+                continue
+        yield name, example
+
+
+def _load_and_score(
+    cases: "Cases", metrics: Sequence[str], name: str
+) -> tuple[str, Scored | InputError]:
+    return _score(metrics, next(_loaded(cases, [name])))
+
+
+def _lost(name: str, error: InputError) -> tuple[str, InputError]:
+    return name, InputError(f"{name}: {error}")
 
 
 def _score(

@@ -1,15 +1,19 @@
 """What `cplxsep eval` scores: a model's output, or files of estimates."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cplxsep.cli import common
 from cplxsep.errors import InputError, ModelError, UsageError
+from cplxsep.parallel import Shard, Workers
 
 if TYPE_CHECKING:
     from cplxsep.data.references import Cut, References
+    from cplxsep.engine.separator import Separator
     from cplxsep.metrics.cases import Case, Cases
 
 Metadata = Mapping[str, Mapping[str, str]]
@@ -27,27 +31,50 @@ class Data:
     names: list[str]
     cut: "Cut | None" = None
 
+    def part(self, limit: int | None, shard: Shard) -> "Data":
+        """The first so many, and of these a shard."""
+        return replace(self, names=shard.take(self.names[:limit]))
+
 
 class ModelCases:
     """Mixtures, separated by a model."""
 
     has_mixture = True
 
-    def __init__(self, model: str, data: Data, engine: Mapping[str, Any]) -> None:
-        """InputError, ModelError, DeviceError; UsageError if the number of sources differs."""
-        from cplxsep.engine.separator import Separator
+    def __init__(
+        self, model: str, data: Data, engine: Mapping[str, Any], far: Mapping[str, Any] | None
+    ) -> None:
+        """`far`: the engine's options for workers of a cluster, None to separate here.
+
+        InputError, ModelError, DeviceError; UsageError if the number of sources differs.
+        """
+        from cplxsep.model_folder import catalogue
 
         references = data.references
         if references.mixtures is None:
             raise InputError(f"{references.folder} has no mixtures for {model} to separate")
         self.names = data.names
         self._data = data
-        self._separator = Separator.load(model, **engine)
-        if self._separator.sources != references.sources:
+        self._model, self._engine, self._far = model, engine, far
+        sources = catalogue.describe(catalogue.resolve(model)).sources
+        if far is None:  # what is wrong with the model or device is to be known at once
+            sources = self._separator.sources
+        if sources != references.sources:
             raise UsageError(
-                f"{model} separates {self._separator.sources} sources, "
+                f"{model} separates {sources} sources, "
                 f"but {references.folder} has {references.sources}"
             )
+
+    @cached_property
+    def _separator(self) -> "Separator":
+        from cplxsep.engine.separator import Separator
+
+        return Separator.load(self._model, **self._engine)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a worker, which loads the model itself."""
+        state = {name: value for name, value in vars(self).items() if name != "_separator"}
+        return state | {"_engine": self._far}
 
     def load(self, name: str) -> "Case":
         mixture, references, rate = self._data.references.load(name, self._data.cut)
@@ -131,12 +158,14 @@ def references(
     return of_prepared(folder / split if split else folder, mix)
 
 
-def of_system(system: str, data: Data, engine: Mapping[str, Any]) -> "Cases":
+def of_system(
+    system: str, data: Data, engine: Mapping[str, Any], far: Mapping[str, Any] | None
+) -> "Cases":
     """Examples of a side of --compare: a model, run with these options, or estimates."""
     if is_estimates(system):
         return FileCases(Path(system), data)
     try:
-        return ModelCases(system, data, engine)
+        return ModelCases(system, data, engine, far)
     except ModelError as error:
         if Path(system).exists():
             raise
@@ -173,3 +202,21 @@ def read_metadata(references: "References", file: Path | None) -> Metadata:
 def is_list(data: Path) -> bool:
     """Whether --data is a CSV file that lists mixtures."""
     return data.suffix.lower() == ".csv"
+
+
+@contextmanager
+def scorers(
+    cluster: str | None, workers: int | None, engine: Mapping[str, Any], model: bool
+) -> "Iterator[tuple[Workers | None, Mapping[str, Any] | None]]":
+    """Who scores, and with which options models run there, None for here.
+
+    model: whether one has to be run. UsageError, DeviceError: there are no such workers.
+    """
+    from cplxsep.cli.cluster import workers_for, workers_for_model
+
+    if cluster is None or not model:
+        with workers_for(cluster, workers) as hands:
+            yield hands, None
+        return
+    with workers_for_model(cluster, workers, engine.get("device", "auto")) as (hands, device):
+        yield hands, {**engine, "device": device}

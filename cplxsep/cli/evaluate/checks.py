@@ -20,6 +20,7 @@ def check_form(given: Mapping[str, object]) -> None:
     """
     there = {name for name, value in given.items() if value is not None}
     clashes = [("--compare", "--model"), ("--compare", "--est"), ("--model", "--est")]
+    clashes += [("--cluster", "--cut"), ("--cluster", "--workers")]
     clashes += [("--data", "--ref"), ("--ref", "--split"), *(("--est", name) for name in ENGINE)]
     for one, other in clashes:
         if {one, other} <= there:

@@ -10,6 +10,7 @@ from cplxsep import report
 from cplxsep.cli import common, completion, options
 from cplxsep.cli.evaluate import cases, checks, running
 from cplxsep.errors import UsageError
+from cplxsep.parallel import WHOLE
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Cases
@@ -104,6 +105,8 @@ def evaluate(
     chunk: Annotated[float | None, options.CHUNK] = None,
     overlap: Annotated[float | None, options.OVERLAP] = None,
     batch: Annotated[str | None, options.BATCH] = None,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Score separated or enhanced speech: SDR, SIR, SAR, SI-SDR, PESQ, STOI, and improvements.
 
@@ -111,6 +114,7 @@ def evaluate(
     """
     given: dict[str, object] = {"--model": model, "--est": est, "--compare": compare}
     given |= {"--data": data, "--ref": ref, "--split": split}
+    given |= {"--cluster": cluster, "--workers": workers, "--cut": cut or None}
     engine: dict[str, Any] = {"device": device, "precision": precision}
     engine |= {"chunk": chunk, "overlap": overlap, "batch": batch}
     engine = {name: value for name, value in engine.items() if value is not None}
@@ -124,15 +128,18 @@ def evaluate(
     if csv_file and html and csv_file.absolute() == html.absolute():
         raise UsageError(f"--csv and --html would both write {html}: name two files")
     scored_on = cases.read_data(data, split, ref, mix, metadata, speakers, cut)
-    systems: list[tuple[str, Cases]] = []
-    if model is not None:
-        systems.append((model, cases.ModelCases(model, scored_on, engine)))
-    elif est is not None:
-        systems.append((str(est), cases.FileCases(est, scored_on)))
-    for side in compare or ():
-        systems.append((side, cases.of_system(side, scored_on, engine)))
-    running.check_thresholds(thresholds, wanted, [own for _, own in systems])
-    scored = [(side, running.score(own, wanted, by, limit, workers)) for side, own in systems]
+    scored_on = scored_on.part(limit, shard)
+    runs_model = model is not None or len(estimates) < len(compare or ())
+    with cases.scorers(cluster, workers, engine, runs_model) as (hands, far):
+        systems: list[tuple[str, Cases]] = []
+        if model is not None:
+            systems.append((model, cases.ModelCases(model, scored_on, engine, far)))
+        elif est is not None:
+            systems.append((str(est), cases.FileCases(est, scored_on)))
+        for side in compare or ():
+            systems.append((side, cases.of_system(side, scored_on, engine, far)))
+        running.check_thresholds(thresholds, wanted, [own for _, own in systems])
+        scored = [(side, running.score(own, wanted, by, hands)) for side, own in systems]
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"speakers": speakers, "model": model, "est": est}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cplxsep.data.references import Cut
     from cplxsep.metrics.cases import Cases
     from cplxsep.metrics.evaluation import Scores
+    from cplxsep.parallel import Workers
 
 Item = TypeVar("Item")
 
@@ -41,14 +42,13 @@ def score(
     cases: "Cases",
     metrics: list[str],
     by: list[str] | None,
-    limit: int | None,
-    workers: int | None,
+    workers: "Workers | None",
 ) -> "Scores":
     """Score all examples, with a progress bar, and tell of the first ones that failed."""
     from cplxsep.metrics import evaluation
     from cplxsep.parallel import default_workers
 
-    names = cases.names[:limit]
+    names = cases.names
     count = workers or min(default_workers(), max(1, len(names) // EXAMPLES_A_WORKER))
     failures = 0
 

@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def conversations(
@@ -60,6 +63,8 @@ def conversations(
     split: shared.Split = "train,valid,test",
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Let talkers take turns, in OUT/{tr,cv,tt}/{mix,s1,s2,...,noise}/NAME.wav and metadata.csv.
 
@@ -89,16 +94,18 @@ def conversations(
         seed=seed,
     )
     shared.amount(count, hours)
-    shared.tell(
-        prepare_conversations(
-            speech,
-            out,
-            settings,
-            noise=noise,
-            rooms=rooms,
-            splits=shared.names(split),
-            workers=workers,
-            report=shared.report,
-            watch=shared.watch,
+    with workers_for(cluster, workers, out / "mixtures") as hands:
+        shared.tell(
+            prepare_conversations(
+                speech,
+                out,
+                settings,
+                noise=noise,
+                rooms=rooms,
+                splits=shared.names(split),
+                workers=hands,
+                shard=shard,
+                report=shared.report,
+                watch=shared.watch,
+            )
         )
-    )

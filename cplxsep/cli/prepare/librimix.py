@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from cplxsep.cli import options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def librimix(
@@ -31,6 +34,8 @@ def librimix(
     modes: shared.Modes = "min,max",
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Make LibriMix: OUT/Libri{N}Mix/wav{8,16}k/{min,max}/{train-100,dev,test}/{mix_clean,s1,...}.
 
@@ -39,18 +44,20 @@ def librimix(
     """
     from cplxsep.data.recipes.librimix import TYPES, prepare_librimix
 
-    shared.tell(
-        prepare_librimix(
-            metadata,
-            librispeech,
-            out,
-            noise=noise,
-            types=shared.choices("--types", types, TYPES) if types else (),
-            rates=shared.rates(rates),
-            modes=shared.modes(modes),
-            workers=workers,
-            manifest_only=manifest_only,
-            report=shared.report,
-            watch=shared.watch,
+    with workers_for(cluster, workers, out / "mixtures") as hands:
+        shared.tell(
+            prepare_librimix(
+                metadata,
+                librispeech,
+                out,
+                noise=noise,
+                types=shared.choices("--types", types, TYPES) if types else (),
+                rates=shared.rates(rates),
+                modes=shared.modes(modes),
+                workers=hands,
+                shard=shard,
+                manifest_only=manifest_only,
+                report=shared.report,
+                watch=shared.watch,
+            )
         )
-    )

@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 _FACTORS = "factors, such as 0.9:1.1"
 
@@ -42,6 +45,8 @@ def mix(
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Mix talkers of a speech corpus into OUT/{tr,cv,tt}/{mix,s1,s2,...}/NAME.wav and metadata.csv.
 
@@ -64,15 +69,17 @@ def mix(
         speed=shared.within("--speed", speed, 0.5, 2.0, _FACTORS) if speed else None,
     )
     shared.amount(count, hours)
-    shared.tell(
-        prepare_mix(
-            speech,
-            out,
-            settings,
-            splits=shared.names(split),
-            workers=workers,
-            manifest_only=manifest_only,
-            report=shared.report,
-            watch=shared.watch,
+    with workers_for(cluster, workers, out / "mixtures") as hands:
+        shared.tell(
+            prepare_mix(
+                speech,
+                out,
+                settings,
+                splits=shared.names(split),
+                workers=hands,
+                shard=shard,
+                manifest_only=manifest_only,
+                report=shared.report,
+                watch=shared.watch,
+            )
         )
-    )

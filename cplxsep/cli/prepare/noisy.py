@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from cplxsep.cli import options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def noisy(
@@ -35,6 +38,8 @@ def noisy(
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Mix speech and noise into OUT/{tr,cv,tt}/{mix,s1,noise}/NAME.wav and metadata.csv.
 
@@ -55,17 +60,19 @@ def noisy(
         seed=seed,
     )
     shared.amount(count, hours)
-    shared.tell(
-        prepare_noisy(
-            speech,
-            noise,
-            out,
-            settings,
-            rooms=rooms,
-            splits=shared.names(split),
-            workers=workers,
-            manifest_only=manifest_only,
-            report=shared.report,
-            watch=shared.watch,
+    with workers_for(cluster, workers, out / "mixtures") as hands:
+        shared.tell(
+            prepare_noisy(
+                speech,
+                noise,
+                out,
+                settings,
+                rooms=rooms,
+                splits=shared.names(split),
+                workers=hands,
+                shard=shard,
+                manifest_only=manifest_only,
+                report=shared.report,
+                watch=shared.watch,
+            )
         )
-    )

@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cplxsep.cli import common
+from cplxsep.cli import common, options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def rooms(
@@ -15,6 +17,8 @@ def rooms(
     rate: shared.Rate = 16000,
     seed: shared.Seed = 0,
     workers: shared.Workers = None,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Simulate rooms into OUT/NAME.wav, a response in each channel for a talker's place.
 
@@ -23,13 +27,15 @@ def rooms(
     """
     from cplxsep.data.recipes.simulated_rooms import prepare_rooms
 
-    table = prepare_rooms(
-        out,
-        count=count,
-        places=places,
-        sample_rate=rate,
-        seed=seed,
-        workers=workers,
-        watch=lambda results, total: common.track(results, "simulating", total=total),
-    )
+    with workers_for(cluster, workers, out / "rooms") as hands:
+        table = prepare_rooms(
+            out,
+            count=count,
+            places=places,
+            sample_rate=rate,
+            seed=seed,
+            workers=hands,
+            shard=shard,
+            watch=lambda results, total: common.track(results, "simulating", total=total),
+        )
     common.stdout(str(table))

@@ -102,13 +102,18 @@ def watch(results: "Iterator[Rendered]", total: int) -> "Iterator[Rendered]":
 
 
 def tell(prepared: "Iterable[Prepared]") -> None:
-    """Print the table of each folder when it is done; exit code 1 where something was left out."""
+    """Print the table of each folder when it is done; exit code 1 where something was left out.
+
+    Of a folder of which other shards are missing, only a note is given.
+    """
     failed = False
     for done in prepared:
-        common.stdout(str(done.metadata))
+        if done.complete:
+            common.stdout(str(done.metadata))
         common.note(
             f"{done.metadata.parent}: {done.mixtures} mixtures, {done.seconds / 3600:.2f} h"
             + (f", {len(done.left_out)} recordings left out" if done.left_out else "")
+            + ("" if done.complete else "; the shard that ends last writes metadata.csv")
         )
         failed |= bool(done.left_out)
     if failed:

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from cplxsep.cli import options
+from cplxsep.cli.cluster import workers_for
 from cplxsep.cli.prepare import shared
+from cplxsep.parallel import WHOLE
 
 
 def wsj0(
@@ -22,6 +25,8 @@ def wsj0(
     split: Annotated[str, typer.Option(metavar="NAME,...", help="Lists to use.")] = "tr,cv,tt",
     workers: shared.Workers = None,
     manifest_only: shared.ManifestOnly = False,
+    shard: options.Shard = WHOLE,
+    cluster: options.Cluster = None,
 ) -> None:
     """Make wsj0-2mix or wsj0-3mix: OUT/{N}speakers/wav{8,16}k/{min,max}/{tr,cv,tt}/{mix,s1,...}.
 
@@ -30,18 +35,20 @@ def wsj0(
     """
     from cplxsep.data.recipes.wsj0 import SPLITS, prepare_wsj0
 
-    shared.tell(
-        prepare_wsj0(
-            lists,
-            wsj0,
-            out,
-            sources=sources,
-            rates=shared.rates(rates),
-            modes=shared.modes(modes),
-            splits=shared.choices("--split", split, SPLITS),
-            workers=workers,
-            manifest_only=manifest_only,
-            report=shared.report,
-            watch=shared.watch,
+    with workers_for(cluster, workers, out / "mixtures") as hands:
+        shared.tell(
+            prepare_wsj0(
+                lists,
+                wsj0,
+                out,
+                sources=sources,
+                rates=shared.rates(rates),
+                modes=shared.modes(modes),
+                splits=shared.choices("--split", split, SPLITS),
+                workers=hands,
+                shard=shard,
+                manifest_only=manifest_only,
+                report=shared.report,
+                watch=shared.watch,
+            )
         )
-    )

@@ -32,6 +32,7 @@ from cplxsep.data.scene import assemble
 from cplxsep.data.table import Row
 from cplxsep.data.turns import Turn, Voice, converse, one_alone
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 _LEVEL_DB = -25.0  # of the first talker
 _PEAK = 0.9
@@ -85,7 +86,8 @@ def prepare_conversations(
     noise: Path | None = None,
     rooms: str | None = None,
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
+    shard: Shard = WHOLE,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
 ) -> Iterator[Prepared]:
@@ -120,7 +122,7 @@ def prepare_conversations(
             "rooms": places and [list(item) for item in places.files],
         }
         files = [*subfolders(settings.sources), "noise"]
-        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate))
+        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate, shard))
     left_out = unread + talkers.left_out + (noises.left_out if noises else [])
     for one in planned:
         yield one.run(workers, report, watch, left_out)

@@ -17,6 +17,7 @@ from cplxsep.data.recipes.preparation import Preparation, Prepared, Rendered, Re
 from cplxsep.data.recordings import check_outliers
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
+from cplxsep.parallel import Shard, Workers
 
 ORIGINAL_RATE = 16000  # Hz, of WSJ0 and LibriSpeech
 _FULL = 32768
@@ -62,7 +63,8 @@ class FixedRecipe(ABC, Generic[L]):
         self,
         folder: Path,
         files: list[str],
-        workers: int | None,
+        workers: Workers | None,
+        shard: Shard,
         report: Report,
         watch: Watch,
         **more: object,
@@ -73,9 +75,9 @@ class FixedRecipe(ABC, Generic[L]):
             **more,
             "list": hashlib.sha256(repr(self.lines).encode()).hexdigest()[:16],
         }
-        preparation = Preparation(folder, self, identity, files, self.sample_rate)
+        preparation = Preparation(folder, self, identity, files, self.sample_rate, shard)
         done, wanted = preparation.run(workers, report, watch, []), len(self.lines)
-        if missing := wanted - done.mixtures:
+        if done.complete and (missing := wanted - done.mixtures):
             report(f"{done.metadata.parent}: {missing} of {wanted} mixtures cannot be made")
         return done
 

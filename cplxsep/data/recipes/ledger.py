@@ -10,22 +10,29 @@ from cplxsep.audio.atomic import TEMPORARY, write_text
 from cplxsep.data.layout import METADATA, PREPARATION
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError
+from cplxsep.parallel import Shard
+
+_JOURNALS = ".progress*.jsonl"
+_MARKS = ".shard-*.done"
 
 
 class Ledger:
     """The records of one split's folder.
 
     preparation.json says what it was made from, and once it is done, what was left out;
-    metadata.csv lists the mixtures; the journal lists those finished so far.
+    metadata.csv lists the mixtures; the journals, one a shard, list those finished so far.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], files: list[str]) -> None:
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], files: list[str], shard: Shard
+    ) -> None:
         """`files` are the sub-folders where a mixture's WAV files lie."""
         self.folder = folder
         self.metadata = folder / METADATA
         self._identity = identity
         self._identity_file = folder / PREPARATION
-        self._journal_file = folder / ".progress.jsonl"
+        self._shard = shard
+        self._journal_file = folder / _journal(shard)
         self._subfolders = files
         self._finished: dict[str, Row] = {}
 
@@ -49,11 +56,18 @@ class Ledger:
             rows = [row for _, row in read_table(self.metadata)[1]] if there else []
             if rows and all(self._is_whole(row["name"]) for row in rows):
                 return rows, known["left_out"]
-        rows = _read_lines(self._journal_file)
-        self._finished = {row["name"]: row for row in rows if self._is_whole(row["name"])}
+        own = _read_lines(self._journal_file)
         # Written again: the last line may have been cut off.
-        write_text(self._journal_file, "".join(map(_line, self._finished.values())))
+        write_text(self._journal_file, "".join(map(_line, own)))
+        self._read_journals()
         return None
+
+    def _read_journals(self) -> None:
+        rows = [row for path in self._left(_JOURNALS) for row in _read_lines(path)]
+        self._finished = {row["name"]: row for row in rows if self._is_whole(row["name"])}
+
+    def _left(self, pattern: str) -> list[Path]:
+        return sorted(self.folder.glob(pattern))
 
     def finished(self, name: str) -> Row | None:
         """The row of a mixture that an earlier, interrupted run wrote."""
@@ -69,6 +83,15 @@ class Ledger:
         except OSError as error:
             raise InputError(f"cannot write {self._journal_file}: {error.strerror}") from error
 
+    def end_shard(self) -> bool:
+        """Note that the shard's mixtures are made; whether those of all others are, too."""
+        write_text(self.folder / _mark(self._shard), "")
+        all_marks = (Shard(number + 1, self._shard.of) for number in range(self._shard.of))
+        if not all((self.folder / _mark(shard)).is_file() for shard in all_marks):
+            return False
+        self._read_journals()
+        return True
+
     def finish(self, rows: list[Row], left_out: list[str]) -> None:
         """Write metadata.csv and that all is done."""
         text = io.StringIO(newline="")
@@ -77,7 +100,8 @@ class Ledger:
         writer.writerows(rows)
         write_text(self.metadata, text.getvalue())
         self._write_identity({"left_out": left_out})
-        self._journal_file.unlink(missing_ok=True)
+        for path in (*self._left(_JOURNALS), *self._left(_MARKS)):
+            path.unlink(missing_ok=True)
 
     def _is_whole(self, name: str) -> bool:
         return all((self.folder / part / f"{name}.wav").is_file() for part in self._subfolders)
@@ -85,9 +109,12 @@ class Ledger:
     def _read_identity(self) -> dict[str, Any] | None:
         if not self._identity_file.is_file():
             there = self.folder.iterdir() if self.folder.is_dir() else ()
-            if any(not item.match(TEMPORARY) for item in there):
+            others = any(not item.match(TEMPORARY) for item in there)
+            # Another shard may have begun meanwhile; it is what it writes first.
+            if others and not self._identity_file.is_file():
                 raise InputError(f"{self.folder} already holds other files: choose another folder")
-            return None
+            if not others:
+                return None
         try:
             known = json.loads(self._identity_file.read_text(encoding="utf-8"))
             other = [key for key, value in self._identity.items() if known.get(key) != value]
@@ -102,6 +129,14 @@ class Ledger:
 
     def _write_identity(self, more: dict[str, Any]) -> None:
         write_text(self._identity_file, json.dumps(self._identity | more, indent=1) + "\n")
+
+
+def _journal(shard: Shard) -> str:
+    return _JOURNALS.replace("*", f"-{shard.number}-of-{shard.of}" if shard else "")
+
+
+def _mark(shard: Shard) -> str:
+    return _MARKS.replace("*", f"{shard.number}-of-{shard.of}")
 
 
 def _line(row: Row) -> str:

@@ -29,6 +29,7 @@ from cplxsep.data.recipes.fixed import (
 from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Task, Watch, subfolders
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError, UsageError
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 TYPES = ("mix_clean", "mix_both", "mix_single")
 
@@ -59,7 +60,8 @@ def prepare_librimix(
     types: Sequence[str] = (),
     rates: Iterable[int] = (8000, 16000),
     modes: Iterable[Mode] = ("min", "max"),
-    workers: int | None = None,
+    workers: Workers | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -83,7 +85,7 @@ def prepare_librimix(
         recipe = _LibriMix(table, split, rate, mode, librispeech, noise, types[0])
         files = [*types, *subfolders(count)[1:], *(["noise"] if noise else [])]
         files = [] if manifest_only else files
-        yield recipe.prepare(folder, files, workers, report, watch, types=types)
+        yield recipe.prepare(folder, files, workers, shard, report, watch, types=types)
 
 
 def _check(tables: dict[str, list[Line]], librispeech: Path, noise: Path | None) -> None:

@@ -25,6 +25,7 @@ from cplxsep.data.recipes.preparation import (
 from cplxsep.data.recordings import usable_speech
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 _SPEED_STEP = 4  # decimals, so that metadata.csv tells the factor exactly
 
@@ -70,7 +71,8 @@ def prepare_mix(
     settings: MixSettings,
     *,
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -95,7 +97,9 @@ def prepare_mix(
         recipe = Mix(out / FOLDERS.get(split, split), settings, talkers.root, own)
         identity = {"recipe": "mix 1", **settings.identity(), "speech": fingerprint(own)}
         files = [] if manifest_only else subfolders(settings.sources)
-        planned.append(Preparation(recipe.folder, recipe, identity, files, settings.sample_rate))
+        planned.append(
+            Preparation(recipe.folder, recipe, identity, files, settings.sample_rate, shard)
+        )
     for one in planned:
         yield one.run(workers, report, watch, talkers.left_out)
 

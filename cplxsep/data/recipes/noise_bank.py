@@ -1,8 +1,10 @@
 """Decoded noise without its digital silence; long recordings are used often and decoded once."""
 
 from collections import OrderedDict
+from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,10 @@ class NoiseBank:
         self._size = 0
         self._lock = Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, that of the same rate which is there."""
+        return _of_process, (self.sample_rate,)
+
     def sounding(self, path: Path) -> np.ndarray:
         """The recording (S,) float32, its digital silence taken out.
 
@@ -42,6 +48,11 @@ class NoiseBank:
             while self._size > _LARGEST:
                 self._size -= self._kept.popitem(last=False)[1].nbytes
         return audio
+
+
+@cache
+def _of_process(sample_rate: int) -> NoiseBank:
+    return NoiseBank(sample_rate)
 
 
 def offset_of(sounding: np.ndarray, samples: int, place: float) -> int:

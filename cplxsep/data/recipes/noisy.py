@@ -28,6 +28,7 @@ from cplxsep.data.recordings import usable, usable_speech
 from cplxsep.data.scene import in_room
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 SUBFOLDERS = ["mix", "s1", "noise"]
 
@@ -64,7 +65,8 @@ def prepare_noisy(
     *,
     rooms: str | None = None,
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -99,7 +101,7 @@ def prepare_noisy(
             "rooms": places and [list(item) for item in places.files],
         }
         files = [] if manifest_only else SUBFOLDERS
-        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate))
+        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate, shard))
     for one in planned:
         yield one.run(workers, report, watch, unread + talkers.left_out + noises.left_out)
 

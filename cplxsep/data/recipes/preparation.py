@@ -14,7 +14,7 @@ from cplxsep.data.recipes import amounts
 from cplxsep.data.recipes.ledger import Ledger
 from cplxsep.data.table import Row
 from cplxsep.errors import InputError
-from cplxsep.parallel import default_workers, in_threads
+from cplxsep.parallel import WHOLE, Shard, Workers, default_workers, in_threads
 
 Report = Callable[[str], None]
 # How the caller shows progress: it gets the results and their number, and yields them on.
@@ -62,19 +62,23 @@ class Recipe(Protocol[P]):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A finished folder: its table, how much it is, and what was left out and why."""
+    """A finished folder: its table, how much it is, and what was left out and why.
+
+    complete: False for a shard's part of one, whose table is not there yet.
+    """
 
     metadata: Path
     mixtures: int
     seconds: float
     left_out: list[str]
+    complete: bool = True
 
 
 class Preparation(Generic[P]):
     """The preparation of one folder of mixtures.
 
     `identity` is what decides the bytes; `subfolders` are those of a mixture's files, none where
-    only the table is written.
+    only the table is written. The last shard to be done ends the folder, as one run would.
     """
 
     def __init__(
@@ -84,15 +88,20 @@ class Preparation(Generic[P]):
         identity: dict[str, Any],
         subfolders: list[str],
         sample_rate: int,
+        shard: Shard = WHOLE,
     ) -> None:
         self.folder = folder
         self.recipe = recipe
         self.sample_rate = sample_rate
         self.subfolders = subfolders
-        self.ledger = Ledger(folder, identity, subfolders)
+        self.ledger = Ledger(folder, identity, subfolders, shard)
+        self.shard = shard
         self._bad: dict[str, str] = {}
+        self._told: set[str] = set()
 
-    def run(self, workers: int | None, report: Report, watch: Watch, before: list[str]) -> Prepared:
+    def run(
+        self, workers: Workers | None, report: Report, watch: Watch, before: list[str]
+    ) -> Prepared:
         """Do what is not done yet; `before` are reasons that were told already.
 
         InputError: the folder holds something else, cannot be written, or no mixture can be made.
@@ -102,36 +111,60 @@ class Preparation(Generic[P]):
             for reason in left_out:
                 report(reason)
         else:
-            rows = self._make_all(workers or default_workers(), report, watch)
+            tasks, workers = self.recipe.first(), workers or default_workers()
+            if self.shard:
+                made, _ = self._make_some(self.shard.take(tasks), workers, report, watch)
+                if not self.ledger.end_shard():
+                    return self._prepared([*made.values()], [*before, *self._bad.values()], False)
+                self._bad = {}  # again, in the order of one run
+            rows = self._make_all(tasks, workers, report, watch)
             left_out = list(self._bad.values())
             if not rows:
                 raise InputError(f"{self.folder}: no mixture could be made")
             amounts.write(self.folder, rows)
             self.ledger.finish(rows, left_out)
-        seconds = sum(float(row["seconds"]) for row in rows)
-        return Prepared(self.ledger.metadata, len(rows), seconds, before + left_out)
+        return self._prepared(rows, before + left_out, True)
 
-    def _make_all(self, workers: int, report: Report, watch: Watch) -> list[Row]:
+    def _prepared(self, rows: list[Row], left_out: list[str], complete: bool) -> Prepared:
+        seconds = sum(float(row["seconds"]) for row in rows)
+        return Prepared(self.ledger.metadata, len(rows), seconds, left_out, complete)
+
+    def _make_all(
+        self, tasks: list[Task[P]], workers: Workers, report: Report, watch: Watch
+    ) -> list[Row]:
         """Rows of all mixtures; those that met something bad are drawn again without it."""
         rows: dict[int, Row] = {}
         turn = 0
-        tasks = self.recipe.first()
         while tasks:
-            results = in_threads(self._make, tasks, workers)
-            again = []
-            for task, result in zip(tasks, watch(results, len(tasks)), strict=True):
-                if result.row is None:
-                    again.append(task.index)
-                    for key, reason in result.bad.items():
-                        if key not in self._bad:
-                            report(reason)
-                    self._bad |= result.bad
-                else:
-                    rows[task.index] = result.row
-                    self.ledger.record(result.row)
+            made, again = self._make_some(tasks, workers, report, watch)
+            rows |= made
             turn += 1
             tasks = self.recipe.again(again, set(self._bad), turn) if again else []
         return [rows[index] for index in sorted(rows)]
+
+    def _make_some(
+        self, tasks: list[Task[P]], workers: Workers, report: Report, watch: Watch
+    ) -> tuple[dict[int, Row], list[int]]:
+        """Rows by index, and the indices of what met something bad."""
+        rows: dict[int, Row] = {}
+        again = []
+
+        def lost(task: Task[P], error: InputError) -> Rendered:
+            raise InputError(f"{self.folder}: {task.name}: {error}")
+
+        results = in_threads(self._make, tasks, workers, lost)
+        for task, result in zip(tasks, watch(results, len(tasks)), strict=True):
+            if result.row is None:
+                again.append(task.index)
+                for key, reason in result.bad.items():
+                    if key not in self._told:
+                        report(reason)
+                self._told.update(result.bad)
+                self._bad |= result.bad
+            else:
+                rows[task.index] = result.row
+                self.ledger.record(result.row)
+        return rows, again
 
     def _make(self, task: Task[P]) -> Rendered:
         if row := self.ledger.finished(task.name):

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import io
-from cplxsep.audio.atomic import write_text
+from cplxsep.audio.atomic import TEMPORARY, write_text
 from cplxsep.data.plan import generator
 from cplxsep.data.simulated import Shoebox, draw_places, load_library, respond
 from cplxsep.errors import InputError
-from cplxsep.parallel import default_workers, in_threads
+from cplxsep.parallel import WHOLE, Shard, Workers, default_workers, in_threads
 
 TABLE = "rooms.csv"
 Watch = Callable[[Iterator[Path], int], Iterable[Path]]
@@ -27,7 +27,8 @@ def prepare_rooms(
     places: int = 2,
     sample_rate: int = 16000,
     seed: int = 0,
-    workers: int | None = None,
+    workers: Workers | None = None,
+    shard: Shard = WHOLE,
     watch: Watch = lambda results, _total: results,
 ) -> Path:
     """Write `count` rooms as OUT/NAME.wav, a channel a place, and OUT/rooms.csv; return the table.
@@ -45,7 +46,9 @@ def prepare_rooms(
         known = out / TABLE
         if known.exists() and known.read_text(encoding="utf-8") != table:
             raise InputError(f"{out} holds rooms of other settings: choose another folder")
-        if not known.exists() and any(out.iterdir()):
+        others = any(not item.match(TEMPORARY) for item in out.iterdir())
+        # Another shard may have begun meanwhile; the table is what it writes first.
+        if others and not known.exists():
             raise InputError(f"{out} already holds other files: choose another folder")
     except OSError as error:
         raise InputError(f"cannot write in {out}: {error.strerror}") from error
@@ -61,7 +64,8 @@ def prepare_rooms(
             io.write(file, np.stack(channels), sample_rate)
         return file
 
-    for _ in watch(in_threads(make, range(count), workers or default_workers()), count):
+    own = shard.take(range(count))
+    for _ in watch(in_threads(make, own, workers or default_workers()), len(own)):
         pass
     return known
 

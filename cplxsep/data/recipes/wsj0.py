@@ -34,6 +34,7 @@ from cplxsep.data.recipes.fixed import (
 )
 from cplxsep.data.recipes.preparation import Prepared, Rendered, Report, Task, Watch, subfolders
 from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard, Workers
 
 SPLITS = ("tr", "cv", "tt")
 _PEAK = 0.9
@@ -116,7 +117,8 @@ def prepare_wsj0(
     rates: Iterable[int] = (8000, 16000),
     modes: Iterable[Mode] = ("min", "max"),
     splits: Iterable[str] = SPLITS,
-    workers: int | None = None,
+    workers: Workers | None = None,
+    shard: Shard = WHOLE,
     manifest_only: bool = False,
     report: Report = lambda _text: None,
     watch: Watch = lambda results, _total: results,
@@ -142,7 +144,8 @@ def prepare_wsj0(
     for rate, mode, (split, table) in product(rates, modes, tables.items()):
         folder = out / f"{sources}speakers" / f"wav{rate // 1000}k" / mode / split
         files = [] if manifest_only else subfolders(sources)
-        yield _Wsj0(table, split, rate, mode, corpus).prepare(folder, files, workers, report, watch)
+        recipe = _Wsj0(table, split, rate, mode, corpus)
+        yield recipe.prepare(folder, files, workers, shard, report, watch)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""Shards of a preparation together write what one run writes."""
+
+import numpy as np
+import pytest
+import soundfile
+from corpora import make_librimix
+from synthetic import make_manifest
+
+from cplxsep.data.recipes.librimix import prepare_librimix
+from cplxsep.data.recipes.mix import MixSettings, prepare_mix
+from cplxsep.errors import InputError
+from cplxsep.parallel import WHOLE, Shard
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    """With a silent utterance in the test split, which is found out when it is read."""
+    found = make_manifest(tmp_path_factory.mktemp("corpus"))
+    silent = sorted((found.parent / "speech" / "spk06").iterdir())[0]
+    soundfile.write(silent, np.zeros(8000), 8000)
+    return found
+
+
+def prepare(manifest, out, shard=WHOLE, **settings):
+    told = []
+    (done,) = prepare_mix(
+        manifest,
+        out,
+        MixSettings(**settings),
+        splits=["test"],
+        workers=1,
+        shard=shard,
+        report=told.append,
+    )
+    return done, told
+
+
+def contents(folder):
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("amount", [{"count": 12}, {"hours": 0.003}])
+def test_they_write_what_one_run_writes(manifest, tmp_path, amount):
+    whole, told = prepare(manifest, tmp_path / "whole", **amount)
+    assert len(told) == 1  # the silent one
+    made, tables = 0, []
+    for number in (2, 3, 1):
+        done, _ = prepare(manifest, tmp_path / "parts", Shard(number, 3), **amount)
+        tables.append(done.metadata.is_file())
+        made += 0 if done.complete else done.mixtures
+        audio = len(list((tmp_path / "parts" / "tt" / "mix").iterdir()))
+        assert audio == (done.mixtures if done.complete else made)
+    assert tables == [False, False, True]
+    assert done == whole.__class__(
+        tmp_path / "parts" / "tt" / "metadata.csv", whole.mixtures, whole.seconds, whole.left_out
+    )
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_run_of_the_whole_takes_what_shards_have_made(manifest, tmp_path):
+    prepare(manifest, tmp_path / "whole", count=10)
+    prepare(manifest, tmp_path / "parts", Shard(1, 2), count=10)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("parts/tt/*/*.wav")}
+    prepare(manifest, tmp_path / "parts", count=10)
+    assert before
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_shard_twice_is_no_other(manifest, tmp_path):
+    for _ in range(2):
+        done, _ = prepare(manifest, tmp_path, Shard(1, 2), count=6)
+        assert not done.complete
+    assert prepare(manifest, tmp_path, Shard(2, 2), count=6)[0].complete
+
+
+def test_another_preparation_in_the_folder(manifest, tmp_path):
+    prepare(manifest, tmp_path, Shard(1, 2), count=6)
+    with pytest.raises(InputError, match="different preparation"):
+        prepare(manifest, tmp_path, Shard(2, 2), count=7)
+
+
+def test_of_a_published_list(tmp_path):
+    metadata, speech, noise = make_librimix(tmp_path / "in")
+    (speech / "dev-clean" / "10" / "7" / "10-7-0001.flac").unlink()
+    told = {}
+    for name, shards in (("whole", [WHOLE]), ("parts", [Shard(2, 2), Shard(1, 2)])):
+        for shard in shards:
+            told[name] = []
+            folders = list(
+                prepare_librimix(
+                    metadata,
+                    speech,
+                    tmp_path / name,
+                    noise=noise,
+                    rates=[8000],
+                    modes=["min"],
+                    shard=shard,
+                    report=told[name].append,
+                )
+            )
+            assert [done.complete for done in folders] == [shard.number == 1] * 2
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert [text.replace("parts", "whole") for text in told["parts"]] == told["whole"]
