@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+import warnings
 from importlib.util import find_spec
 from typing import Any
 
@@ -44,7 +45,9 @@ def connected(address: str) -> Any:
         # It prints on stdout what it has to say of dead nodes, whatever it is told: no result.
         printer: Any = importlib.import_module("ray._private.worker")
         printer.print_to_stdstream = lambda *_, **__: None
-        ray.init(address=address, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the error tells, too
+            ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         why = str(error).strip().partition("\n")[0]
         raise UsageError(f"--cluster {address}: cannot connect: {why}") from error

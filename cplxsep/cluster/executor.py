@@ -104,9 +104,11 @@ class Cluster(Executor):
             raise DeviceError("the cluster has no GPU: use --device cpu")
         self.gpus = cards > 0 if gpus is None else gpus
         sizes = [int(node["CPU"]) for node in there if node.get("CPU", 0) >= 1]
-        per_card = max(sum(sizes) // max(cards, 1), 1)
-        self._cores = min([per_card] if self.gpus else sizes, default=1)
-        self._cores = min(self._cores, FEW if self.gpus else cores)
+        if self.gpus:
+            self._cores = min(max(sum(sizes) // cards, 1), FEW)
+        else:  # as many as asked for at the most, few left over
+            least = min(sizes, default=1)
+            self._cores = least // math.ceil(least / cores)
         self._count = cards if self.gpus else sum(size // self._cores for size in sizes)
         self._at_once = at_once if self.gpus else 1
         self._greeting = (os.getcwd(), shared and shared.absolute(), version("cplxsep"))

@@ -14,6 +14,9 @@ from typing import Any
 
 from cplxsep.errors import CplxsepError, Note
 
+LATE = 5.0
+"""Seconds after which a network file system tells of what is new."""
+
 
 class Worker:
     """What runs on a node."""
@@ -34,7 +37,7 @@ class Worker:
             os.chdir(folder)
         except OSError as error:
             return f"{node} does not see the folder {folder}: {error.strerror}"
-        until = time.monotonic() + 5  # some network file systems tell late of what is new
+        until = time.monotonic() + LATE
         while shared is not None and not shared.exists():
             if time.monotonic() > until:
                 return f"{node} does not see what is written to {shared.parent}: use shared storage"

@@ -56,9 +56,9 @@ class ModelCases:
         self.names = data.names
         self._data = data
         self._model, self._engine, self._far = model, engine, far
-        sources = catalogue.describe(catalogue.resolve(model)).sources
-        if far is None:  # what is wrong with the model or device is to be known at once
-            sources = self._separator.sources
+        # What is wrong with the model, or the device here, is to be known at once.
+        described = catalogue.describe(catalogue.resolve(model)) if far else self._separator
+        sources = described.sources
         if sources != references.sources:
             raise UsageError(
                 f"{model} separates {sources} sources, "
