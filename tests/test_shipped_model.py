@@ -136,9 +136,7 @@ def test_its_recipe_takes_a_folder_of_speakers(tmp_path):
         (tmp_path / f"p{speaker}").mkdir()
         noise = np.random.default_rng(speaker).standard_normal(5 * 8000).astype(np.float32) / 20
         soundfile.write(tmp_path / f"p{speaker}" / "a.wav", noise, 8000)
-    config = read_config(
-        catalogue.resolve(catalogue.DEFAULT_MODEL) / "config.toml", [f"data.speech={tmp_path}"]
-    )
+    config = read_config(catalogue.resolve("dce-2spk") / "config.toml", [f"data.speech={tmp_path}"])
     (train,), valid = load_examples(config, tmp_path / "run", lambda _: None)
     for examples in (train, valid):
         assert examples.example(0)[0].shape == (4 * 8000,)

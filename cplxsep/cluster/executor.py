@@ -104,11 +104,14 @@ class Cluster(Executor):
             raise DeviceError("the cluster has no GPU: use --device cpu")
         self.gpus = cards > 0 if gpus is None else gpus
         sizes = [int(node["CPU"]) for node in there if node.get("CPU", 0) >= 1]
-        if self.gpus:
-            self._cores = min(max(sum(sizes) // cards, 1), FEW)
+        if self.gpus:  # so many that each of a node's GPUs gets its worker
+            shares = [node.get("CPU", 0) // node["GPU"] for node in there if node.get("GPU")]
+            self._cores = min(FEW, max(int(min(shares)), 1))
+        elif not sizes:
+            self._ray.shutdown()
+            raise DeviceError("no node of the cluster has a core to work on")
         else:  # as many as asked for at the most, few left over
-            least = min(sizes, default=1)
-            self._cores = least // math.ceil(least / cores)
+            self._cores = min(sizes) // math.ceil(min(sizes) / cores)
         self._count = cards if self.gpus else sum(size // self._cores for size in sizes)
         self._at_once = at_once if self.gpus else 1
         self._greeting = (os.getcwd(), shared and shared.absolute(), version("cplxsep"))
@@ -117,7 +120,7 @@ class Cluster(Executor):
         self._calls: dict[Any, tuple[_Hired, _Task | None]] = {}  # by what Ray gives for one
         self._sent: tuple[Any, Any] = (None, None)
         self._failed_starts = 0
-        self._seen = time.monotonic()  # a worker
+        self._seen: float | None = None  # a worker, or when the first was asked for
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
         """Have `function(item)` done; both must go through pickle."""
@@ -138,6 +141,7 @@ class Cluster(Executor):
     def _step(self) -> None:
         """Give out what can be, and wait a while for something to be done."""
         self._hire()
+        self._seen = self._seen or time.monotonic()
         self._give()
         ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=1.0)
         for call in ready:
@@ -166,22 +170,25 @@ class Cluster(Executor):
         left = len(self._queue) + sum(len(worker.tasks) for worker in self._workers)
         # One more waits there. Fair shares, so that in the end none waits while others are free.
         most = min(self._at_once + 1, math.ceil(left / max(self._count, 1)))
+        passed = []
         while self._queue:
-            task = self._queue[0]
+            task = self._queue.popleft()
             if task.future.cancelled():
-                self._queue.popleft()
                 continue
             free = [worker for worker in self._workers if worker.takes(task, most)]
             if not free:
-                return
+                passed.append(task)
+                if task.deaths:  # what waits for a worker of its own keeps no other from one
+                    continue
+                break
             worker = min(free, key=lambda one: len(one.tasks))
-            self._queue.popleft()
             if self._sent[0] is not task.owner:
                 self._sent = task.owner, self._ray.put(task.owner)
             # In a list it stays a reference: only what is new to the worker travels.
             call = worker.actor.work.remote([self._sent[1]], task.method, task.item)
             worker.tasks.append(task)
             self._calls[call] = worker, task
+        self._queue.extendleft(reversed(passed))
 
     def _take(self, call: Any) -> None:
         worker, task = self._calls.pop(call)

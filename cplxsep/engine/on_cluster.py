@@ -13,7 +13,7 @@ from cplxsep.engine.job import Job
 from cplxsep.engine.outcome import Outcome, failure
 from cplxsep.engine.plan import PlanItem
 from cplxsep.engine.work import Running, Work
-from cplxsep.errors import InputError
+from cplxsep.errors import DeviceError, InputError
 from cplxsep.model_folder import catalogue
 from cplxsep.parallel import in_order
 
@@ -44,7 +44,11 @@ class FarWork:
 
     def running(self, executor: Executor) -> Running:
         """What a worker runs the model as; all will use its precision. Errors as `Work.load`."""
-        (found,) = in_order(executor, self._load, [self._precision], 1)
+
+        def lost(_precision: str, error: InputError) -> Running:
+            raise DeviceError(f"{self._model}: {error}")
+
+        (found,) = in_order(executor, self._load, [self._precision], 1, lost)
         self._precision = found.precision
         self._work.running = found
         return found

@@ -14,8 +14,8 @@ from cplxsep.nn.device import out_of_memory
 
 MOST = 32  # chunks at once on a GPU: more gain little, and each file would be read further ahead
 SHARE = 0.8  # of the free memory
-# Threads take turns on a device: side by side, work on it would only be slower.
 Advance = Callable[[np.ndarray, bool], np.ndarray]  # of a block, and whether it is the last
+# Threads take turns on a device: side by side, work on it would only be slower.
 _turns: defaultdict[torch.device, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -83,7 +83,7 @@ class Runner:
         """What separates one signal block by block, by a causal network.
 
         It gives the sources (N, S') that the next block (S,) completes, and with the last one all
-        that is left. Errors as of a call.
+        that is left. Errors as of a call, but nothing is tried again in float32.
         """
         signal = self._form.stream()
 

@@ -171,8 +171,9 @@ class Separator:
         """Separated blocks (N, S) of a signal that comes in blocks (S,), in constant memory.
 
         The output lags behind by up to one chunk, with a causal model by one window of its STFT
-        (and what resampling takes, where the rates differ): that one may run live. Its blocks'
-        lengths differ from the input's, their sum does not.
+        (and what resampling takes, where the rates differ): that one may run live. `overlap` and
+        `batch` mean nothing to it, and of what is below 10 Hz it takes off what a filter of 1 Hz
+        does, without looking ahead. Blocks' lengths differ from the input's, their sum does not.
 
         Args:
             sample_rate: of the blocks, in Hz.

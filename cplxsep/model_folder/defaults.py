@@ -1,6 +1,6 @@
 """Names of shipped models. Importing this loads nothing: the help shows the defaults."""
 
-DEFAULT_MODEL = "dce-2spk"
+DEFAULT_MODEL = "dce-talk"
 DEFAULT_ENHANCER = "dce-denoise"
 
 # Names of earlier versions, and the models that took their place. Each holds from the day on that

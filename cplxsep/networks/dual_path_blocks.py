@@ -75,7 +75,7 @@ class Recurrent(nn.Module):
         projection = self.into(normed)
         if memory is not None and self.along == "past frames":
             states = continued(projection, self.bias, self.theta, memory.get(self))
-            memory[self] = states[:, :, -1:]
+            memory[self] = states[:, :, -1:].clone()
         else:
             states = recurrence(projection, self.bias, self.theta, self.along)
         return self.out.added_to(maps, states)

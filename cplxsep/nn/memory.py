@@ -17,5 +17,5 @@ def with_past(maps: Tensor, frames: int, owner: nn.Module, memory: Memory | None
         past = maps.new_zeros(*maps.shape[:2], frames, maps.shape[3])
     whole = torch.cat([past, maps], dim=2)
     if memory is not None:
-        memory[owner] = whole[:, :, -frames:]
+        memory[owner] = whole[:, :, maps.shape[2] :].clone()  # not the whole of it
     return whole

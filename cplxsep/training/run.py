@@ -123,8 +123,15 @@ def _run(
 
 
 def _alike(config: Config, ranks: Ranks) -> bool:
-    """Whether all processes, of whatever node, train the same; paths and caches may differ."""
-    mine = config.model, config.optim, config.train
+    """Whether all processes, of whatever node, train the same; where files lie may differ."""
+    mine = config.model_copy(
+        update={
+            "data": config.data.model_copy(
+                update={"speech": "", "mixtures": "", "mix": "", "cache": ""}
+            ),
+            "noise": config.noise.model_copy(update={"recordings": "", "rooms": ""}),
+        }
+    )
     return not ranks.largest(mine != ranks.from_first(lambda: mine))
 
 
@@ -135,8 +142,8 @@ def _checkpoint(
     settings = config.train
     if not alike:
         raise UsageError(
-            "the processes were given different configurations: start every node with the same "
-            "[model], [optim] and [train]"
+            "the processes were given different configurations: start every node with the same, "
+            "but for where files lie"
         )
     ranks.share(settings.batch, settings.accumulate)
     if unused := config.model.unused():

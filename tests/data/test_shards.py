@@ -1,5 +1,8 @@
 """Shards of a preparation together write what one run writes."""
 
+import pickle
+from concurrent.futures import Executor, Future
+
 import numpy as np
 import pytest
 import soundfile
@@ -21,14 +24,26 @@ def manifest(tmp_path_factory):
     return found
 
 
-def prepare(manifest, out, shard=WHOLE, **settings):
+class Far(Executor):
+    """Sends what a method belongs to once, as a cluster does."""
+
+    owner = None
+
+    def submit(self, function, item):
+        self.owner = self.owner or pickle.loads(pickle.dumps(function.__self__))
+        future = Future()
+        future.set_result(getattr(self.owner, function.__name__)(item))
+        return future
+
+
+def prepare(manifest, out, shard=WHOLE, workers=1, **settings):
     told = []
     (done,) = prepare_mix(
         manifest,
         out,
         MixSettings(**settings),
         splits=["test"],
-        workers=1,
+        workers=workers,
         shard=shard,
         report=told.append,
     )
@@ -69,6 +84,15 @@ def test_a_run_of_the_whole_takes_what_shards_have_made(manifest, tmp_path):
     assert before
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_the_last_shard_on_a_cluster_makes_only_its_own(manifest, tmp_path):
+    """Regression: its workers did not know what other shards had made, and made all again."""
+    prepare(manifest, tmp_path, Shard(1, 2), count=6)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("tt/*/*.wav")}
+    assert prepare(manifest, tmp_path, Shard(2, 2), Far(), count=6)[0].complete
+    assert before
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
 def test_a_shard_twice_is_no_other(manifest, tmp_path):

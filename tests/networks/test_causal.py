@@ -138,6 +138,9 @@ def test_the_running_level():
     torch.testing.assert_close(level(power), expected)
     parts = [level(part, memory) for part in power.split([1, 30, 19], dim=1)]
     torch.testing.assert_close(torch.cat(parts, 1), expected)
+    power, memory = torch.rand(1, 2500), {}
+    parts = [level(part, memory) for part in power.split(300, dim=1)]
+    torch.testing.assert_close(level(power), torch.cat(parts, 1))
     after_silence = level(torch.cat([torch.zeros(1, 1000), torch.ones(1, 1)], 1))
     assert after_silence[0, -1] > 0.1  # at most so much above the level
 

@@ -55,7 +55,9 @@ class ModelCases:
             raise InputError(f"{references.folder} has no mixtures for {model} to separate")
         self.names = data.names
         self._data = data
-        self._model, self._engine, self._far = model, engine, far
+        # Here only what is heard on the page is separated, on whatever there is.
+        self._engine = {**engine, "device": "auto"} if far else engine
+        self._model, self._far = model, far
         # What is wrong with the model, or the device here, is to be known at once.
         described = catalogue.describe(catalogue.resolve(model)) if far else self._separator
         sources = described.sources

@@ -129,6 +129,8 @@ def evaluate(
         raise UsageError(f"--csv and --html would both write {html}: name two files")
     scored_on = cases.read_data(data, split, ref, mix, metadata, speakers, cut)
     scored_on = scored_on.part(limit, shard)
+    if not scored_on.names:  # of a shard: there is nothing to group or to judge
+        by, thresholds = None, {}
     runs_model = model is not None or len(estimates) < len(compare or ())
     with cases.scorers(cluster, workers, engine, runs_model) as (hands, far):
         systems: list[tuple[str, Cases]] = []

@@ -38,4 +38,7 @@ def rooms(
             shard=shard,
             watch=lambda results, total: common.track(results, "simulating", total=total),
         )
-    common.stdout(str(table))
+    if table:
+        common.stdout(str(table))
+    else:
+        common.note(f"{out}: rooms of other shards are missing")

@@ -146,7 +146,9 @@ class Preparation(Generic[P]):
         self, tasks: list[Task[P]], workers: Workers, report: Report, watch: Watch
     ) -> tuple[dict[int, Row], list[int]]:
         """Rows by index, and the indices of what met something bad."""
-        rows: dict[int, Row] = {}
+        known = {task.index: self.ledger.finished(task.name) for task in tasks}
+        rows = {index: row for index, row in known.items() if row}
+        tasks = [task for task in tasks if task.index not in rows]
         again = []
 
         def lost(task: Task[P], error: InputError) -> Rendered:
@@ -167,8 +169,6 @@ class Preparation(Generic[P]):
         return rows, again
 
     def _make(self, task: Task[P]) -> Rendered:
-        if row := self.ledger.finished(task.name):
-            return Rendered(row, {}, {})
         result = self.recipe.render(task)
         if result.row is not None:
             # Before the audio, which is what tells that a mixture is whole.

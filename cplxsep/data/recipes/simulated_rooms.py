@@ -30,9 +30,10 @@ def prepare_rooms(
     workers: Workers | None = None,
     shard: Shard = WHOLE,
     watch: Watch = lambda results, _total: results,
-) -> Path:
-    """Write `count` rooms as OUT/NAME.wav, a channel a place, and OUT/rooms.csv; return the table.
+) -> Path | None:
+    """Write `count` rooms as OUT/NAME.wav, a channel a place, and OUT/rooms.csv.
 
+    Returns that table, or None while rooms of other shards are missing.
     Room i depends on the seed and i alone; files that are there already are kept.
     InputError: OUT holds rooms of other settings, or cannot be written. UsageError:
     pyroomacoustics is not installed.
@@ -64,10 +65,13 @@ def prepare_rooms(
             io.write(file, np.stack(channels), sample_rate)
         return file
 
+    def lost(index: int, error: InputError) -> Path:
+        raise InputError(f"{out / names[index]}: {error}")
+
     own = shard.take(range(count))
-    for _ in watch(in_threads(make, own, workers or default_workers()), len(own)):
+    for _ in watch(in_threads(make, own, workers or default_workers(), lost), len(own)):
         pass
-    return known
+    return known if all((out / name).exists() for name in names) else None
 
 
 def _table(names: list[str], rooms: list[list[Shoebox]], sample_rate: int) -> str:

@@ -102,7 +102,7 @@ class _Recurrent(registry.ModuleForm):
 
     def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
         last = None
-        if memory is not None:
+        if memory is not None and self.along == "past frames":
             last = memory.setdefault(self, maps.new_zeros(*maps.shape[:2], self.states))
         self.blocks.recurrent(maps, self.weights, self.along, last)
         return maps

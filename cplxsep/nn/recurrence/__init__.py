@@ -9,9 +9,9 @@ from torch import Tensor
 from cplxsep.nn.backends import Operator
 from cplxsep.nn.recurrence.doubling import doubling
 from cplxsep.nn.recurrence.native import NativeRecurrence
-from cplxsep.nn.recurrence.statement import Along, loop, step
+from cplxsep.nn.recurrence.statement import Along, loop
 
-__all__ = ["RECURRENCE", "Along", "continued", "recurrence", "step"]
+__all__ = ["RECURRENCE", "Along", "continued", "recurrence"]
 
 _SHUT = -88.0  # a gate's logit at which nothing of the state before passes
 

@@ -54,7 +54,7 @@ def both_ways(
 
 
 def step(given: Tensor, theta: Tensor, state: Tensor) -> Tensor:
-    """The state (..., 2K) after one more position, for one direction: what streaming carries on.
+    """The state (..., 2K) after one more position, for one direction.
 
     Args:
         given: (..., 3K), z, Re x, Im x with their bias.
