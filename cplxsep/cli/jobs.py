@@ -2,10 +2,9 @@
 
 import math
 import os
-import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +14,13 @@ import typer
 
 from cplxsep.cli import common
 from cplxsep.cli.rate_notes import rate_notes
+from cplxsep.cli.standard_input import standard_input
 from cplxsep.errors import CplxsepError, InputError, UsageError
 from cplxsep.parallel import Shard
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cplxsep.engine.find import Found
     from cplxsep.engine.job import Job
     from cplxsep.engine.naming import Naming
     from cplxsep.engine.one_file import Settings
@@ -44,30 +43,6 @@ def reported_in_json(command: str, wanted: bool) -> Iterator[None]:
             text = {"command": command, "version": version("cplxsep"), "error": str(error)}
             common.stdout(to_json(text))
         raise
-
-
-def standard_input(naming: "Naming", stack: ExitStack) -> "Found":
-    """What comes on standard input, kept for as long as the stack is open where that must be."""
-    from cplxsep.audio.pipe import NotStreamableError, WavStream
-    from cplxsep.engine.find import Found
-    from cplxsep.engine.writing import spooled
-
-    if sys.stdin is None:
-        raise InputError("<stdin> is closed: pipe an audio file into it")
-    # Where the other end made it so, a read would give nothing as if all had come.
-    with suppress(OSError, ValueError, AttributeError):
-        os.set_blocking(sys.stdin.fileno(), True)
-    # Not the buffer: its lock would keep Python from ending while a thread waits for a slow pipe.
-    source = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
-    try:
-        stream = WavStream(source, "<stdin>")
-        if not naming.reads_again:
-            return Found(Path("<stdin>"), "<stdin>", "stdin", "stdin", stream=stream)
-        head = stream.head
-    except NotStreamableError as error:
-        head = error.head
-    path = stack.enter_context(spooled(source, head))
-    return Found(path, "<stdin>", "stdin", "stdin")
 
 
 @dataclass
@@ -124,10 +99,9 @@ class Run:
     def _named(self, inputs: Iterable[str]) -> list[str]:
         """The inputs. UsageError: they are not the same for every shard or node."""
         named = list(inputs)
-        if self.shard and "-" in named:
-            raise UsageError("--shard does not go with standard input: name files or folders")
-        if self.cluster and "-" in named:
-            raise UsageError("--cluster does not go with standard input: name files or folders")
+        for option, given in (("--shard", self.shard), ("--cluster", self.cluster)):
+            if given and "-" in named:
+                raise UsageError(f"{option} does not go with standard input: name files or folders")
         return named
 
     def _own(self, items: list["PlanItem"]) -> list["PlanItem"]:
