@@ -77,8 +77,8 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
         except (MemoryError, RuntimeError) as error:
             if out_of_memory(error):
                 raise DeviceError(
-                    f"out of memory on {ranks.device}: raise train.accumulate, or lower "
-                    f"train.batch or data.seconds"
+                    f"out of memory on {ranks.device} with train.batch = {config.train.batch}: "
+                    f"raise train.accumulate, or lower train.batch or data.seconds"
                 ) from error
             raise
         if ranks.first:
