@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -71,8 +71,6 @@ class GraphStep:
         self.context = context
         self.plain = TrainingStep(state, context)
         self.updates = Updates(state, context.config.optim.clip)
-        names = {name for name, _ in state.model.named_buffers()} & set(state.model.state_dict())
-        self.buffers = [state.model.get_buffer(name) for name in sorted(names)]
         device = context.ranks.device
         self.live = torch.zeros((), device=device)  # 0 while graphs are made, then 1
         self.report = torch.zeros(2, device=device)  # loss and norm of the last step
@@ -158,15 +156,13 @@ class GraphStep:
             reason = str(causes[-1]).strip() or type(causes[-1]).__name__
             raise NoGraphError(reason.partition("\n")[0][:200]) from error
         self.live.fill_(1)
-        return Replay(*inputs, run)
+        return Replay(inputs[0], inputs[1], run)
 
     def _step(self, rate: int, mixtures: Tensor, sources: Tensor) -> None:
         """One step, without a word from the host."""
-        before = [buffer.clone() for buffer in self.buffers]
+        before = self.updates.buffers()
         loss, grads = self._gradients(rate, mixtures, sources)
-        fine, norm = self.updates(loss, grads, self.live)
-        for buffer, old in zip(self.buffers, before, strict=True):
-            buffer.copy_(torch.where(fine > 0, buffer, old))
+        norm = self.updates(loss, grads, before, self.live)
         self.report.copy_(torch.stack([loss, norm]))
 
     def _gradients(
@@ -187,9 +183,7 @@ class GraphStep:
         return total, grads
 
 
-def captured(
-    step: Callable[[], None], device: torch.device, pool: tuple[int, int] | None
-) -> Callable[[], None]:
+def captured(step: Callable[[], None], device: torch.device, pool: Any) -> Callable[[], None]:
     """A step as one CUDA graph, after dry runs of it; elsewhere, for tests, the step itself."""
     if device.type != "cuda":
         step()

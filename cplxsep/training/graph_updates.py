@@ -29,6 +29,9 @@ class Updates:
         self.clip = clip
         self.parameters = [p for p in state.model.parameters() if p.requires_grad]
         self.device = self.parameters[0].device
+        # Those of a checkpoint: others stay.
+        names = {name for name, _ in state.model.named_buffers()} & set(state.model.state_dict())
+        self._buffers = [state.model.get_buffer(name) for name in sorted(names)]
         parts = state.optimizers.parts
         self.rates = {
             name: [self._scalar() for _ in part.param_groups] for name, part in parts.items()
@@ -45,10 +48,16 @@ class Updates:
                 rate.fill_(group["lr"])
         self.weight.fill_(self.state.average.weight(step))
 
-    def __call__(self, loss: Tensor, grads: Sequence[Tensor | None], live: Tensor) -> Tensor:
+    def buffers(self) -> list[Tensor]:
+        """Copies of the model's buffers, of before the forward pass."""
+        return [buffer.clone() for buffer in self._buffers]
+
+    def __call__(
+        self, loss: Tensor, grads: Sequence[Tensor | None], before: list[Tensor], live: Tensor
+    ) -> Tensor:
         """Update all; nothing changes where loss or norm is not finite, or `live` is 0 and not 1.
 
-        Returns whether it did, as 1 or 0, and the gradients' norm.
+        Buffers are then as `before`. Returns the gradients' norm.
         """
         for parameter, grad in zip(self.parameters, _owned(grads, self.parameters), strict=True):
             parameter.grad = grad
@@ -60,10 +69,12 @@ class Updates:
                     self.muon.step(self.rates[name][0], fine)
                 else:
                     part.step()
+        for buffer, old in zip(self._buffers, before, strict=True):
+            buffer.copy_(torch.where(fine > 0, buffer, old))
         self.state.average.follow(self.state.model, self.weight * fine)
         for parameter in self.parameters:
             parameter.grad = None
-        return torch.stack([fine, norm])
+        return norm
 
     @contextmanager
     def _capturable(self, bad: Tensor) -> Iterator[None]:
@@ -80,7 +91,7 @@ class Updates:
             group["lr"], group["capturable"] = rate, True
         part.found_inf = bad  # type: ignore[attr-defined]
         # Or it would warn of runs before a capture.
-        part._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]
+        part._warned_capturable_if_run_uncaptured = True
         try:
             yield
         finally:
@@ -128,7 +139,8 @@ class BatchedMuon:
     @torch.no_grad()
     def step(self, rate: Tensor, fine: Tensor) -> None:
         """Update from the gradients of the kernels; nothing changes where `fine` is 0 and not 1."""
-        matrices, updates = [], []
+        matrices: list[Tensor] = []
+        updates: list[Tensor] = []
         for kernels, own, momentum in self.shapes:
             grads = [torch.zeros_like(k) if k.grad is None else k.grad for k in kernels]
             stacked = torch.stack([grad.flatten(1) for grad in grads])

@@ -1,0 +1,66 @@
+"""`cplxsep train` with its steps as on a GPU, and there."""
+
+import pytest
+import torch
+from tiny_run import CONFIG
+
+from cplxsep.training import curves, graph_step, loop
+from cplxsep.training.graph_step import GraphStep
+
+EAGER = ("--device", "cpu", "--set", "train.compile=false", "--set", "model.extractor.dropout=0")
+
+
+@pytest.fixture(name="as_graphs")
+def made_as_graphs(monkeypatch):
+    """`train` makes its steps as on a GPU."""
+    monkeypatch.setattr(loop, "training_step", GraphStep)
+    monkeypatch.setattr(curves, "draw", lambda *_: None)
+
+
+@pytest.mark.usefixtures("as_graphs")
+def test_a_whole_run_validates_and_saves_when_due(command, tiny_config, tmp_path):
+    done = command("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *EAGER)
+    assert done.code == 0, done.err
+    told = [line.partition(":")[0] for line in done.err.splitlines() if "valid SI-SDR" in line]
+    assert told[:3] == ["step 5", "step 10", "step 12"]
+
+
+@pytest.mark.usefixtures("as_graphs")
+def test_too_little_memory_for_a_graph_is_one_line(command, tiny_config, tmp_path, monkeypatch):
+    """Also where the end of the capture fails in its own way after it."""
+
+    def short(*_):
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        except torch.OutOfMemoryError:
+            raise RuntimeError("CUDA error: operation failed")  # noqa: B904
+
+    monkeypatch.setattr(graph_step, "captured", short)
+    done = command("train", "--config", tiny_config, "--run-dir", tmp_path / "run", *EAGER)
+    assert done.code == 4
+    assert done.err.splitlines()[-1] == (
+        "error: out of memory on cpu with train.batch = 2: raise train.accumulate, or lower "
+        "train.batch or data.seconds"
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("network", ["tiny", "paper", "conv-tasnet"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_two_steps_of_other_networks_on_a_gpu(network, optimizer, command, tiny_speech, tmp_path):
+    changes = ["model.extractor.dropout=0"]
+    if network == "conv-tasnet":
+        pytest.importorskip("torchaudio")
+        changes = ["model.network=conv-tasnet", "model.extractor.transformations=0"]
+        changes += ["model.extractor.dropout=0", "model.tasnet.layers=2", "model.tasnet.stacks=1"]
+    elif network == "paper":
+        changes += ["model.unet.residual_blocks=1", "model.unet.levels=4"]
+    config = tmp_path / "tiny.toml"
+    config.write_text(CONFIG.format(speech=tiny_speech))
+    sets = [part for change in changes for part in ("--set", change)]
+    more = ("--device", "cuda", "--max-steps", "2", "--set", f"optim.optimizer={optimizer}")
+    arguments = ("train", "--config", config, "--run-dir", tmp_path / "run")
+    done = command(*arguments, *more, *sets)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
