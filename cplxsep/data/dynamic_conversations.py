@@ -79,6 +79,8 @@ class Conversations:
         self._config = config
         self.sample_rate = sample_rate
         self.samples = round(seconds * sample_rate)
+        self._spare = round(_SPARE_SECONDS * sample_rate)
+        self.wide = self.samples + 2 * self._spare  # the most that is made for an example
         self._seed = seed
         self.sources = sources = config.model.sources
         self.reference = config.conversation.reference
@@ -117,9 +119,8 @@ class Conversations:
         noise = self._config.noise
         plan = self._planner.draw(rng)
         order = rng.permutation(len(plan.utterances)).tolist()  # any may be the louder one
-        spare = round(_SPARE_SECONDS * self.sample_rate)
-        first = int(rng.integers(spare + 1))
-        samples = first + self.samples + spare
+        first = int(rng.integers(self._spare + 1))
+        samples = first + self.samples + self._spare
         voices = [
             self._voice(plan.utterances[talker], samples, read or self._read, rng)
             for talker in order

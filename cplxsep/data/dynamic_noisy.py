@@ -14,7 +14,7 @@ from cplxsep.data.damage import Damage, Harm
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import mix
 from cplxsep.data.noise_source import Background, NoiseSource
-from cplxsep.data.plan import Range, generator
+from cplxsep.data.plan import Odds, Range, generator
 from cplxsep.data.rooms import load_rooms, reverberate
 from cplxsep.errors import InputError
 
@@ -77,8 +77,7 @@ class NoisySpeech:
         self.cache = open_cache(speech, sample_rate, cache, report=report)
         self.noise = NoiseSource(noises, sample_rate, cache, report)
         self._clean = clean_speech(self.cache, sample_rate, damage.own_snr, report)
-        lengths = np.diff(self.cache.starts)[self._clean]
-        self._speech_odds = lengths / lengths.sum()
+        self._odds = Odds(np.diff(self.cache.starts)[self._clean])
 
     def plan(self, index: int, sound: Loudness | None = None) -> NoisyPlan:
         """How example `index` is made; by the loudness that is told, or looked for here."""
@@ -86,7 +85,7 @@ class NoisySpeech:
         damage, kind = self._damage, rng.random()
         audible = kind >= damage.noise_only
         with_noise = kind < 1 - damage.clean
-        utterance = int(rng.choice(self._clean, p=self._speech_odds))
+        utterance = int(self._clean[self._odds.draw(rng)])
         speed = rng.uniform(*self._speed) if self._speed else 1.0
         crop = draw_crop(sound or self.cache, utterance, self.samples, speed, rng)
         start = int(rng.integers(self.samples - crop.played + 1))

@@ -10,6 +10,7 @@ from cplxsep.data.cache import Report, open_cache
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import mix
 from cplxsep.data.noise import active_runs, odds, stretch
+from cplxsep.data.plan import Odds
 
 _FADE_SECONDS = 0.05
 _TWO_NOISES = 0.3
@@ -51,7 +52,7 @@ class NoiseSource:
             for index in range(len(self._noise.kept))
         ]
         self.lengths = [sum(end - start for start, end in runs) for runs in self._runs]
-        self._odds = odds([samples / sample_rate for samples in self.lengths])
+        self._odds = Odds(odds([samples / sample_rate for samples in self.lengths]))
 
     @property
     def fade(self) -> int:
@@ -79,7 +80,7 @@ class NoiseSource:
         return np.concatenate([audio[start:end] for start, end in self._runs[index]])
 
     def _one(self, samples: int, rng: np.random.Generator) -> Stretch:
-        index = int(rng.choice(len(self._runs), p=self._odds))
+        index = self._odds.draw(rng)
         start = int(rng.integers(max(self.lengths[index] - samples, 0) + 1))
         return Stretch(index, start, int(rng.integers(samples)))
 

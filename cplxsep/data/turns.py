@@ -132,7 +132,7 @@ def converse(
     """
     ratio = rng.uniform(*config.overlap)
     step = max(round(_STEP_SECONDS * sample_rate), 1)
-    speaks = np.zeros((len(voices), samples // step + 1), bool)
+    count = np.zeros(samples // step + 1, np.int8)  # how many talk
     turns: list[Turn] = []
     free = np.zeros(len(voices), int)  # where each has ended
     talker, paused = int(rng.integers(len(voices))), False
@@ -142,8 +142,8 @@ def converse(
         if paused:
             start = end + round(rng.uniform(*_PAUSE_SECONDS) * sample_rate)
         else:
-            count = speaks.sum(axis=0)
-            both, some = step * int((count > 1).sum()), step * int((count > 0).sum())
+            both = step * int(np.count_nonzero(count > 1))
+            some = step * int(np.count_nonzero(count))
             # From (both + x) / (some + length - x) = ratio.
             wanted = round((ratio * (some + len(piece)) - both) / (1 + ratio))
             start = max(end - max(wanted, 0), int(free[talker]))
@@ -151,13 +151,15 @@ def converse(
             return turns
         kept = piece[: samples - start]
         turns.append(Turn(talker, start, kept))
-        speaks[talker, start // step : (start + len(kept)) // step] = True
+        count[start // step : (start + len(kept)) // step] += 1
         free[talker] = start + len(piece)
         paused = rng.random() < config.pauses
         # Only another can talk over who ends last; after a pause anyone may go on.
         last = int(free.argmax())
-        others = [other for other in range(len(voices)) if other != last]
-        talker = int(rng.integers(len(voices))) if paused or not others else int(rng.choice(others))
+        anyone = list(range(len(voices)))
+        others = [other for other in anyone if other != last]
+        able = anyone if paused or not others else others
+        talker = able[int(rng.integers(len(able)))]
 
 
 def one_alone(turns: Sequence[Turn], first: int, last: int, rng: np.random.Generator) -> list[Turn]:
