@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cplxsep.config import Config
 from cplxsep.data.cache import watched
+from cplxsep.data.on_device.choose import bring
 from cplxsep.errors import DeviceError, InputError, UsageError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.model_folder.contents import OF_RUN
@@ -110,6 +111,8 @@ def _run(
         train_set, valid_set = ranks.one_after_first(
             lambda: load_examples(config, options.folder, say)
         )
+    if ranks.count == 1:
+        train_set = bring(train_set, ranks.device, say)
     done = state.progress.step
     last_step = min(config.train.steps, options.max_steps or config.train.steps)
     if resumed:

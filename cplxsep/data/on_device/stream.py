@@ -1,0 +1,49 @@
+"""Batches made on a device, several at once, drawn ahead of the step in threads."""
+
+import itertools
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from torch import Tensor
+
+from cplxsep.data.on_device.recipe import OnDevice
+from cplxsep.parallel import in_order
+
+
+def made_there(
+    sets: Sequence[OnDevice], first_step: int, batch: int, workers: int, ahead: int
+) -> Generator[tuple[Tensor, Tensor], None, None]:
+    """As training.batches: mixtures (B, S) and sources (B, N, S) for `first_step` and after it.
+
+    Always the same batches are made together, so that a step's depends on its number alone. Only
+    the caller's thread uses the device: others would disturb the recording of a CUDA graph.
+    """
+    group = [one.at_once(batch) for one in sets]
+
+    def groups() -> Iterator[tuple[int, int, bool]]:
+        """For each step its set, its batch there, and whether that needs a new group."""
+        held = [-1] * len(sets)
+        for step in itertools.count(first_step):
+            number, own = step % len(sets), step // len(sets)
+            new = held[number] != own // group[number]
+            held[number] = own // group[number]
+            yield number, own, new
+
+    def draw(item: tuple[int, int, bool]) -> Any:
+        number, own, _ = item
+        first = own - own % group[number]
+        steps = (turn * len(sets) + number for turn in range(first, first + group[number]))
+        indices = [step * batch + at for step in steps for at in range(batch)]
+        return sets[number].draw(indices)
+
+    made: dict[int, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="drawing") as pool:
+        drawn = in_order(pool, draw, (item for item in groups() if item[2]), ahead)
+        for number, own, new in groups():
+            if new:
+                made.pop(number, None)  # its memory is for the next
+                mixtures, sources = sets[number].make(next(drawn))
+                made[number] = mixtures.split(batch), sources.split(batch)
+            at = own % group[number]
+            yield made[number][0][at], made[number][1][at]
