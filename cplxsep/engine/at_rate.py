@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -12,9 +13,12 @@ from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.onward import onward
+from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
 from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
+
+MOST_AT_ONCE = 64  # groups of chunks, of all signals, on their way to a GPU
 
 
 class AtRate:
@@ -43,7 +47,13 @@ class AtRate:
         self.plan = plan
         runner = Runner(model, device, dtype, batch, plan.length)
         self._runner = runner
-        self._together = Together(lambda chunks: runner(chunks, sources), lambda: runner.batch)
+        on_gpu = device.type == "cuda"
+        # While a GPU is at one batch, the next one is on its way there.
+        turns = 2 if on_gpu else 1
+        self._together = Together(
+            lambda chunks: runner(chunks, sources), lambda: runner.batch, turns
+        )
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE) if on_gpu else None
 
     @property
     def batch(self) -> int:
@@ -68,23 +78,40 @@ class AtRate:
             return
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
-        pushed = (cutter.push(block) for block in blocks)
-        for chunks in itertools.chain(pushed, [cutter.finish()]):
-            for chunk, sources in self._run(chunks):
-                ordered = order.arrange(chunk.start, sources)
-                if seams is not None and order.latest is not None:
-                    seams.append(order.latest)
-                guides = finish.guides(chunk.samples, ordered, self.rate)
-                yield joiner.add(chunk.start, np.concatenate([ordered, guides]))
+        pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
+        for chunk, sources in self._found(self._groups(pushed)):
+            ordered = order.arrange(chunk.start, sources)
+            if seams is not None and order.latest is not None:
+                seams.append(order.latest)
+            guides = finish.guides(chunk.samples, ordered, self.rate)
+            yield joiner.add(chunk.start, np.concatenate([ordered, guides]))
         rest = joiner.finish()
         if rest is not None:
             yield rest
 
-    def _run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, np.ndarray]]:
-        """Each chunk and its sources (N, S), computed in batches."""
-        waiting = iter(chunks)
-        # All that is ready, but not more than a batch, and never waiting for more to come.
-        while group := list(itertools.islice(waiting, self._runner.batch)):
-            heard = [without_offset(chunk.samples, self.rate) for chunk in group]
-            outputs = self._together(np.stack(heard))
-            yield from zip(group, outputs, strict=True)
+    def _groups(self, pushed: Iterable[Iterable[Chunk]]) -> Iterator[list[Chunk]]:
+        """All chunks that are ready, but not more than a batch, and never waiting for more."""
+        for chunks in pushed:
+            waiting = iter(chunks)
+            while group := list(itertools.islice(waiting, self._runner.batch)):
+                yield group
+
+    def _found(self, groups: Iterator[list[Chunk]]) -> Iterator[tuple[Chunk, np.ndarray]]:
+        """Each chunk and its sources (N, S)."""
+        if self._pool is None:
+            for group in groups:
+                yield from zip(group, self._sources(group), strict=True)
+            return
+        pool = self._pool
+        # A GPU is given the next groups while what it found of this one is used.
+        begun = Prefetch((group, pool.submit(self._sources, group)) for group in groups)
+        try:
+            for group, sources in begun:
+                yield from zip(group, sources.result(), strict=True)
+        finally:
+            begun.close()
+
+    def _sources(self, group: list[Chunk]) -> np.ndarray:
+        """Sources (B, N, S) of a group of chunks."""
+        heard = [without_offset(chunk.samples, self.rate) for chunk in group]
+        return self._together(np.stack(heard))

@@ -67,7 +67,7 @@ class TalkerOrder:
         self.latest = None
         if len(sources) == 1:
             return sources
-        powers = self._powers(sources)
+        powers = _powers(self._frames(sources))
         self._adapt(powers)
         voices = self._heard(sources, powers)
         if self._last is None:
@@ -108,13 +108,11 @@ class TalkerOrder:
         before, previous = self._last
         old = previous[:, start - before :]
         new = sources[:, : old.shape[1]]
-        frame = self._cepstra.frame
-        if old.shape[1] < frame:
+        if old.shape[1] < self._cepstra.frame:
             return np.zeros((len(old), len(old)))
-        spoken = self._speech(self._powers(old)).any(axis=0)
-        spoken &= self._speech(self._powers(new)).any(axis=0)
-        samples = np.repeat(spoken, frame)
-        match = _agreement(old[:, : samples.size][:, samples], new[:, : samples.size][:, samples])
+        old, new = self._frames(old), self._frames(new)
+        spoken = self._speech(_powers(old)).any(axis=0) & self._speech(_powers(new)).any(axis=0)
+        match = _agreement(old[:, spoken], new[:, spoken])
         lead = _best_order(match)[1]
         weight = min(1.0, spoken.sum() / ACTIVE_FRAMES)
         return match * (weight / max(lead, CLEAR_MATCH))
@@ -129,12 +127,11 @@ class TalkerOrder:
             quiet = float(np.percentile(audible, 10))
             self._background = min(quiet, 1.25 * self._background)
 
-    def _powers(self, sources: np.ndarray) -> np.ndarray:
-        """Mean power of each frame, (N, T)."""
+    def _frames(self, sources: np.ndarray) -> np.ndarray:
+        """Sources (N, S) in frames (N, T, S'), float64."""
         frame = min(self._cepstra.frame, sources.shape[1])
         count = sources.shape[1] // frame
-        frames = sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
-        return (frames**2).mean(axis=2)
+        return sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
 
     def _speech(self, powers: np.ndarray) -> np.ndarray:
         """In which frames (N, T) each source speaks."""
@@ -174,14 +171,19 @@ class TalkerOrder:
                 known.learn(voice, self._sure)
 
 
+def _powers(frames: np.ndarray) -> np.ndarray:
+    """Mean power (N, T) of frames (N, T, S)."""
+    return np.einsum("nts,nts->nt", frames, frames) / frames.shape[2]
+
+
 def _agreement(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Inner products (N, N) of sources (N, S), as a fraction of the energy of all.
+    """Inner products (N, N) of sources in frames (N, T, S), as a fraction of the energy of all.
 
     Not correlations of each pair: energy must weigh, or faint leakage, which correlates with
     its origin perfectly, would count as much as the talker.
     """
-    old, new = old.astype(np.float64), new.astype(np.float64)
-    energy = np.sqrt((old**2).sum() * (new**2).sum())
+    old, new = old.reshape(len(old), -1), new.reshape(len(new), -1)
+    energy = np.sqrt(np.vdot(old, old) * np.vdot(new, new))
     if energy == 0:
         return np.zeros((len(old), len(new)))
     return (old @ new.T) / energy

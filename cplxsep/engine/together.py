@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,7 @@ class _Request:
     chunks: np.ndarray  # (B, S)
     sources: np.ndarray | None = None
     error: BaseException | None = None
-    done: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Together:
@@ -27,32 +27,36 @@ class Together:
     Args:
         run: works on any number of chunks.
         most: number of chunks from which a batch is full.
+        turns: batches that may run at once.
     """
 
-    def __init__(self, run: Run, most: Callable[[], int]) -> None:
+    def __init__(self, run: Run, most: Callable[[], int], turns: int = 1) -> None:
         self._run = run
         self._most = most
         self._waiting: list[_Request] = []
         self._gate = threading.Lock()  # of the list
-        self._turn = threading.Lock()  # of running
+        self._turns = threading.Semaphore(turns)  # of running
 
     def __call__(self, chunks: np.ndarray) -> np.ndarray:
         """Sources of the chunks; errors as of `run`."""
         request = _Request(chunks)
         with self._gate:
             self._waiting.append(request)
-        with self._turn:
-            # Whoever had the turn before may have done this, too.
-            if not request.done:
-                self._serve(self._gather(request))
+        with self._turns:
+            # Whoever had a turn before may have taken this, too.
+            if group := self._gather(request):
+                self._serve(group)
+        request.done.wait()
         if request.error is not None:
             raise request.error
         assert request.sources is not None
         return request.sources
 
     def _gather(self, first: _Request) -> list[_Request]:
-        """The request and those waiting that fit into a batch with it."""
+        """The request and those waiting that fit into a batch with it; none if it waits no more."""
         with self._gate:
+            if first not in self._waiting:
+                return []
             group, size = [first], len(first.chunks)
             for other in self._waiting:
                 fits = other.chunks.shape[1] == first.chunks.shape[1]
@@ -78,4 +82,4 @@ class Together:
             for request in group:
                 request.error = error
         for request in group:
-            request.done = True
+            request.done.set()

@@ -60,8 +60,9 @@ class Cepstra:
         """
         if len(frames) < 2:
             return None
-        spectra = np.abs(np.fft.rfft(frames * self._window, axis=1)) ** 2
-        levels = 10 * np.log10(spectra @ self._bands + FLOOR * loud * self.frame)
+        spectra = np.fft.rfft(frames * self._window, axis=1)
+        powers = spectra.real**2 + spectra.imag**2
+        levels = 10 * np.log10(powers @ self._bands + FLOOR * loud * self.frame)
         cepstra = (levels @ self._cosines).astype(np.float64)
         return Voice(len(cepstra), cepstra.mean(axis=0), np.cov(cepstra.T, bias=True))
 
