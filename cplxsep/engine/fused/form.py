@@ -85,9 +85,7 @@ class Form:
             return torch.autocast(self._device.type, self._dtype)
         return contextlib.nullcontext()
 
-    def _run(
-        self, module: Callable[[Tensor], Tensor], chunks: np.ndarray
-    ) -> Callable[[], Found]:
+    def _run(self, module: Callable[[Tensor], Tensor], chunks: np.ndarray) -> Callable[[], Found]:
         given = torch.from_numpy(chunks)
         if self._device.type != "cuda":
             sources = module(given).float().numpy()

@@ -29,26 +29,34 @@ class GraphedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self._runs: dict[torch.Size, int] = {}
-        self._graphs: dict[torch.Size, _Graph] = {}  # the oldest first
+        self._graphs: dict[torch.Size, _Graph] = {}
 
     def forward(self, mixture: Tensor) -> Tensor:
         count = len(mixture)
         rows = 1 << (count - 1).bit_length()
         shape = torch.Size((rows, *mixture.shape[1:]))
+        self._runs[shape] = self._runs.get(shape, 0) + 1
         if shape not in self._graphs:
-            self._runs[shape] = self._runs.get(shape, 0) + 1
             padded = F.pad(mixture, (0, 0) * (mixture.dim() - 1) + (0, rows - count))
-            if self._runs[shape] <= EAGER_RUNS:
+            if not self._pays(shape):
                 return self.network(padded)[:count]
             self._graphs[shape] = self._captured(padded)
-            if len(self._graphs) > MOST:
-                torch.cuda.current_stream().synchronize()  # it may be at work
-                oldest = next(iter(self._graphs))
-                del self._graphs[oldest], self._runs[oldest]
         graph, given, found = self._graphs[shape]
         given[:count].copy_(mixture)
         graph.replay()
         return found[:count]
+
+    def _pays(self, shape: torch.Size) -> bool:
+        """Whether to capture a shape; where there is no room, that of a far rarer one is made."""
+        if self._runs[shape] <= EAGER_RUNS:
+            return False
+        if len(self._graphs) == MOST:
+            rarest = min(self._graphs, key=self._runs.__getitem__)
+            if self._runs[shape] < 2 * self._runs[rarest]:
+                return False
+            torch.cuda.synchronize()  # it may be at work
+            del self._graphs[rarest]
+        return True
 
     def _captured(self, mixture: Tensor) -> _Graph:
         given = mixture.clone()
