@@ -8,8 +8,8 @@ DATA holds the manifests speech.csv and, if there is noise, noise.csv. OUT/00.pa
 at most --most megabytes each, are plain tar files of Ogg Opus recordings of some minutes and an
 index that says who speaks in them from where to where. Each can be used without the others: the
 first ones hold what is used to validate, then noise, then the talkers of all corpora mixed.
-Unpacked they are WAV files and the two manifests, as `cplxsep train` reads them. 13 hours take six
-minutes to pack on two cores, and some 120 MB at 20 kbit/s.
+Unpacked they are WAV files and the two manifests, as `cplxsep train` reads them. 13 hours take 15
+minutes to pack on two cores, and some 120 MB at 20 kbit/s; to unpack, 15 seconds on 16 cores.
 """
 
 import argparse
@@ -203,7 +203,8 @@ def _member(path: Path, name: str) -> bytes:
             assert content is not None
             return content.read()
     except (OSError, KeyError, tarfile.TarError) as error:
-        raise InputError(f"{path} is no parcel: {error}") from error
+        why = str(error).partition("\n")[0]
+        raise InputError(f"{path} is no parcel: {why}") from error
 
 
 def _unpacked(path: Path, entry: dict[str, Any], folder: Path) -> tuple[str, list[list[object]]]:

@@ -120,11 +120,11 @@ class TalkerOrder:
     def _adapt(self, powers: np.ndarray) -> None:
         # Earlier chunks count less and less: a recording's level may drift.
         loudest = powers.max(axis=0)
-        self._loud = max(float(np.percentile(loudest, 95)), 0.8 * self._loud)
+        self._loud = max(_quantile(loudest, 0.95), 0.8 * self._loud)
         # Digital silence is no background.
         audible = loudest[loudest > 1e-8 * self._loud]
         if audible.size:
-            quiet = float(np.percentile(audible, 10))
+            quiet = _quantile(audible, 0.1)
             self._background = min(quiet, 1.25 * self._background)
 
     def _frames(self, sources: np.ndarray) -> np.ndarray:
@@ -189,6 +189,14 @@ def _agreement(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return (old @ new.T) / energy
 
 
+def _quantile(values: np.ndarray, share: float) -> float:
+    """As np.quantile, which takes ten times as long for so few values."""
+    ordered = np.sort(values)
+    low, part = divmod(share * (ordered.size - 1), 1)
+    below, above = ordered[int(low)], ordered[min(int(low) + 1, ordered.size - 1)]
+    return float(below + part * (above - below))
+
+
 def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
     """Lead of an order (N,) over the best other one by scores (N, N); negative if that is ahead."""
     rows = np.arange(len(order))
@@ -199,6 +207,8 @@ def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
         other = scores.copy()
         other[row, order[row]] = -1e6
         lead = min(lead, own - other[rows, best_permutation(other)].sum())
+        if len(order) == 2:
+            break  # there is one other, and it differs in both
     return float(lead)
 
 
