@@ -1,7 +1,7 @@
 """A model at one of its sample rates: chunks, batches, and the order of talkers."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,7 +18,9 @@ from cplxsep.engine.runtime import Runner
 from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
 
-MOST_AT_ONCE = 64  # groups of chunks, of all signals, on their way to a GPU
+# On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
+# groups of all signals that are on their way at most.
+GROUPS, MOST_AT_ONCE = 4, 64
 
 
 class AtRate:
@@ -79,7 +81,7 @@ class AtRate:
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
         pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
-        for chunk, sources in self._found(self._groups(pushed)):
+        for chunk, sources in self._found(pushed):
             ordered = order.arrange(chunk.start, sources)
             if seams is not None and order.latest is not None:
                 seams.append(order.latest)
@@ -89,29 +91,33 @@ class AtRate:
         if rest is not None:
             yield rest
 
-    def _groups(self, pushed: Iterable[Iterable[Chunk]]) -> Iterator[list[Chunk]]:
-        """All chunks that are ready, but not more than a batch, and never waiting for more."""
-        for chunks in pushed:
-            waiting = iter(chunks)
-            while group := list(itertools.islice(waiting, self._runner.batch)):
-                yield group
-
-    def _found(self, groups: Iterator[list[Chunk]]) -> Iterator[tuple[Chunk, np.ndarray]]:
+    def _found(self, pushed: Iterable[Iterable[Chunk]]) -> Iterator[tuple[Chunk, np.ndarray]]:
         """Each chunk and its sources (N, S)."""
         if self._pool is None:
-            for group in groups:
+            for group in _groups(pushed, lambda: self._runner.batch):
                 yield from zip(group, self._sources(group), strict=True)
             return
-        pool = self._pool
         # A GPU is given the next groups while what it found of this one is used.
-        begun = Prefetch((group, pool.submit(self._sources, group)) for group in groups)
+        groups = _groups(pushed, lambda: -(-self._runner.batch // GROUPS))
+        pool, owner = self._pool, object()
+        begun = Prefetch(
+            ((group, pool.submit(self._sources, group, owner)) for group in groups), depth=GROUPS
+        )
         try:
             for group, sources in begun:
                 yield from zip(group, sources.result(), strict=True)
         finally:
             begun.close()
 
-    def _sources(self, group: list[Chunk]) -> np.ndarray:
+    def _sources(self, group: list[Chunk], owner: object = None) -> np.ndarray:
         """Sources (B, N, S) of a group of chunks."""
         heard = [without_offset(chunk.samples, self.rate) for chunk in group]
-        return self._together(np.stack(heard))
+        return self._together(np.stack(heard), owner)
+
+
+def _groups(pushed: Iterable[Iterable[Chunk]], most: Callable[[], int]) -> Iterator[list[Chunk]]:
+    """All chunks that are ready, but not more than so many, and never waiting for more to come."""
+    for chunks in pushed:
+        waiting = iter(chunks)
+        while group := list(itertools.islice(waiting, most())):
+            yield group

@@ -14,6 +14,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 @dataclass(eq=False)
 class _Request:
     chunks: np.ndarray  # (B, S)
+    owner: object
     sources: np.ndarray | None = None
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -37,9 +38,13 @@ class Together:
         self._gate = threading.Lock()  # of the list
         self._turns = threading.Semaphore(turns)  # of running
 
-    def __call__(self, chunks: np.ndarray) -> np.ndarray:
-        """Sources of the chunks; errors as of `run`."""
-        request = _Request(chunks)
+    def __call__(self, chunks: np.ndarray, owner: object = None) -> np.ndarray:
+        """Sources of the chunks; errors as of `run`.
+
+        Calls of one owner that is not None share no batch: how it cuts its chunks into calls, and
+        not the moment, decides what runs together.
+        """
+        request = _Request(chunks, owner)
         with self._gate:
             self._waiting.append(request)
         with self._turns:
@@ -57,12 +62,13 @@ class Together:
         with self._gate:
             if first not in self._waiting:
                 return []
-            group, size = [first], len(first.chunks)
+            group, size, owners = [first], len(first.chunks), {first.owner} - {None}
             for other in self._waiting:
-                fits = other.chunks.shape[1] == first.chunks.shape[1]
+                fits = other.chunks.shape[1] == first.chunks.shape[1] and other.owner not in owners
                 if other is not first and fits and size + len(other.chunks) <= self._most():
                     group.append(other)
                     size += len(other.chunks)
+                    owners |= {other.owner} - {None}
             self._waiting = [item for item in self._waiting if item not in group]
         return group
 
