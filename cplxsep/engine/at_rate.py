@@ -15,7 +15,7 @@ from cplxsep.engine.offset import without_offset
 from cplxsep.engine.onward import onward
 from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
-from cplxsep.engine.talker_order import Seam, TalkerOrder
+from cplxsep.engine.talker_order import Measured, Seam, TalkerOrder
 from cplxsep.engine.together import Together
 
 # On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
@@ -81,38 +81,47 @@ class AtRate:
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
         pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
-        for chunk, sources in self._found(pushed):
-            ordered = order.arrange(chunk.start, sources)
+        for chunk, sources, measured in self._found(pushed, order):
+            ordered = order.arrange(chunk.start, sources, measured)
             if seams is not None and order.latest is not None:
                 seams.append(order.latest)
             guides = finish.guides(chunk.samples, ordered, self.rate)
-            yield joiner.add(chunk.start, np.concatenate([ordered, guides]))
+            rows = np.concatenate([ordered, guides]) if len(guides) else ordered
+            yield joiner.add(chunk.start, rows)
         rest = joiner.finish()
         if rest is not None:
             yield rest
 
-    def _found(self, pushed: Iterable[Iterable[Chunk]]) -> Iterator[tuple[Chunk, np.ndarray]]:
-        """Each chunk and its sources (N, S)."""
+    def _found(
+        self, pushed: Iterable[Iterable[Chunk]], order: TalkerOrder
+    ) -> Iterator[tuple[Chunk, np.ndarray, Measured | None]]:
+        """Each chunk, its sources (N, S), and what their order is found from."""
         if self._pool is None:
             for group in _groups(pushed, lambda: self._runner.batch):
-                yield from zip(group, self._sources(group), strict=True)
+                yield from self._sources(group, order)
             return
         # A GPU is given the next groups while what it found of this one is used.
         groups = _groups(pushed, lambda: -(-self._runner.batch // GROUPS))
-        pool, owner = self._pool, object()
+        pool = self._pool
         begun = Prefetch(
-            ((group, pool.submit(self._sources, group, owner)) for group in groups), depth=GROUPS
+            (pool.submit(self._sources, group, order) for group in groups), depth=GROUPS
         )
         try:
-            for group, sources in begun:
-                yield from zip(group, sources.result(), strict=True)
+            for group in begun:
+                yield from group.result()
         finally:
             begun.close()
 
-    def _sources(self, group: list[Chunk], owner: object = None) -> np.ndarray:
-        """Sources (B, N, S) of a group of chunks."""
+    def _sources(
+        self, group: list[Chunk], order: TalkerOrder
+    ) -> list[tuple[Chunk, np.ndarray, Measured | None]]:
+        """As `_found`, of a group of chunks."""
         heard = [without_offset(chunk.samples, self.rate) for chunk in group]
-        return self._together(np.stack(heard), owner)
+        found = self._together(np.stack(heard), order)
+        return [
+            (chunk, sources, order.measured(sources))
+            for chunk, sources in zip(group, found, strict=True)
+        ]
 
 
 def _groups(pushed: Iterable[Iterable[Chunk]], most: Callable[[], int]) -> Iterator[list[Chunk]]:

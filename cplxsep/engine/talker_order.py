@@ -9,10 +9,11 @@ scaling a recording changes none.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from cplxsep.engine.voices import Cepstra, Voice, likeness
+from cplxsep.engine.voices import BANDS, Cepstra, Voice, likeness
 from cplxsep.metrics.assignment import best_permutation
 
 # A frame is speech when it is at most 25 dB below the recording's loud frames and 6 dB above its
@@ -49,6 +50,16 @@ class Seam:
         return self.confidence < WEAK
 
 
+class Measured(NamedTuple):
+    """What can be told of the frames of a chunk's sources without those before.
+
+    powers: mean powers (N, T). bands: powers in mel bands (N, T, B).
+    """
+
+    powers: np.ndarray
+    bands: np.ndarray
+
+
 class TalkerOrder:
     """Puts the sources of each chunk into the order of the chunks before."""
 
@@ -62,19 +73,37 @@ class TalkerOrder:
         self._last: tuple[int, np.ndarray] | None = None
         self.latest: Seam | None = None
 
-    def arrange(self, start: int, sources: np.ndarray) -> np.ndarray:
-        """The chunk's sources (N, S), in the order of the chunk before; sets `latest`."""
-        self.latest = None
+    def measured(self, sources: np.ndarray) -> Measured | None:
+        """What `arrange` needs of sources (N, S), None of one; any thread may ask at any time."""
+        frame = self._cepstra.frame
         if len(sources) == 1:
-            return sources
+            return None
         powers = _powers(self._frames(sources))
+        if sources.shape[1] < frame:
+            return Measured(powers, np.zeros((*powers.shape, BANDS), np.float32))
+        frames = sources[:, : powers.shape[1] * frame].reshape(*powers.shape, frame)
+        return Measured(powers, self._cepstra.bands(frames))
+
+    def arrange(
+        self, start: int, sources: np.ndarray, measured: Measured | None = None
+    ) -> np.ndarray:
+        """The chunk's sources (N, S), in the order of the chunk before; sets `latest`.
+
+        measured: of these sources, where that is known already.
+        """
+        self.latest = None
+        measured = measured or self.measured(sources)
+        if measured is None:
+            return sources
+        powers = measured.powers
         self._adapt(powers)
-        voices = self._heard(sources, powers)
+        voices = self._heard(measured)
         if self._last is None:
             self._voices = [None] * len(sources)
         else:
             order, self.latest = self._decide(start, sources, powers, voices)
-            sources, voices = sources[order], [voices[index] for index in order]
+            if self.latest.swapped:
+                sources, voices = sources[order], [voices[index] for index in order]
             # Before any voice is known there is no order that could be wrong.
             known = any(voice is not None for voice in self._voices)
             self._sure = max(self.latest.confidence, LEAST_SURE) if known else 1.0
@@ -138,21 +167,17 @@ class TalkerOrder:
         background = min(BACKGROUND * self._background, STEADY * self._loud)
         return powers > max(QUIET * self._loud, background)
 
-    def _heard(self, sources: np.ndarray, powers: np.ndarray) -> list[Voice | None]:
-        """Voice of each source of a chunk (N, S); None where one says too little.
+    def _heard(self, measured: Measured) -> list[Voice | None]:
+        """Voice of each source of a chunk; None where one says too little.
 
         From the frames that are its own, where nothing that leaks can be.
         """
+        powers = measured.powers
         others = powers.sum(axis=0) - powers
         own = self._speech(powers) & (powers >= DOMINANT * others)
-        frame = self._cepstra.frame
         return [
-            self._cepstra.voice(
-                source[: speaks.size * frame].reshape(speaks.size, -1)[speaks], self._loud
-            )
-            if speaks.sum() >= VOICE_FRAMES
-            else None
-            for source, speaks in zip(sources, own, strict=True)
+            self._cepstra.voice(bands[speaks], self._loud) if speaks.sum() >= VOICE_FRAMES else None
+            for bands, speaks in zip(measured.bands, own, strict=True)
         ]
 
     def _learn(self, heard: list[Voice | None]) -> None:

@@ -53,16 +53,19 @@ class Cepstra:
         self._bands = _mel_bands(self.frame, sample_rate)
         self._cosines = _cosines()
 
-    def voice(self, frames: np.ndarray, loud: float) -> Voice | None:
-        """Voice of frames (T, frame) of one talker; None for fewer than two.
+    def bands(self, frames: np.ndarray) -> np.ndarray:
+        """Powers (..., BANDS) of frames (..., frame) in mel bands."""
+        spectra = np.fft.rfft(frames * self._window)
+        return (spectra.real**2 + spectra.imag**2) @ self._bands
+
+    def voice(self, bands: np.ndarray, loud: float) -> Voice | None:
+        """Voice of the frames of one talker, given as `bands` (T, BANDS); None for fewer than two.
 
         loud: power of the recording's loud frames.
         """
-        if len(frames) < 2:
+        if len(bands) < 2:
             return None
-        spectra = np.fft.rfft(frames * self._window, axis=1)
-        powers = spectra.real**2 + spectra.imag**2
-        levels = 10 * np.log10(powers @ self._bands + FLOOR * loud * self.frame)
+        levels = 10 * np.log10(bands + FLOOR * loud * self.frame)
         cepstra = (levels @ self._cosines).astype(np.float64)
         mean = cepstra.mean(axis=0)
         apart = cepstra - mean

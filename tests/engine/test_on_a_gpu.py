@@ -162,6 +162,22 @@ def test_graphs_are_few_and_of_what_comes_often(graphed):
     assert len(run._graphs) == graphs.MOST
 
 
+def test_without_graphs_all_goes_on_and_is_told_once(graphed, monkeypatch):
+    run, _ = graphed
+    said = []
+
+    def fails(*_):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    monkeypatch.setattr(GraphedNetwork, "_captured", fails)
+    monkeypatch.setattr(graphs, "tell", said.append)
+    for count in (2, 2, 2, 2, 4, 4, 4, 4):
+        mixture = torch.randn(count, 2, 5, 6)
+        assert torch.equal(run(mixture), joined(mixture))
+    (line,) = said
+    assert line.endswith("slower: operation not permitted when stream is capturing")
+
+
 def model(**changes):
     torch.manual_seed(0)
     return SeparationModel(TWO_RATES.model_copy(update=changes)).eval()

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cplxsep.errors import tell
+from cplxsep.nn.device import out_of_memory
+
 EAGER_RUNS = 2  # of a shape before it is captured: libraries settle, and short work never pays
 MOST = 16  # graphs at a time: each holds what goes in and what comes out
 
@@ -30,6 +33,7 @@ class GraphedNetwork(nn.Module):
         self.network = network
         self._runs: dict[torch.Size, int] = {}
         self._graphs: dict[torch.Size, _Graph] = {}
+        self._fails = False
 
     def forward(self, mixture: Tensor) -> Tensor:
         count = len(mixture)
@@ -38,9 +42,8 @@ class GraphedNetwork(nn.Module):
         self._runs[shape] = self._runs.get(shape, 0) + 1
         if shape not in self._graphs:
             padded = F.pad(mixture, (0, 0) * (mixture.dim() - 1) + (0, rows - count))
-            if not self._pays(shape):
+            if not (self._pays(shape) and self._capture(shape, padded)):
                 return self.network(padded)[:count]
-            self._graphs[shape] = self._captured(padded)
         graph, given, found = self._graphs[shape]
         given[:count].copy_(mixture)
         graph.replay()
@@ -48,7 +51,7 @@ class GraphedNetwork(nn.Module):
 
     def _pays(self, shape: torch.Size) -> bool:
         """Whether to capture a shape; where there is no room, that of a far rarer one is made."""
-        if self._runs[shape] <= EAGER_RUNS:
+        if self._runs[shape] <= EAGER_RUNS or self._fails:
             return False
         if len(self._graphs) == MOST:
             rarest = min(self._graphs, key=self._runs.__getitem__)
@@ -57,6 +60,18 @@ class GraphedNetwork(nn.Module):
             torch.cuda.synchronize()  # it may be at work
             del self._graphs[rarest]
         return True
+
+    def _capture(self, shape: torch.Size, mixture: Tensor) -> bool:
+        """Make the graph of a shape, unless this machine makes none, which is told once."""
+        try:
+            self._graphs[shape] = self._captured(mixture)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            self._fails = True
+            why = str(error).strip().partition("\n")[0]
+            tell(f"no CUDA graphs, separating is slower: {why}")
+        return not self._fails
 
     def _captured(self, mixture: Tensor) -> _Graph:
         given = mixture.clone()
