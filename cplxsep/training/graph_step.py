@@ -107,6 +107,7 @@ class GraphStep:
         finally:
             self._count(made, started)
         if self.given_up:
+            self.replays.clear()  # their memory is needed
             return self.plain(itertools.chain([batch], batches) if batch else batches, 1)
         return self.context.stop(), self.context.late()
 

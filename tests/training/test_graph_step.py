@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cplxsep.config import Config
 from cplxsep.errors import InputError
@@ -22,8 +23,9 @@ on_gpu = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 DEVICES = ["cpu", pytest.param("cuda", marks=on_gpu)]
-# Products in bfloat16 inside Muon, whose sums have another order: losses in dB.
-TOLERANCE = 0.02
+# Of losses in dB. Products in bfloat16 inside Muon have sums of another order; on a GPU also
+# convolutions, in TF32.
+TOLERANCE = {"cpu": 0.02, "cuda": 0.1}
 
 DUAL_PATH = {
     "model": {
@@ -45,6 +47,23 @@ BATCH_NORM = {
     "data": {"seconds": 0.2},
     "optim": {"warmup_steps": 2},
     "train": {"batch": 4, "steps": 100},
+}
+
+CAUSAL = {
+    **DUAL_PATH,
+    "model": {
+        **DUAL_PATH["model"],
+        "dual_path": {**DUAL_PATH["model"]["dual_path"], "causal": True},
+    },
+}
+COMPLEX = {
+    **BATCH_NORM,
+    "model": {
+        "network": "complex",
+        "unet": {"start_maps": 4, "levels": 1},
+        "extractor": {"transformations": 1},
+    },
+    "optim": {"optimizer": "muon", "momentum": 0.95},
 }
 
 
@@ -115,12 +134,14 @@ def test_twenty_steps_of_two_shapes_in_turn(device):
         for state, step, log in (begin(config, kind, device) for kind in (TrainingStep, GraphStep))
         if not steps(state, step, batches(config, bad=[7]), 20)
     )
-    assert_alike(log, expected, TOLERANCE)
+    assert_alike(log, expected, TOLERANCE[device])
     assert log.said == []
     assert state.progress.bad_steps == plain.progress.bad_steps == 1
     assert state.progress.audio == pytest.approx(plain.progress.audio)
     for name, value in plain.average.state.items():
-        torch.testing.assert_close(state.average.state[name], value, rtol=0, atol=5e-3)
+        torch.testing.assert_close(
+            state.average.state[name], value, rtol=0, atol=TOLERANCE[device] / 4
+        )
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -152,9 +173,10 @@ def test_adamw_and_batch_norm(device):
         steps(state, step, batches(config, bad=[3]), 8)
     (plain, _, expected), (state, _, log) = runs
     # Biases before batch norm have a gradient of rounding alone, of which AdamW makes whole steps.
-    assert_alike(log, expected, 5e-3)
+    assert_alike(log, expected, TOLERANCE[device] / 4)
     for name, value in plain.model.state_dict().items():
-        torch.testing.assert_close(state.model.state_dict()[name], value, rtol=1e-2, atol=1e-2)
+        found = state.model.state_dict()[name]
+        torch.testing.assert_close(found, value, rtol=1e-2, atol=TOLERANCE[device] / 2)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -170,7 +192,7 @@ def test_either_goes_on_from_the_others_checkpoint(device, kinds):
     second, step, more = begin(config, kinds[1], devices[1], stored(first, config))
     steps(second, step, batches(config, 4), 8)
     log.steps += more.steps
-    assert_alike(log, expected, TOLERANCE)
+    assert_alike(log, expected, TOLERANCE[device])
     ours, theirs = (stored(state, config)["optimizer"] for state in (second, whole))
     assert list(ours) == list(theirs)
     for name, part in theirs.items():
@@ -217,6 +239,49 @@ def test_mixtures_of_many_lengths_are_left_to_the_plain_step():
     assert log.said == [
         "no graph of the training step, it is slower: batches have more than 4 shapes"
     ]
+
+
+class Asked(TorchDispatchMode):
+    """Notes operators for which the host waits or brings data of its own: no graph holds them."""
+
+    HOST = ("_local_scalar_dense", "lift_fresh", "nonzero", "masked_select", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        of_bools = name.startswith("index") and any(
+            torch.is_tensor(part) and part.dtype == torch.bool
+            for part in torch.utils._pytree.tree_leaves(args[1:])
+        )
+        if name in self.HOST or of_bools:
+            self.found.add(name)
+        return function(*args, **(kwargs or {}))
+
+
+LOSSES = [
+    {"loss": "floored-snr", "magnitude": 1.0},
+    {"loss": "si-sdr"},
+    {"loss": "sa-sdr"},
+    {"loss": "csim-code"},
+    {"loss": "l2-time-code"},
+]
+
+
+@pytest.mark.parametrize("values", [DUAL_PATH, BATCH_NORM, CAUSAL, COMPLEX])
+def test_the_host_is_asked_nothing_within_a_step(values):
+    """Once all is made that stays; so its capture works. Also at the second of two rates."""
+    for changes in LOSSES if values is COMPLEX else LOSSES[:1]:
+        train = {**values["train"], **changes, "accumulate": 1}
+        config = Config.model_validate({**values, "train": train})
+        state, step, _ = begin(config, GraphStep, "cpu")
+        steps(state, step, batches(config), 2)
+        (rate, *_), replay = list(step.replays.items())[-1]
+        with Asked() as asked:
+            step._step(rate, replay.mixtures, replay.sources)
+        assert not asked.found, changes
 
 
 def test_where_a_graph_is_made(monkeypatch):
