@@ -113,9 +113,9 @@ class Voice:
     def _open(self) -> None:
         sound = self._read(self._order[self._next % len(self._order)])
         self._next += 1
-        level = active_level(sound.levels(frame_of(self._rate)))
-        level = level or float(sound.levels(len(sound))[0])
-        self._rest = _trimmed(sound, self._rate).over(level or 1.0)
+        levels = sound.levels(frame_of(self._rate))
+        level = active_level(levels) or float(sound.levels(len(sound))[0])
+        self._rest = _trimmed(sound, levels, frame_of(self._rate)).over(level or 1.0)
 
 
 def converse(
@@ -203,10 +203,8 @@ def _softest(sound: Sound, samples: int, sample_rate: int) -> int:
     return first + int(np.argmin(levels)) * frame + frame // 2
 
 
-def _trimmed(sound: Sound, sample_rate: int) -> Sound:
-    """Without the silence before and after it: frames 40 dB under the loudest."""
-    frame = frame_of(sample_rate)
-    levels = sound.levels(frame)
+def _trimmed(sound: Sound, levels: np.ndarray, frame: int) -> Sound:
+    """Without the silence before and after it: frames 40 dB under the loudest of their levels."""
     if not levels.size:
         return sound
     heard = np.flatnonzero(levels >= levels.max() * from_db(-ACTIVE_RANGE_DB))

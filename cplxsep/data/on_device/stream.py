@@ -1,14 +1,19 @@
 """Batches made on a device, several at once, drawn ahead of the step in threads."""
 
 import itertools
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
 from cplxsep.data.on_device.recipe import OnDevice
 from cplxsep.parallel import in_order
+
+# Threads that draw hold Python's lock: after each wait for the device the caller waits for it, too.
+_TURN_SECONDS = 5e-4
 
 
 def made_there(
@@ -38,7 +43,7 @@ def made_there(
         return sets[number].draw(indices)
 
     made: dict[int, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="drawing") as pool:
+    with _short_turns(), ThreadPoolExecutor(workers, "drawing") as pool:
         drawn = in_order(pool, draw, (item for item in groups() if item[2]), ahead)
         for number, own, new in groups():
             if new:
@@ -47,3 +52,13 @@ def made_there(
                 made[number] = mixtures.split(batch), sources.split(batch)
             at = own % group[number]
             yield made[number][0][at], made[number][1][at]
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, _TURN_SECONDS))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
