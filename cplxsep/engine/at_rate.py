@@ -107,8 +107,8 @@ class AtRate:
             (pool.submit(self._sources, group, order) for group in groups), depth=GROUPS
         )
         try:
-            for group in begun:
-                yield from group.result()
+            for found in begun:
+                yield from found.result()
         finally:
             begun.close()
 
