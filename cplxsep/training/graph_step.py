@@ -4,6 +4,7 @@ The host only copies batches in and replays; it reads losses and norms some step
 graph for each sample rate and shape of a batch; all share parameters, optimisers and average.
 """
 
+import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -201,6 +202,7 @@ def captured(step: Callable[[], None], device: torch.device, pool: Any) -> Calla
                     step()
             current.wait_stream(side)
             torch.cuda.synchronize()
+            gc.collect()  # nothing of the GPU may be let go during the capture
             graph = torch.cuda.CUDAGraph()
             # Meanwhile other threads make batches, and pin memory for them.
             with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):

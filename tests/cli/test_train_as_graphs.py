@@ -7,6 +7,13 @@ from tiny_run import CONFIG
 from cplxsep.training import curves, graph_step, loop
 from cplxsep.training.graph_step import GraphStep
 
+DUAL_PATH = """
+[model]
+network = "dual-path"
+level = "network"
+dual_path = {group = 16, outer = 8, channels = [8], blocks = [1], states = 4}
+[data]
+"""
 EAGER = ("--device", "cpu", "--set", "train.compile=false", "--set", "model.extractor.dropout=0")
 
 
@@ -68,3 +75,34 @@ def test_two_steps_of_other_networks_on_a_gpu(network, optimizer, command, tiny_
     done = command(*arguments, *more, *sets)
     assert done.code == 0, done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_too_little_memory_of_a_gpu_is_one_line(command, tiny_config, tmp_path):
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-4)
+    try:
+        arguments = ("--config", tiny_config, "--run-dir", tmp_path / "run", "--device", "cuda")
+        changes = ("--set", "train.batch=64", "--set", "model.extractor.dropout=0")
+        done = command("train", *arguments, *changes)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert done.code == 4
+    assert done.err.splitlines()[-1].startswith(
+        "error: out of memory on cuda with train.batch = 64"
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_run_on_a_gpu_in_two_pieces(command, tiny_config, tmp_path):
+    """As graphs, with no line that they could not be made; the second goes on on the CPU."""
+    tiny_config.write_text(DUAL_PATH + tiny_config.read_text().partition("[data]")[2])
+    arguments = ("train", "--config", tiny_config, "--run-dir", tmp_path / "run")
+    done = command(*arguments, "--device", "cuda", "--max-steps", "7")
+    assert done.code == 0, done.err
+    assert "no graph" not in done.err
+    done = command(*arguments, *EAGER[:4])
+    assert done.code == 0, done.err
+    assert "resumed at step 7" in done.err
