@@ -42,7 +42,7 @@ PARTS = {  # seconds that each may take
     "engine": 60.0,
     "files": 60.0,
     "profile": 45.0,
-    "training": 75.0,
+    "training": 90.0,
     "train": 660.0,
 }
 START_AND_END = 45.0  # seconds of a training that its minutes do not count: loading, publishing
