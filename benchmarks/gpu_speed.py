@@ -205,6 +205,7 @@ def profile(options: argparse.Namespace) -> None:
             wall = time.perf_counter() - begun
         found = p.key_averages()
         busy = sum(one.self_device_time_total for one in found if one.device_type.name == "CUDA")
+        say({"network": name, "Hz": rate, "GPU busy": busy / 1e6 / wall, "profiled s": wall})
         orders = ["self_cuda_time_total"] if on_gpu else []
         orders.append("self_cpu_time_total")
         tables = [found.table(order, row_limit=40, max_name_column_width=70) for order in orders]
@@ -213,7 +214,6 @@ def profile(options: argparse.Namespace) -> None:
         with (options.out / f"profile-{name}-{rate}.txt").open("w", encoding="utf-8") as file:
             file.write("\n".join(tables))
             pstats.Stats(host, stream=file).sort_stats("tottime").print_stats(30)
-        say({"network": name, "Hz": rate, "GPU busy": busy / 1e6 / wall, "profiled s": wall})
 
 
 def training(options: argparse.Namespace) -> None:
@@ -252,7 +252,7 @@ def _config(name: str) -> Any:
 def _trained(name: str, batch: int, folder: Path, options: argparse.Namespace) -> Row:
     """Audio trained on in a second, between the lines of the log; or the error's last line."""
     run = folder / f"run-{name}"
-    steps, minutes = (20, 1.0) if options.quick else (400, 0.25)
+    steps, minutes = (20, 1.0) if options.quick else (400, 0.33)
     changes = [f"data.speech={options.folder / 'speech.csv'}", "data.seconds=4.0"]
     changes += [f"train.batch={batch}", "train.accumulate=1", "data.valid_mixtures=8"]
     changes += ["train.precision=bf16", f"train.valid_every={steps}", f"train.save_every={steps}"]

@@ -9,7 +9,9 @@ import pytest
 import torch
 from standins import RATE, TWO_RATES, copies, halves
 
+from cplxsep.config import ModelConfig
 from cplxsep.engine.fused import graphs
+from cplxsep.engine.fused.form import Form
 from cplxsep.engine.fused.graphs import GraphedNetwork
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import InputError
@@ -199,6 +201,23 @@ def test_whole_signals_on_a_gpu_are_those_of_the_cpu(talk, rate, precision, leas
     separator = Separator(model(), device="cuda", precision=precision, **options)
     for _ in range(3):  # graphs come in
         assert snr(expected, separator(signal, rate)) > least
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("unet", [{"levels": 3, "residual_blocks": 1}, {"norm": "layer"}], ids=str)
+@pytest.mark.parametrize("transformations", [0, 2])
+@pytest.mark.parametrize(("dtype", "least"), [(None, 60), (torch.bfloat16, 10)])
+def test_a_u_net_on_a_gpu_is_the_network_every_time(unet, transformations, dtype, least):
+    torch.manual_seed(0)
+    shape = {"start_maps": 8, "levels": 2, "transformations": transformations, **unet}
+    network, mixture = SeparationModel(ModelConfig(**shape)).eval(), torch.randn(3, 9001)
+    with torch.inference_mode():
+        expected = network(mixture).numpy()
+    form = Form(network.cuda(), torch.device("cuda"), dtype)
+    found = [form(mixture.numpy()) for _ in range(4)]
+    assert all(snr(expected, one) > least for one in found)
+    assert np.array_equal(found[2], found[3])
 
 
 @pytest.mark.gpu
