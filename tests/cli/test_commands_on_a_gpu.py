@@ -123,12 +123,12 @@ def test_train_trains_and_goes_on(command, tiny_config, tmp_path, changes, preci
 
 def test_too_little_memory_for_one_chunk_is_one_line_and_exit_code_4(command, tmp_path):
     model = checkpoint(tmp_path / "model", TWO_RATES)
-    given = recordings(tmp_path / "in", 1, 60.0)
+    given = recordings(tmp_path / "in", 1, 320.0)
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**26) / total)
     try:
-        how = ("-m", model, "-o", tmp_path / "out", "--device", "cuda", "--chunk", 60)
+        how = ("-m", model, "-o", tmp_path / "out", "--device", "cuda", "--chunk", 300)
         done = command("separate", given, *how)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

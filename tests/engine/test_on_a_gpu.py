@@ -205,9 +205,9 @@ def test_whole_signals_on_a_gpu_are_those_of_the_cpu(talk, rate, precision, leas
 
 @pytest.mark.gpu
 @needs_gpu
-@pytest.mark.parametrize("unet", [{"levels": 3, "residual_blocks": 1}, {"norm": "layer"}], ids=str)
+@pytest.mark.parametrize("unet", [{"residual_blocks": 1}, {"norm": "layer"}], ids=str)
 @pytest.mark.parametrize("transformations", [0, 2])
-@pytest.mark.parametrize(("dtype", "least"), [(None, 60), (torch.bfloat16, 10)])
+@pytest.mark.parametrize(("dtype", "least"), [(None, 60), (torch.bfloat16, 8)])
 def test_a_u_net_on_a_gpu_is_the_network_every_time(unet, transformations, dtype, least):
     torch.manual_seed(0)
     shape = {"start_maps": 8, "levels": 2, "transformations": transformations, **unet}
@@ -249,15 +249,15 @@ def test_many_threads_on_a_gpu_give_what_one_gives(talk):
 def test_out_of_memory_on_a_gpu_halves_the_batch_and_goes_on(talk):
     signal, options = talk(600), {"device": "cuda", "precision": "fp32"}
     expected = Separator(model(), batch=2, **options)(signal, RATE)
-    separator = Separator(model(), batch=64, **options)
+    separator = Separator(model(), batch=256, **options)
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
-    # Room for a few chunks: of one the largest maps take some 60 MB.
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**29) / total)
+    # A chunk takes some 9 MB, and 64 are run at once.
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**28) / total)
     try:
         found = separator(signal, RATE)
-        assert separator.at(RATE).batch < 64
+        assert separator.at(RATE).batch < 256
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert snr(expected, found) > 80
