@@ -110,7 +110,8 @@ def engine(options: argparse.Namespace) -> None:
         times = _times(lambda: separator(audio, rate), options)  # noqa: B023 (called at once)
         median = statistics.median(times)
         plan = runs.plan
-        needed = demand(model.at(rate) if rate != model.sample_rate else model, plan.length)
+        there = model.at(rate).to(options.device)  # of a rate of its own it is made on the CPU
+        needed = demand(there, plan.length)
         least, what = needed.least_seconds(limits, "bf16")
         chunks = max(seconds * rate - plan.length, 0) / plan.hop + 1
         say(
