@@ -10,7 +10,7 @@ from cplxsep.audio.level import from_db
 from cplxsep.data.cache import Report, open_cache
 from cplxsep.data.crop import Crop, Loudness, draw_crop, read_crop
 from cplxsep.data.manifest import Utterance
-from cplxsep.data.mixing import Level, add, mix
+from cplxsep.data.mixing import add, mix
 from cplxsep.data.pitch import median_pitch
 from cplxsep.data.plan import Planner, Range, generator
 
@@ -53,7 +53,6 @@ class DynamicMixtures:
         gain_db: Range = (-25.0, 0.0),
         pauses: float = 0.0,
         similar: float = 0.0,
-        level: Level = "rms",
         seed: int = 0,
         cache: Path | None = None,
         report: Report | None = None,
@@ -79,7 +78,6 @@ class DynamicMixtures:
         self._speed = speed
         self._gain_db = gain_db
         self._pauses = pauses
-        self._level = level
         self._seed = seed
 
     def plan(self, index: int, sound: Loudness | None = None) -> DryPlan:
@@ -108,7 +106,7 @@ class DynamicMixtures:
             pieces,
             snr_db=plan.snr_db,
             sample_rate=self.sample_rate,
-            level=self._level,
+            level="rms",
             mode="max",
             peak=None,
             offsets=plan.starts,

@@ -1,8 +1,9 @@
 """A model at one of its sample rates: chunks, batches, and the order of talkers."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -103,14 +104,22 @@ class AtRate:
         # A GPU is given the next groups while what it found of this one is used.
         groups = _groups(pushed, lambda: -(-self._runner.batch // GROUPS))
         pool = self._pool
-        begun = Prefetch(
-            (pool.submit(self._sources, group, order) for group in groups), depth=GROUPS
-        )
+        under_way: deque[Future[list[tuple[Chunk, np.ndarray, Measured | None]]]] = deque()
+
+        def submitted() -> Iterator[None]:
+            for group in groups:
+                under_way.append(pool.submit(self._sources, group, order))
+                yield
+
+        begun = Prefetch(submitted(), depth=GROUPS)
         try:
-            for found in begun:
-                yield from found.result()
+            for _ in begun:
+                yield from under_way[0].result()
+                under_way.popleft()
         finally:
             begun.close()
+            for waiting in list(under_way):
+                waiting.cancel()
 
     def _sources(
         self, group: list[Chunk], order: TalkerOrder

@@ -31,7 +31,7 @@ def without_offset(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     return (whole - slow).astype(np.float32)
 
 
-@lru_cache(maxsize=8)  # all chunks of a recording but one are of one length
+@lru_cache(maxsize=2)  # all chunks of a recording but one are of one length
 def _counts(size: int, half: int) -> np.ndarray:
     """How many of `size` samples are at most `half` away from each, (size,)."""
     at = np.arange(size)

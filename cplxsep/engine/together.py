@@ -48,21 +48,29 @@ class Together:
         with self._gate:
             self._waiting.append(request)
         with self._turns:
-            # Whoever had a turn before may have taken this, too.
-            if group := self._gather(request):
-                self._serve(group)
+            group: list[_Request] = []
+            try:
+                self._gather(request, group)
+                if group:  # or whoever had a turn before has taken this, too
+                    self._serve(group)
+            except BaseException as error:  # nobody else would let the others go
+                for other in group:
+                    other.error = other.error or error
+                    other.done.set()
+                raise
         request.done.wait()
         if request.error is not None:
             raise request.error
         assert request.sources is not None
         return request.sources
 
-    def _gather(self, first: _Request) -> list[_Request]:
-        """The request and those waiting that fit into a batch with it; none if it waits no more."""
+    def _gather(self, first: _Request, group: list[_Request]) -> None:
+        """Take the request and those waiting that fit into a batch with it; none if it is taken."""
         with self._gate:
             if first not in self._waiting:
-                return []
-            group, size, owners = [first], len(first.chunks), {first.owner} - {None}
+                return
+            group.append(first)
+            size, owners = len(first.chunks), {first.owner} - {None}
             for other in self._waiting:
                 fits = other.chunks.shape[1] == first.chunks.shape[1] and other.owner not in owners
                 if other is not first and fits and size + len(other.chunks) <= self._most():
@@ -70,7 +78,6 @@ class Together:
                     size += len(other.chunks)
                     owners |= {other.owner} - {None}
             self._waiting = [item for item in self._waiting if item not in group]
-        return group
 
     def _serve(self, group: list[_Request]) -> None:
         try:

@@ -52,6 +52,12 @@ class Updates:
         """Copies of the model's buffers, of before the forward pass."""
         return [buffer.clone() for buffer in self._buffers]
 
+    @torch.no_grad()
+    def restore(self, before: list[Tensor]) -> None:
+        """Give the model the values that its buffers had."""
+        for buffer, old in zip(self._buffers, before, strict=True):
+            buffer.copy_(old)
+
     def __call__(
         self, loss: Tensor, grads: Sequence[Tensor | None], before: list[Tensor], live: Tensor
     ) -> Tensor:
@@ -142,7 +148,9 @@ class BatchedMuon:
         matrices: list[Tensor] = []
         updates: list[Tensor] = []
         for kernels, own, momentum in self.shapes:
-            grads = [torch.zeros_like(k) if k.grad is None else k.grad for k in kernels]
+            grads = [kernel.grad for kernel in kernels if kernel.grad is not None]
+            if len(grads) < len(kernels):  # its state would be other than the optimiser's own
+                raise RuntimeError("the loss does not reach all kernels")
             stacked = torch.stack([grad.flatten(1) for grad in grads])
             found = self._orthogonal(self._followed(stacked, momentum, fine)).float()
             # "match_rms_adamw" of torch.optim.Muon

@@ -18,6 +18,7 @@ from cplxsep.data.manifest import scan_folder
 from cplxsep.data.noise import load_noise
 from cplxsep.data.on_device import choose
 from cplxsep.data.on_device.choose import bring, on_device
+from cplxsep.data.on_device.recipe import room_for
 from cplxsep.data.on_device.sketch import Sketch, Span
 from cplxsep.training.batches import batches
 
@@ -257,17 +258,17 @@ def test_a_batch_depends_on_its_step_alone(folders, monkeypatch):
 
 def test_where_mixtures_are_made_goes_by_the_devices_memory_and_is_said(folders, monkeypatch):
     said, host = [], dry(folders)
-    needed = 2 * len(host.cache.samples)
+    needed = 2 * len(host.cache.samples) + room_for(host, 2)
     cuda = torch.device("cuda", 0)
-    assert bring([host], CPU, said.append) == [host]
+    assert bring([host], 2, CPU, said.append) == [host]
     assert not said
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 8 * needed))
     monkeypatch.setattr(choose, "on_device", lambda one, _: on_device(one, CPU))
     free = 2 * needed - 1
-    assert bring([host, host], cuda, said.append) == [host, host]
+    assert bring([host, host], 2, cuda, said.append) == [host, host]
     assert "made by the CPU and streamed" in said.pop()
     free = 2 * needed
-    one, other = bring([host, host], cuda, said.append)
+    one, other = bring([host, host], 2, cuda, said.append)
     assert one is other
     assert one is not host
     assert "made on the device" in said.pop()
@@ -276,19 +277,19 @@ def test_where_mixtures_are_made_goes_by_the_devices_memory_and_is_said(folders,
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(choose, "on_device", full)
-    assert bring([host], cuda, said.append) == [host]
+    assert bring([host], 2, cuda, said.append) == [host]
     assert "made by the CPU and streamed" in said.pop()
 
 
 def test_prepared_mixtures_stay_with_the_cpu():
     prepared = object()
-    assert bring([prepared], torch.device("cuda"), pytest.fail) == [prepared]
+    assert bring([prepared], 2, torch.device("cuda"), pytest.fail) == [prepared]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("reference", ["heard", "early", "dry"])
-def test_a_gpu_makes_what_the_cpu_makes(folders, reference):
+def test_a_gpu_makes_of_one_draw_what_a_cpu_makes_of_it(folders, reference):
     conversation = {"reference": reference}
     for examples in (
         dry(folders, pauses=0.5),

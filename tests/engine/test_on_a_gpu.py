@@ -10,6 +10,7 @@ import torch
 from standins import RATE, TWO_RATES, copies, halves
 
 from cplxsep.config import ModelConfig
+from cplxsep.engine.enhance import Enhancement, enhanced
 from cplxsep.engine.fused import graphs
 from cplxsep.engine.fused.form import Form
 from cplxsep.engine.fused.graphs import GraphedNetwork
@@ -99,10 +100,27 @@ def test_nothing_is_read_after_the_end_of_the_callers_loop(ahead, talk):
     for thread in threading.enumerate():
         if thread.name.startswith("Thread") and thread.daemon:
             thread.join(20)
-    count = len(taken)
-    assert count < 20
+    assert len(taken) < 20
     assert threading.active_count() <= before + 8  # the pool's
-    assert len(taken) == count
+
+
+def test_channels_that_are_read_in_threads_get_each_its_own(ahead, make_separator):
+    signal = np.random.default_rng(0).standard_normal((4, 24 * RATE)).astype(np.float32)
+    blocks = np.array_split(signal, 12, axis=1)
+
+    def found(separator):
+        parts = enhanced(separator, iter(blocks), 4, RATE, Enhancement())
+        return np.concatenate(list(parts), axis=2)
+
+    options = {"sources": 1, "chunk": 2.0, "batch": 4}
+    expected = found(make_separator(alone, **options))
+    assert expected.shape == (1, *signal.shape)
+    for _ in range(3):
+        assert np.array_equal(found(ahead(alone, **options)), expected)
+
+
+def alone(mixture):
+    return mixture[:, None] * 0.5
 
 
 class Joined(torch.nn.Module):

@@ -19,7 +19,7 @@ def trained(config, folder, steps, device="cpu"):
 def test_a_resumed_run_goes_on_exactly(tiny_config, tmp_path, monkeypatch):
     """Also from a step amid those whose mixtures are made at once."""
     monkeypatch.setattr(
-        run, "bring", lambda sets, device, _say: [on_device(one, device) for one in sets]
+        run, "bring", lambda sets, _batch, device, _say: [on_device(one, device) for one in sets]
     )
     whole, _ = trained(tiny_config, tmp_path / "whole", 7)
     trained(tiny_config, tmp_path / "parts", 3)

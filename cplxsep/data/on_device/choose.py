@@ -10,24 +10,28 @@ from cplxsep.data.dynamic_conversations import Conversations
 from cplxsep.data.dynamic_noisy import NoisySpeech
 from cplxsep.data.on_device.dry import DryOnDevice
 from cplxsep.data.on_device.noisy import NoisyOnDevice
-from cplxsep.data.on_device.recipe import Drawable, OnDevice, size_of
+from cplxsep.data.on_device.recipe import Drawable, OnDevice, room_for, size_of
 from cplxsep.data.on_device.talk import TalkOnDevice
 
 # The rest is for training itself.
 _SHARE_OF_FREE = 0.5
 
 
-def bring(sets: Sequence[Any], device: torch.device, say: Callable[[str], None]) -> list[Any]:
+def bring(
+    sets: Sequence[Any], batch: int, device: torch.device, say: Callable[[str], None]
+) -> list[Any]:
     """The sets of examples, on the device where they can be made there; which is said.
 
-    They can on a CUDA device with memory for all their audio, unless they are prepared mixtures.
+    They can on a CUDA device with memory for all their audio and for making batches of it, unless
+    they are prepared mixtures.
     """
     drawable = [one for one in sets if isinstance(one, Drawable)]
     if device.type != "cuda" or len(drawable) < len(sets):
         return list(sets)
     needed = sum(size_of(one) for one in {id(one): one for one in drawable}.values())
+    needed += max(room_for(one, batch) for one in drawable)
     free, _ = torch.cuda.mem_get_info(device)
-    sizes = f"{needed / 1e9:.2f} GB of audio, {free / 1e9:.2f} GB of memory free on {device}"
+    sizes = f"{needed / 1e9:.2f} GB for that, {free / 1e9:.2f} GB of memory free on {device}"
     if needed <= _SHARE_OF_FREE * free:
         try:
             made = {id(one): on_device(one, device) for one in drawable}

@@ -17,14 +17,17 @@ from cplxsep.data.on_device.sketch import Sketch
 # Samples of all sources that are made at once: more take memory, fewer leave a GPU idle.
 _AT_ONCE = 1 << 23
 _MOST_BATCHES = 16
+_WORK = 100  # bytes for each of those samples
 Drawable = DynamicMixtures | NoisySpeech | Conversations
-"""What draws examples; those that are made on a device are the same ones."""
+"""What draws examples; those that are made on a device are drawn by the same numbers."""
 
 
 class OnDevice(ABC):
-    """Examples by number, as those that they were drawn by make them, but for rounding.
+    """Examples by number, drawn by the same numbers as on the host.
 
-    Speed is changed by a shorter filter. `wide`: samples that are made for each of an example.
+    The host draws from the levels of frames alone, so that turns of conversations may be cut
+    elsewhere, and once in a hundred a crop; all else is the same but for rounding. Speed is changed
+    by a shorter filter. `wide`: samples that are made for each of an example.
     """
 
     sources: int
@@ -57,6 +60,12 @@ def size_of(examples: Drawable) -> int:
     rooms = getattr(examples, "rooms", [])
     samples = len(examples.cache.samples) + (sum(noise.lengths) if noise else 0)
     return 2 * samples + 4 * len(rooms) * max(map(len, rooms), default=0)
+
+
+def room_for(examples: Drawable, batch: int) -> int:
+    """Bytes, about, that making a group of batches takes for a while: indices and spectra."""
+    wide = getattr(examples, "wide", examples.samples)
+    return _WORK * max(_AT_ONCE, batch * examples.sources * wide)
 
 
 def floats(values: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:

@@ -4,7 +4,7 @@ import itertools
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -42,14 +42,18 @@ def made_there(
         indices = [step * batch + at for step in steps for at in range(batch)]
         return sets[number].draw(indices)
 
-    made: dict[int, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
-    with _short_turns(), ThreadPoolExecutor(workers, "drawing") as pool:
-        drawn = in_order(pool, draw, (item for item in groups() if item[2]), ahead)
+    made: dict[int, list[Sequence[Tensor]]] = {}
+    needed = (item for item in groups() if item[2])
+    # What draws ahead is closed before the pool, which would wait for all that is to be drawn.
+    with (
+        _short_turns(),
+        ThreadPoolExecutor(workers, "drawing") as pool,
+        closing(in_order(pool, draw, needed, ahead)) as drawn,
+    ):
         for number, own, new in groups():
             if new:
                 made.pop(number, None)  # its memory is for the next
-                mixtures, sources = sets[number].make(next(drawn))
-                made[number] = mixtures.split(batch), sources.split(batch)
+                made[number] = [part.split(batch) for part in sets[number].make(next(drawn))]
             at = own % group[number]
             yield made[number][0][at], made[number][1][at]
 

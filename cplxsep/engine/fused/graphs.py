@@ -24,8 +24,7 @@ class GraphedNetwork(nn.Module):
 
     Batches are brought to a power of two, by rows that nobody looks at, so that there are few
     shapes; all graphs work in the same memory, one after the other. The STFT and its inverse stay
-    outside: they ask the host about values, which a graph cannot. The output is overwritten by the
-    next call of the same shape.
+    outside. The output is overwritten by the next call of the same shape.
     """
 
     def __init__(self, network: nn.Module) -> None:
