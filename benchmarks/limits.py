@@ -42,11 +42,17 @@ class Demand:
         return max((matrix, "matrix"), (memory, "memory"))
 
 
-def measure_limits(device: str, precisions: tuple[str, ...]) -> Limits:
-    """The best rates seen: products of large matrices, wide convolutions, large copies."""
+def measure_limits(device: str, precisions: tuple[str, ...], quick: bool = False) -> Limits:
+    """The best rates seen: products of large matrices, wide convolutions, large copies.
+
+    quick: with what is too small to be the best.
+    """
     on_gpu = torch.device(device).type == "cuda"
     sides, maps = ((8192, 16384), (64, 256, 128)) if on_gpu else ((2048, 4096), (4, 256, 64))
-    memory = _copying(2**28 if on_gpu else 2**26, device)
+    values = 2**28 if on_gpu else 2**26
+    if quick:
+        sides, maps, values = (256,), (1, 32, 32), 2**20
+    memory = _copying(values, device)
     # The engine's float32 is exact; so must be the limit that it is held against.
     torch.backends.cuda.matmul.allow_tf32 = False
     with torch.backends.cudnn.flags(True, benchmark=True, allow_tf32=False):

@@ -5,6 +5,7 @@ assignment. Spectra are (B, 2N, F, T) maps, audio (B, N, S). All losses are lowe
 """
 
 from collections.abc import Callable
+from functools import cache
 from itertools import permutations
 
 import torch
@@ -31,15 +32,25 @@ def pit(pairwise: Tensor, per: Per = "mixture", total: Total = identity) -> tupl
     All N! permutations are tried, on the device and without loops over B. Per "batch", all
     mixtures share the one that is cheapest for their sum, as in the published code (SPEC 7.3).
     """
-    n = pairwise.shape[-1]
-    orders = torch.tensor(list(permutations(range(n))), device=pairwise.device)
-    references = torch.arange(n, device=pairwise.device)
-    totals = pairwise[:, orders, references].mean(dim=-1)
+    orders, places = _orders(pairwise.shape[-1], pairwise.device)
+    scores = pairwise.flatten(1).index_select(1, places.flatten())
+    totals = scores.unflatten(1, places.shape).mean(dim=-1)
     if per == "batch":
         best = total(totals.detach().sum(dim=0)).argmin().expand(len(totals))
     else:
         best = totals.argmin(dim=-1)
     return totals.gather(1, best[:, None]).squeeze(1), orders[best]
+
+
+@cache
+def _orders(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """All orders of n (N!, N), and where their pairs lie in a flat matrix [estimate, reference].
+
+    Kept: to bring them to a GPU its host would wait in each step.
+    """
+    with torch.inference_mode(False):
+        orders = torch.tensor(list(permutations(range(n))))
+        return orders.to(device), (n * orders + torch.arange(n)).to(device)
 
 
 def si_sdr_pairs(estimates: Tensor, references: Tensor) -> Tensor:
@@ -199,7 +210,7 @@ def _batch_norms(estimates: Tensor, references: Tensor, total: Total) -> Tensor:
 
 def _batch_size(estimates: Tensor, total: Total) -> Tensor:
     """Mixtures of the whole batch: the factor from the code's sum over it to our mean."""
-    return total(torch.tensor(float(estimates.shape[0]), device=estimates.device))
+    return total(torch.full((), float(estimates.shape[0]), device=estimates.device))
 
 
 def magnitude_distance(

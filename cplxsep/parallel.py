@@ -3,7 +3,7 @@
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,7 +65,7 @@ def in_order(
     items: Iterable[Item],
     ahead: int,
     lost: Callable[[Item, LostError], Result] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield `function(item)` in the order of `items`, of which up to `ahead` are under way.
 
     The items, which may be endless, are taken here, one for each result. An exception or the end

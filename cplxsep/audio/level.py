@@ -25,15 +25,22 @@ def rms(audio: np.ndarray, axis: int = -1) -> np.ndarray:
 
 def active_rms(audio: np.ndarray, sample_rate: int) -> float:
     """RMS of (S,) over the frames of 32 ms whose level is within 40 dB of the loudest frame's."""
-    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    frame = frame_of(sample_rate)
     whole = audio.shape[-1] // frame * frame
-    if whole == 0:
-        return float(rms(audio))
-    powers = rms(audio[:whole].reshape(-1, frame)) ** 2
-    if not powers.any():  # all of the sound is after the last whole frame
-        return float(rms(audio))
-    active = powers >= powers.max() * from_db(-ACTIVE_RANGE_DB) ** 2
-    return float(np.sqrt(powers[active].mean()))
+    found = active_level(rms(audio[:whole].reshape(-1, frame)))
+    return found or float(rms(audio))  # all of the sound is after the last whole frame
+
+
+def active_level(levels: np.ndarray) -> float:
+    """The level of the frames that are active, of levels (frames,); 0 for silence."""
+    powers = levels**2
+    active = powers >= powers.max(initial=0.0) * from_db(-ACTIVE_RANGE_DB) ** 2
+    return float(np.sqrt(powers[active].mean())) if powers.any() else 0.0
+
+
+def frame_of(sample_rate: int) -> int:
+    """Samples of a frame in which levels are measured."""
+    return max(round(FRAME_SECONDS * sample_rate), 1)
 
 
 def common_gain(audio: np.ndarray, peak: float = 1.0) -> float:

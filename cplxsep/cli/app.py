@@ -2,7 +2,6 @@
 
 import re
 import sys
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from typer.core import TyperGroup
 
 from cplxsep.cli import common, doctor, enhance, models, prepare, separate, train
 from cplxsep.cli.evaluate.command import evaluate
+from cplxsep.version import own_version
 
 _OURS = re.compile("-q|-v+|--quiet|--verbose")
 
@@ -45,7 +45,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        common.stdout(f"cplxsep {version('cplxsep')}")
+        common.stdout(f"cplxsep {own_version()}")
         raise typer.Exit
 
 

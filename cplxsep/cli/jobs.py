@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from cplxsep.cli.rate_notes import rate_notes
 from cplxsep.cli.standard_input import standard_input
 from cplxsep.errors import CplxsepError, InputError, UsageError
 from cplxsep.parallel import Shard
+from cplxsep.version import own_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ def reported_in_json(command: str, wanted: bool) -> Iterator[None]:
         yield
     except CplxsepError as error:
         if wanted:
-            text = {"command": command, "version": version("cplxsep"), "error": str(error)}
+            text = {"command": command, "version": own_version(), "error": str(error)}
             common.stdout(to_json(text))
         raise
 
@@ -264,7 +264,7 @@ class Run:
         text = to_json(
             {
                 "command": self.command,
-                "version": version("cplxsep"),
+                "version": own_version(),
                 "model": str(self.model),
                 "shard": str(self.shard) if self.shard else None,
                 "device": running.device if running else None,

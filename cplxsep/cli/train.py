@@ -46,7 +46,11 @@ def train(
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step.")] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop so long after the command's start; resume later."),
+        typer.Option(
+            min=0,
+            help="Stop so long after the command's start, where the decay of a trapezoid ends "
+            "unless train.minutes is set; resume later.",
+        ),
     ] = None,
     check: Annotated[bool, typer.Option(help="One step and one validation; keep nothing.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cplxsep.cluster.address import connected
 from cplxsep.cluster.worker import Worker
 from cplxsep.errors import DeviceError, LostError, UsageError, tell
+from cplxsep.version import own_version
 
 FEW = 4
 """Cores of a worker that runs a network on them."""
@@ -114,7 +114,7 @@ class Cluster(Executor):
             self._cores = min(sizes) // math.ceil(min(sizes) / cores)
         self._count = cards if self.gpus else sum(size // self._cores for size in sizes)
         self._at_once = at_once if self.gpus else 1
-        self._greeting = (os.getcwd(), shared and shared.absolute(), version("cplxsep"))
+        self._greeting = (os.getcwd(), shared and shared.absolute(), own_version())
         self._queue: deque[_Task] = deque()
         self._workers: list[_Hired] = []
         self._calls: dict[Any, tuple[_Hired, _Task | None]] = {}  # by what Ray gives for one

@@ -8,11 +8,11 @@ import time
 import warnings
 from collections import deque
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cplxsep.errors import CplxsepError, Note
+from cplxsep.version import own_version
 
 LATE = 5.0
 """Seconds after which a network file system tells of what is new."""
@@ -31,7 +31,7 @@ class Worker:
     def greet(self, folder: str, shared: Path | None, release: str) -> str | None:
         """Make ready; what keeps this node from being of use."""
         node = f"node {platform.node()}"
-        if (own := version("cplxsep")) != release:
+        if (own := own_version()) != release:
             return f"{node} has cplxsep {own}, not {release}"
         try:
             os.chdir(folder)

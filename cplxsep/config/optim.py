@@ -21,7 +21,8 @@ class OptimConfig(Section):
     betas: tuple[Fraction, Fraction] = (0.9, 0.98)
     # paper, paper-code: fixed rates by epoch (SGD); lr, warmup_steps and final_lr are not used.
     # linear-decay: constant, then down over the last decay_steps, so `steps` can be set late.
-    # trapezoid: the same by shares of the run, be it in steps or by the clock (train.minutes).
+    # trapezoid: the same by shares of the run, be it in steps or by the clock: train.minutes, or
+    # where that is 0 the --max-minutes of a command. Resumed later, the rate goes up again.
     schedule: Literal["cosine", "constant", "linear-decay", "trapezoid", "paper", "paper-code"] = (
         "cosine"
     )

@@ -71,6 +71,20 @@ class SpeechCache:
         """Utterance `index` of those kept, (S,) int16; a view."""
         return self.samples[self.starts[index] : self.starts[index + 1]]
 
+    def length(self, index: int) -> int:
+        """Of utterance `index`, in samples."""
+        return int(self.starts[index + 1] - self.starts[index])
+
+    def level(self, index: int, start: int = 0, samples: int | None = None) -> float:
+        """RMS of so many samples of utterance `index` from `start` on, or of all."""
+        if samples is None:
+            return float(self.levels[index])
+        return float(rms(self.audio(index)[start : start + samples]))
+
+    def peak(self, index: int) -> int:
+        """The sample where utterance `index` is loudest."""
+        return int(np.argmax(np.abs(self.audio(index).astype(np.int32))))
+
 
 def open_cache(
     utterances: Sequence[Utterance],

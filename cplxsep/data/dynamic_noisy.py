@@ -1,6 +1,7 @@
 """Noisy speech made while training: example i depends on the seed and i, on nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,31 @@ import numpy as np
 from cplxsep.audio.level import FRAME_SECONDS, from_db
 from cplxsep.config import NoiseConfig
 from cplxsep.data.cache import Report, SpeechCache, open_cache
-from cplxsep.data.crop import crop
-from cplxsep.data.damage import Damage
+from cplxsep.data.crop import Crop, Loudness, draw_crop, read_crop
+from cplxsep.data.damage import Damage, Harm
 from cplxsep.data.manifest import Utterance
 from cplxsep.data.mixing import mix
-from cplxsep.data.noise_source import NoiseSource
-from cplxsep.data.plan import Range, generator
+from cplxsep.data.noise_source import Background, NoiseSource
+from cplxsep.data.plan import Odds, Range, generator
 from cplxsep.data.rooms import load_rooms, reverberate
 from cplxsep.errors import InputError
+
+
+@dataclass(frozen=True)
+class NoisyPlan:
+    """What noisy speech is made of: a crop that lies at `start`, maybe in a room, and noise.
+
+    Where it is not `audible` there is noise alone. Levels are in dB.
+    """
+
+    crop: Crop
+    start: int
+    room: int | None
+    noise: Background | None
+    audible: bool
+    snr_db: float
+    gain_db: float
+    harm: Harm
 
 
 class NoisySpeech:
@@ -50,54 +68,65 @@ class NoisySpeech:
         """InputError: nothing readable, no speech clean enough, or `cache` cannot be written."""
         self.sample_rate = sample_rate
         self.samples = round(seconds * sample_rate)
+        self.sources = 1
         self._damage, self._snr, self._speed = damage, snr, speed
         self._gain_db, self._seed = gain_db, seed
         self._spoil = Damage(damage, sample_rate)
         rooms = load_rooms(Path(damage.rooms), sample_rate) if damage.rooms else []
-        self._rooms = [response for places in rooms for response in places]
-        self._speech = open_cache(speech, sample_rate, cache, report=report)
-        self._noise = NoiseSource(noises, sample_rate, cache, report)
-        self._clean = clean_speech(self._speech, sample_rate, damage.own_snr, report)
-        lengths = np.diff(self._speech.starts)[self._clean]
-        self._speech_odds = lengths / lengths.sum()
+        self.rooms = [response for places in rooms for response in places]
+        self.cache = open_cache(speech, sample_rate, cache, report=report)
+        self.noise = NoiseSource(noises, sample_rate, cache, report)
+        self._clean = clean_speech(self.cache, sample_rate, damage.own_snr, report)
+        self._odds = Odds(np.diff(self.cache.starts)[self._clean])
+
+    def plan(self, index: int, sound: Loudness | None = None) -> NoisyPlan:
+        """How example `index` is made; by the loudness that is told, or looked for here."""
+        rng = generator(self._seed, index)
+        damage, kind = self._damage, rng.random()
+        audible = kind >= damage.noise_only
+        with_noise = kind < 1 - damage.clean
+        utterance = int(self._clean[self._odds.draw(rng)])
+        speed = rng.uniform(*self._speed) if self._speed else 1.0
+        crop = draw_crop(sound or self.cache, utterance, self.samples, speed, rng)
+        start = int(rng.integers(self.samples - crop.played + 1))
+        room = None
+        if self.rooms and rng.random() < damage.reverberant:
+            room = int(rng.integers(len(self.rooms)))
+        noise = self.noise.plan(self.samples, rng) if with_noise else None
+        snr_db = rng.uniform(*self._snr) if audible and with_noise else 0.0
+        gain_db = rng.uniform(*self._gain_db)
+        harm = self._spoil.draw(rng)
+        return NoisyPlan(crop, start, room, noise, audible, snr_db, gain_db, harm)
 
     def example(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Mixture (S,) and reference (1, S), float32."""
-        rng = generator(self._seed, index)
-        damage, kind = self._damage, rng.random()
-        with_speech = kind >= damage.noise_only
-        with_noise = kind < 1 - damage.clean
-        speech, reference = self._talk(rng)
-        noise = self._noise.draw(self.samples, rng) if with_noise else np.zeros_like(speech)
-        if with_speech and with_noise:
+        plan = self.plan(index)
+        speech, reference = self._talk(plan)
+        noise = self.noise.read(plan.noise) if plan.noise else np.zeros_like(speech)
+        if plan.audible and plan.noise:
             mixed = mix(
                 [speech, noise],
-                snr_db=[0.0, rng.uniform(*self._snr)],
+                snr_db=[0.0, plan.snr_db],
                 sample_rate=self.sample_rate,
                 level="active",
                 mode="max",
                 peak=None,
             )
             mixture = mixed.mixture
-        elif with_speech:
+        elif plan.audible:
             mixture = speech
         else:
             mixture, reference = noise, np.zeros_like(reference)
-        pair = np.stack([mixture, reference]) * np.float32(from_db(rng.uniform(*self._gain_db)))
-        return self._spoil(pair[0], pair[1:], rng)
+        pair = np.stack([mixture, reference]) * np.float32(from_db(plan.gain_db))
+        return self._spoil(pair[0], pair[1:], plan.harm)
 
-    def _talk(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _talk(self, plan: NoisyPlan) -> tuple[np.ndarray, np.ndarray]:
         """Speech (S,) as it arrives, and as it should be heard."""
-        utterance = int(rng.choice(self._clean, p=self._speech_odds))
-        speed = rng.uniform(*self._speed) if self._speed else 1.0
-        piece = crop(self._speech, utterance, self.samples, speed, rng)
         speech = np.zeros(self.samples, np.float32)
-        start = int(rng.integers(self.samples - len(piece) + 1))
-        speech[start : start + len(piece)] = piece
-        if self._rooms and rng.random() < self._damage.reverberant:
-            room = self._rooms[rng.integers(len(self._rooms))]
-            return reverberate(speech, room, self.sample_rate)
-        return speech, speech
+        speech[plan.start : plan.start + plan.crop.played] = read_crop(self.cache, plan.crop)
+        if plan.room is None:
+            return speech, speech
+        return reverberate(speech, self.rooms[plan.room], self.sample_rate)
 
 
 def clean_speech(

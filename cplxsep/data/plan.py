@@ -30,6 +30,18 @@ def generator(seed: int, *index: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence((seed, *index)))
 
 
+class Odds:
+    """Positions by how likely each is, drawn as NumPy's `choice` would, but at once."""
+
+    def __init__(self, weights: np.ndarray) -> None:
+        ends = (weights / weights.sum()).cumsum()
+        self._ends = ends / ends[-1]
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """One position."""
+        return int(self._ends.searchsorted(rng.random(), side="right"))
+
+
 class Planner:
     """Draws mixtures of different talkers: talkers alike likely, their utterances by length.
 

@@ -71,16 +71,27 @@ def reverberate(
     speech: np.ndarray, room: np.ndarray, sample_rate: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Speech (S,) in a room, and its direct and early part (50 ms), both float32 (S,)."""
-    early = room[: round((_BEFORE_SECONDS + EARLY_SECONDS) * sample_rate)]
+    early = room[: early_samples(sample_rate)]
     wet = fftconvolve(speech, room)[: len(speech)]
     near = fftconvolve(speech, early)[: len(speech)]
     return wet.astype(np.float32), near.astype(np.float32)
 
 
-def direct(speech: np.ndarray, room: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Speech (S,) as the direct sound alone brings it: in time with `reverberate`, float32."""
+def early_samples(sample_rate: int) -> int:
+    """Of a response, up to the end of its early part."""
+    return round((_BEFORE_SECONDS + EARLY_SECONDS) * sample_rate)
+
+
+def direct_of(room: np.ndarray, sample_rate: int) -> tuple[int, float]:
+    """Where in a response the direct sound is, in samples, and its amplitude."""
     # Not later: reflections that coincide can be louder than the direct sound.
     lag = int(np.argmax(np.abs(room[: round(_BEFORE_SECONDS * sample_rate) + 1])))
+    return lag, float(room[lag])
+
+
+def direct(speech: np.ndarray, room: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Speech (S,) as the direct sound alone brings it: in time with `reverberate`, float32."""
+    lag, amplitude = direct_of(room, sample_rate)
     delayed = np.zeros(len(speech), np.float32)
-    delayed[lag:] = speech[: len(speech) - lag] * room[lag]
+    delayed[lag:] = speech[: len(speech) - lag] * np.float32(amplitude)
     return delayed

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from cplxsep.audio.level import ACTIVE_RANGE_DB, FRAME_SECONDS, active_rms, from_db, rms
+from cplxsep.audio.level import ACTIVE_RANGE_DB, active_level, frame_of, from_db, rms
 from cplxsep.config import ConversationConfig
 
 _PAUSE_SECONDS = (0.1, 2.0)
@@ -16,13 +17,65 @@ _SLACK = 0.25
 _STEP_SECONDS = 0.01  # in which overlap is counted
 
 
+class Sound(Protocol):
+    """Speech as taking turns sees it: how long, and how loud when."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> "Sound":
+        """From one sample to another."""
+
+    def levels(self, frame: int) -> np.ndarray:
+        """RMS of each whole frame of so many samples."""
+
+    def over(self, level: float) -> "Sound":
+        """Divided by a level."""
+
+    def faded(self, samples: int) -> "Sound":
+        """With a fade of so many samples at both ends."""
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Speech that is there, float32 (S,)."""
+
+    audio: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.audio)
+
+    def __getitem__(self, part: slice) -> "Waveform":
+        return Waveform(self.audio[part])
+
+    def levels(self, frame: int) -> np.ndarray:
+        """RMS of each whole frame of so many samples."""
+        return rms(self.audio[: len(self.audio) // frame * frame].reshape(-1, frame))
+
+    def over(self, level: float) -> "Waveform":
+        """Divided by a level."""
+        return Waveform(self.audio / np.float32(level))
+
+    def faded(self, samples: int) -> "Waveform":
+        """With a fade of so many samples at both ends."""
+        ramp = np.linspace(0.0, 1.0, samples, endpoint=False, dtype=np.float32)
+        faded = self.audio.copy()
+        faded[:samples] *= ramp
+        faded[len(faded) - samples :] *= ramp[::-1]
+        return Waveform(faded)
+
+
 @dataclass(frozen=True)
 class Turn:
-    """A talker's number, and the samples from `start` to `end` of what is said."""
+    """A talker's number, and what is said from one sample on."""
 
     talker: int
     start: int
-    end: int
+    said: Sound
+
+    @property
+    def end(self) -> int:
+        """The sample after the last."""
+        return self.start + len(self.said)
 
 
 class Voice:
@@ -37,7 +90,7 @@ class Voice:
     def __init__(
         self,
         order: Sequence[int],
-        read: Callable[[int], np.ndarray],
+        read: Callable[[int], Sound],
         sample_rate: int,
         skip: float = 0.0,
     ) -> None:
@@ -45,23 +98,24 @@ class Voice:
         self._read = read
         self._rate = sample_rate
         self._next = 0
-        self._rest: np.ndarray = np.zeros(0, np.float32)
+        self._rest: Sound
         self._open()
         self._rest = self._rest[int(skip * len(self._rest)) :]
 
-    def take(self, samples: int) -> np.ndarray:
-        """About `samples` (S,), up to the softest place near their end, or to the recording's."""
+    def take(self, samples: int) -> Sound:
+        """About `samples`, up to the softest place near their end, or to the recording's."""
         if len(self._rest) < _SHORTEST_SECONDS * self._rate:
             self._open()
         cut = _softest(self._rest, samples, self._rate)
         piece, self._rest = self._rest[:cut], self._rest[cut:]
-        return _faded(piece, round(_FADE_SECONDS * self._rate))
+        return piece.faded(min(round(_FADE_SECONDS * self._rate), len(piece) // 2))
 
     def _open(self) -> None:
-        audio = self._read(self._order[self._next % len(self._order)])
+        sound = self._read(self._order[self._next % len(self._order)])
         self._next += 1
-        level = active_rms(audio, self._rate)
-        self._rest = _trimmed(audio, self._rate) / np.float32(level or 1.0)
+        levels = sound.levels(frame_of(self._rate))
+        level = active_level(levels) or float(sound.levels(len(sound))[0])
+        self._rest = _trimmed(sound, levels, frame_of(self._rate)).over(level or 1.0)
 
 
 def converse(
@@ -70,16 +124,15 @@ def converse(
     sample_rate: int,
     config: ConversationConfig,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, list[Turn]]:
-    """What each of N talkers says in a conversation, (N, samples) float32, and their turns.
+) -> list[Turn]:
+    """What is said in a conversation of so many samples.
 
     Each turn begins so that the time in which several talk comes as close as it can to its share
     of the time in which anyone does, drawn from `config.overlap`; or after a pause.
     """
     ratio = rng.uniform(*config.overlap)
     step = max(round(_STEP_SECONDS * sample_rate), 1)
-    talk = np.zeros((len(voices), samples), np.float32)
-    speaks = np.zeros((len(voices), samples // step + 1), bool)
+    count = np.zeros(samples // step + 1, np.int8)  # how many talk
     turns: list[Turn] = []
     free = np.zeros(len(voices), int)  # where each has ended
     talker, paused = int(rng.integers(len(voices))), False
@@ -89,76 +142,70 @@ def converse(
         if paused:
             start = end + round(rng.uniform(*_PAUSE_SECONDS) * sample_rate)
         else:
-            count = speaks.sum(axis=0)
-            both, some = step * int((count > 1).sum()), step * int((count > 0).sum())
+            both = step * int(np.count_nonzero(count > 1))
+            some = step * int(np.count_nonzero(count))
             # From (both + x) / (some + length - x) = ratio.
             wanted = round((ratio * (some + len(piece)) - both) / (1 + ratio))
             start = max(end - max(wanted, 0), int(free[talker]))
         if start >= samples:
-            return talk, turns
+            return turns
         kept = piece[: samples - start]
-        talk[talker, start : start + len(kept)] = kept
-        turns.append(Turn(talker, start, start + len(kept)))
-        speaks[talker, start // step : (start + len(kept)) // step] = True
+        turns.append(Turn(talker, start, kept))
+        count[start // step : (start + len(kept)) // step] += 1
         free[talker] = start + len(piece)
         paused = rng.random() < config.pauses
         # Only another can talk over who ends last; after a pause anyone may go on.
         last = int(free.argmax())
-        others = [other for other in range(len(voices)) if other != last]
-        talker = int(rng.integers(len(voices))) if paused or not others else int(rng.choice(others))
+        anyone = list(range(len(voices)))
+        others = [other for other in anyone if other != last]
+        able = anyone if paused or not others else others
+        talker = able[int(rng.integers(len(able)))]
 
 
-def one_alone(
-    talk: np.ndarray, turns: Sequence[Turn], first: int, last: int, rng: np.random.Generator
-) -> list[Turn]:
-    """Silence all in (N, S) but one who talks between two samples; the turns that are left."""
+def one_alone(turns: Sequence[Turn], first: int, last: int, rng: np.random.Generator) -> list[Turn]:
+    """The turns of one who talks between two samples; all where nobody does."""
     there = sorted({turn.talker for turn in turns if turn.start < last and turn.end > first})
     if not there:
         return list(turns)
     lone = int(rng.choice(there))
-    talk[np.arange(len(talk)) != lone] = 0.0
     return [turn for turn in turns if turn.talker == lone]
 
 
-def talk_throughout(voices: Sequence[Voice], samples: int) -> np.ndarray:
-    """Each of N talkers from the beginning to the end: (N, samples), float32."""
-    talk = np.zeros((len(voices), samples), np.float32)
-    for row, voice in zip(talk, voices, strict=True):
+def talk_throughout(voices: Sequence[Voice], samples: int) -> list[Turn]:
+    """Each of the talkers from the beginning to the end."""
+    turns = []
+    for talker, voice in enumerate(voices):
         filled = 0
         while filled < samples:
             piece = voice.take(samples - filled)[: samples - filled]
-            row[filled : filled + len(piece)] = piece
+            turns.append(Turn(talker, filled, piece))
             filled += len(piece)
+    return turns
+
+
+def spoken(turns: Sequence[Turn], talkers: int, samples: int) -> np.ndarray:
+    """What each of N talkers says: (N, samples) float32, of turns whose speech is there."""
+    talk = np.zeros((talkers, samples), np.float32)
+    for turn in turns:
+        assert isinstance(turn.said, Waveform)
+        talk[turn.talker, turn.start : turn.end] = turn.said.audio
     return talk
 
 
-def _softest(audio: np.ndarray, samples: int, sample_rate: int) -> int:
-    """Where to cut (S,) at about `samples`; its whole length where little would be left."""
-    frame = max(round(FRAME_SECONDS * sample_rate), 1)
+def _softest(sound: Sound, samples: int, sample_rate: int) -> int:
+    """Where to cut at about `samples`; the whole length where little would be left."""
+    frame = frame_of(sample_rate)
     first, last = int(samples * (1 - _SLACK)), int(samples * (1 + _SLACK))
-    if last + _SHORTEST_SECONDS * sample_rate >= len(audio):
-        return len(audio)
+    if last + _SHORTEST_SECONDS * sample_rate >= len(sound):
+        return len(sound)
     count = max((last - first) // frame, 1)
-    levels = rms(audio[first : first + count * frame].reshape(count, -1))
+    levels = sound[first : first + count * frame].levels(frame)
     return first + int(np.argmin(levels)) * frame + frame // 2
 
 
-def _trimmed(audio: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Audio (S,) without the silence before and after it: frames 40 dB under the loudest."""
-    frame = max(round(FRAME_SECONDS * sample_rate), 1)
-    whole = len(audio) // frame * frame
-    if not whole:
-        return audio
-    levels = rms(audio[:whole].reshape(-1, frame))
+def _trimmed(sound: Sound, levels: np.ndarray, frame: int) -> Sound:
+    """Without the silence before and after it: frames 40 dB under the loudest of their levels."""
+    if not levels.size:
+        return sound
     heard = np.flatnonzero(levels >= levels.max() * from_db(-ACTIVE_RANGE_DB))
-    return audio[heard[0] * frame : (heard[-1] + 1) * frame]
-
-
-def _faded(piece: np.ndarray, fade: int) -> np.ndarray:
-    """A piece (S,) whose ends do not click."""
-    fade = min(fade, len(piece) // 2)
-    ramp = np.linspace(0.0, 1.0, fade, endpoint=False, dtype=np.float32)
-    faded = piece.copy()
-    faded[:fade] *= ramp
-    faded[len(faded) - fade :] *= ramp[::-1]
-    return faded
+    return sound[int(heard[0]) * frame : (int(heard[-1]) + 1) * frame]

@@ -1,7 +1,9 @@
 """A model at one of its sample rates: chunks, batches, and the order of talkers."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -12,9 +14,14 @@ from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.onward import onward
+from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
-from cplxsep.engine.talker_order import Seam, TalkerOrder
+from cplxsep.engine.talker_order import Measured, Seam, TalkerOrder
 from cplxsep.engine.together import Together
+
+# On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
+# groups of all signals that are on their way at most.
+GROUPS, MOST_AT_ONCE = 4, 64
 
 
 class AtRate:
@@ -43,7 +50,13 @@ class AtRate:
         self.plan = plan
         runner = Runner(model, device, dtype, batch, plan.length)
         self._runner = runner
-        self._together = Together(lambda chunks: runner(chunks, sources), lambda: runner.batch)
+        on_gpu = device.type == "cuda"
+        # While a GPU is at one batch, the next one is on its way there.
+        turns = 2 if on_gpu else 1
+        self._together = Together(
+            lambda chunks: runner(chunks, sources), lambda: runner.batch, turns
+        )
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE) if on_gpu else None
 
     @property
     def batch(self) -> int:
@@ -68,23 +81,61 @@ class AtRate:
             return
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
-        pushed = (cutter.push(block) for block in blocks)
-        for chunks in itertools.chain(pushed, [cutter.finish()]):
-            for chunk, sources in self._run(chunks):
-                ordered = order.arrange(chunk.start, sources)
-                if seams is not None and order.latest is not None:
-                    seams.append(order.latest)
-                guides = finish.guides(chunk.samples, ordered, self.rate)
-                yield joiner.add(chunk.start, np.concatenate([ordered, guides]))
+        pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
+        for chunk, sources, measured in self._found(pushed, order):
+            ordered = order.arrange(chunk.start, sources, measured)
+            if seams is not None and order.latest is not None:
+                seams.append(order.latest)
+            guides = finish.guides(chunk.samples, ordered, self.rate)
+            rows = np.concatenate([ordered, guides]) if len(guides) else ordered
+            yield joiner.add(chunk.start, rows)
         rest = joiner.finish()
         if rest is not None:
             yield rest
 
-    def _run(self, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, np.ndarray]]:
-        """Each chunk and its sources (N, S), computed in batches."""
+    def _found(
+        self, pushed: Iterable[Iterable[Chunk]], order: TalkerOrder
+    ) -> Iterator[tuple[Chunk, np.ndarray, Measured | None]]:
+        """Each chunk, its sources (N, S), and what their order is found from."""
+        if self._pool is None:
+            for group in _groups(pushed, lambda: self._runner.batch):
+                yield from self._sources(group, order)
+            return
+        # A GPU is given the next groups while what it found of this one is used.
+        groups = _groups(pushed, lambda: -(-self._runner.batch // GROUPS))
+        pool = self._pool
+        under_way: deque[Future[list[tuple[Chunk, np.ndarray, Measured | None]]]] = deque()
+
+        def submitted() -> Iterator[None]:
+            for group in groups:
+                under_way.append(pool.submit(self._sources, group, order))
+                yield
+
+        begun = Prefetch(submitted(), depth=GROUPS)
+        try:
+            for _ in begun:
+                yield from under_way[0].result()
+                under_way.popleft()
+        finally:
+            begun.close()
+            for waiting in list(under_way):
+                waiting.cancel()
+
+    def _sources(
+        self, group: list[Chunk], order: TalkerOrder
+    ) -> list[tuple[Chunk, np.ndarray, Measured | None]]:
+        """As `_found`, of a group of chunks."""
+        heard = [without_offset(chunk.samples, self.rate) for chunk in group]
+        found = self._together(np.stack(heard), order)
+        return [
+            (chunk, sources, order.measured(sources))
+            for chunk, sources in zip(group, found, strict=True)
+        ]
+
+
+def _groups(pushed: Iterable[Iterable[Chunk]], most: Callable[[], int]) -> Iterator[list[Chunk]]:
+    """All chunks that are ready, but not more than so many, and never waiting for more to come."""
+    for chunks in pushed:
         waiting = iter(chunks)
-        # All that is ready, but not more than a batch, and never waiting for more to come.
-        while group := list(itertools.islice(waiting, self._runner.batch)):
-            heard = [without_offset(chunk.samples, self.rate) for chunk in group]
-            outputs = self._together(np.stack(heard))
-            yield from zip(group, outputs, strict=True)
+        while group := list(itertools.islice(waiting, most())):
+            yield group

@@ -58,7 +58,8 @@ class Cutter:
     def push(self, block: np.ndarray) -> Iterator[Chunk]:
         """Chunks that the block (S,) completes. Exhaust it before the next push."""
         plan = self._plan
-        self._held = np.concatenate([self._held, block]) if self._held.size else block
+        # Copied: its owner may fill the same memory with the next one.
+        self._held = np.concatenate([self._held, block]) if self._held.size else block.copy()
         while self._next + plan.length <= self._end:
             yield self._cut(self._next, self._next + plan.length)
             self._next += plan.hop

@@ -1,8 +1,9 @@
 """Enhancement of recordings of any number of channels, with a separator of one source."""
 
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import tee
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,16 +44,15 @@ def enhanced(
     Raises:
         InputError, UsageError: as `Separator.stream`.
     """
-    copies = tee(blocks, channels)
     streams = [
         separator.stream(
-            _channel(copy, channel),
+            channel,
             sample_rate,
             at_model_rate=at_model_rate,
             rest=True,
             above=what.above,
         )
-        for channel, copy in enumerate(copies)
+        for channel in _apart(blocks, channels)
     ]
     left = 0.0 if what.mix_back is None else from_db(what.mix_back)
     # Equal blocks in give equal lengths out, whatever a channel holds.
@@ -63,6 +63,35 @@ def enhanced(
         yield np.stack([voice, noise] if what.keep_noise else [voice])
 
 
-def _channel(blocks: Iterable[np.ndarray], channel: int) -> Iterator[np.ndarray]:
-    for block in blocks:
-        yield block[channel]
+def _apart(blocks: Iterable[np.ndarray], channels: int) -> list[Iterator[np.ndarray]]:
+    """The channels (S,) of blocks (C, S), each read for itself, in threads of their own on a GPU.
+
+    A block is kept until the last channel has taken its part.
+    """
+    source, lock = iter(blocks), threading.Lock()
+    waiting: list[deque[np.ndarray]] = [deque() for _ in range(channels)]
+    failed: list[BaseException] = []
+
+    def read_on() -> None:
+        if failed:  # for every channel where it was for the first
+            raise failed[0]
+        try:
+            block = next(source, None)
+        except BaseException as error:
+            failed.append(error)
+            raise
+        if block is not None:
+            for own, part in zip(waiting, block, strict=True):
+                own.append(part)
+
+    def channel(own: deque[np.ndarray]) -> Iterator[np.ndarray]:
+        while True:
+            with lock:
+                if not own:
+                    read_on()
+                if not own:
+                    return
+                part = own.popleft()
+            yield part
+
+    return [channel(own) for own in waiting]

@@ -1,6 +1,7 @@
 """What no talker says: an offset, a drift, a rumble below hearing. Numpy and scipy only."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.signal import lfilter
@@ -19,13 +20,22 @@ def without_offset(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     width = min(round(WIDTH * sample_rate), signal.size)
     # From its first sample on, for a constant to become zero and not what rounding leaves of it.
     whole = signal.astype(np.float64) - signal[0]
-    at = np.arange(signal.size)
-    begin, end = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, signal.size)
+    half, size = width // 2, signal.size
+    counts = _counts(size, half)
     slow = whole
     for _ in range(_PASSES):
-        sums = np.concatenate([[0.0], np.cumsum(slow)])
-        slow = (sums[end] - sums[begin]) / (end - begin)
+        sums = np.cumsum(slow)
+        # Sums up to each sample, with nothing before the first and all behind the last.
+        sums = np.concatenate([np.zeros(half + 1), sums, np.full(half, sums[-1])])
+        slow = (sums[2 * half + 1 :] - sums[:size]) / counts
     return (whole - slow).astype(np.float32)
+
+
+@lru_cache(maxsize=2)  # all chunks of a recording but one are of one length
+def _counts(size: int, half: int) -> np.ndarray:
+    """How many of `size` samples are at most `half` away from each, (size,)."""
+    at = np.arange(size)
+    return (np.minimum(at + half + 1, size) - np.maximum(at - half, 0)).astype(np.float64)
 
 
 class OffsetFilter:

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.form import Form
+from cplxsep.engine.fused.form import Form, Found
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.nn.device import out_of_memory
 
 MOST = 32  # chunks at once on a GPU: more gain little, and each file would be read further ahead
 SHARE = 0.8  # of the free memory
 Advance = Callable[[np.ndarray, bool], np.ndarray]  # of a block, and whether it is the last
-# Threads take turns on a device: side by side, work on it would only be slower.
-_turns: defaultdict[torch.device, threading.Lock] = defaultdict(threading.Lock)
+# Threads take turns on a device: side by side, work on it would only be slower. What a GPU was
+# given it does while the next one has the turn.
+_turns: defaultdict[torch.device, threading.RLock] = defaultdict(threading.RLock)
 
 
 class Runner:
@@ -71,9 +72,11 @@ class Runner:
         outputs = np.zeros((len(chunks), sources, chunks.shape[1]), np.float32)
         todo = np.flatnonzero(chunks.any(axis=1))
         while todo.size:
-            with _turns[self.device]:
-                part = todo[: self.batch]
-                found = self._attempt(chunks[part])
+            part = todo[: self.batch]
+            whole = len(part) == len(chunks)
+            found = self._attempt(chunks if whole else chunks[part])
+            if found is not None and whole:
+                return found
             if found is not None:
                 outputs[part] = found
                 todo = todo[len(part) :]
@@ -90,11 +93,11 @@ class Runner:
         def advance(block: np.ndarray, last: bool) -> np.ndarray:
             try:
                 with _turns[self.device]:
-                    sources = self._form.advance(signal, block[None], last)[0]
+                    found = self._form.advance(signal, block[None], last)
             except (MemoryError, RuntimeError) as error:
                 self._only_memory(error)
                 raise self._too_much from error
-            return _checked(sources)
+            return _checked(found)[0]
 
         return advance
 
@@ -107,15 +110,19 @@ class Runner:
             if len(chunks) == 1:
                 raise self._too_much from error
         # The error is gone by now, and with it what it held of the memory.
-        self.batch = len(chunks) // 2
-        self._form.release()
+        with _turns[self.device]:
+            self.batch = min(self.batch, len(chunks) // 2)
+            self._form.release()
         return None
 
     def _finite(self, chunks: np.ndarray) -> np.ndarray:
-        sources = self._form(chunks)
-        if self.dtype is not None and not np.isfinite(sources).all():
-            sources = self._form.exact(chunks)
-        return _checked(sources)
+        with _turns[self.device]:
+            begun = self._form.begin(chunks)
+        found = begun()
+        if self.dtype is not None and not found.finite:
+            with _turns[self.device]:
+                found = self._form.exact(chunks)
+        return _checked(found)
 
     def _only_memory(self, error: Exception) -> None:
         """Raise an error again, unless it is that memory did not suffice."""
@@ -143,10 +150,10 @@ class Runner:
         return 1 << max(fitting.bit_length() - 1, 0)
 
 
-def _checked(sources: np.ndarray) -> np.ndarray:
-    if not np.isfinite(sources).all():
+def _checked(found: Found) -> np.ndarray:
+    if not found.finite:
         raise InputError("the network's output is not finite: are the samples far beyond 1?")
-    return sources
+    return found.sources
 
 
 def _first_line(error: BaseException) -> str:

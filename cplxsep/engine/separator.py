@@ -174,6 +174,8 @@ class Separator:
         (and what resampling takes, where the rates differ): that one may run live. `overlap` and
         `batch` mean nothing to it, and of what is below 10 Hz it takes off what a filter of 1 Hz
         does, without looking ahead. Blocks' lengths differ from the input's, their sum does not.
+        On a GPU blocks are taken ahead by a thread; if the stream is closed before its end, that
+        ends with the block that it is at.
 
         Args:
             sample_rate: of the blocks, in Hz.

@@ -9,10 +9,11 @@ scaling a recording changes none.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from cplxsep.engine.voices import Cepstra, Voice, likeness
+from cplxsep.engine.voices import BANDS, Cepstra, Voice, likeness
 from cplxsep.metrics.assignment import best_permutation
 
 # A frame is speech when it is at most 25 dB below the recording's loud frames and 6 dB above its
@@ -49,6 +50,16 @@ class Seam:
         return self.confidence < WEAK
 
 
+class Measured(NamedTuple):
+    """What can be told of the frames of a chunk's sources without those before.
+
+    powers: mean powers (N, T). bands: powers in mel bands (N, T, B).
+    """
+
+    powers: np.ndarray
+    bands: np.ndarray
+
+
 class TalkerOrder:
     """Puts the sources of each chunk into the order of the chunks before."""
 
@@ -62,19 +73,37 @@ class TalkerOrder:
         self._last: tuple[int, np.ndarray] | None = None
         self.latest: Seam | None = None
 
-    def arrange(self, start: int, sources: np.ndarray) -> np.ndarray:
-        """The chunk's sources (N, S), in the order of the chunk before; sets `latest`."""
-        self.latest = None
+    def measured(self, sources: np.ndarray) -> Measured | None:
+        """What `arrange` needs of sources (N, S), None of one; any thread may ask at any time."""
+        frame = self._cepstra.frame
         if len(sources) == 1:
+            return None
+        powers = _powers(self._frames(sources))
+        if sources.shape[1] < frame:
+            return Measured(powers, np.zeros((*powers.shape, BANDS), np.float32))
+        frames = sources[:, : powers.shape[1] * frame].reshape(*powers.shape, frame)
+        return Measured(powers, self._cepstra.bands(frames))
+
+    def arrange(
+        self, start: int, sources: np.ndarray, measured: Measured | None = None
+    ) -> np.ndarray:
+        """The chunk's sources (N, S), in the order of the chunk before; sets `latest`.
+
+        measured: of these sources, where that is known already.
+        """
+        self.latest = None
+        measured = measured or self.measured(sources)
+        if measured is None:
             return sources
-        powers = self._powers(sources)
+        powers = measured.powers
         self._adapt(powers)
-        voices = self._heard(sources, powers)
+        voices = self._heard(measured)
         if self._last is None:
             self._voices = [None] * len(sources)
         else:
             order, self.latest = self._decide(start, sources, powers, voices)
-            sources, voices = sources[order], [voices[index] for index in order]
+            if self.latest.swapped:
+                sources, voices = sources[order], [voices[index] for index in order]
             # Before any voice is known there is no order that could be wrong.
             known = any(voice is not None for voice in self._voices)
             self._sure = max(self.latest.confidence, LEAST_SURE) if known else 1.0
@@ -108,13 +137,11 @@ class TalkerOrder:
         before, previous = self._last
         old = previous[:, start - before :]
         new = sources[:, : old.shape[1]]
-        frame = self._cepstra.frame
-        if old.shape[1] < frame:
+        if old.shape[1] < self._cepstra.frame:
             return np.zeros((len(old), len(old)))
-        spoken = self._speech(self._powers(old)).any(axis=0)
-        spoken &= self._speech(self._powers(new)).any(axis=0)
-        samples = np.repeat(spoken, frame)
-        match = _agreement(old[:, : samples.size][:, samples], new[:, : samples.size][:, samples])
+        old, new = self._frames(old), self._frames(new)
+        spoken = self._speech(_powers(old)).any(axis=0) & self._speech(_powers(new)).any(axis=0)
+        match = _agreement(old[:, spoken], new[:, spoken])
         lead = _best_order(match)[1]
         weight = min(1.0, spoken.sum() / ACTIVE_FRAMES)
         return match * (weight / max(lead, CLEAR_MATCH))
@@ -122,40 +149,35 @@ class TalkerOrder:
     def _adapt(self, powers: np.ndarray) -> None:
         # Earlier chunks count less and less: a recording's level may drift.
         loudest = powers.max(axis=0)
-        self._loud = max(float(np.percentile(loudest, 95)), 0.8 * self._loud)
+        self._loud = max(_quantile(loudest, 0.95), 0.8 * self._loud)
         # Digital silence is no background.
         audible = loudest[loudest > 1e-8 * self._loud]
         if audible.size:
-            quiet = float(np.percentile(audible, 10))
+            quiet = _quantile(audible, 0.1)
             self._background = min(quiet, 1.25 * self._background)
 
-    def _powers(self, sources: np.ndarray) -> np.ndarray:
-        """Mean power of each frame, (N, T)."""
+    def _frames(self, sources: np.ndarray) -> np.ndarray:
+        """Sources (N, S) in frames (N, T, S'), float64."""
         frame = min(self._cepstra.frame, sources.shape[1])
         count = sources.shape[1] // frame
-        frames = sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
-        return (frames**2).mean(axis=2)
+        return sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
 
     def _speech(self, powers: np.ndarray) -> np.ndarray:
         """In which frames (N, T) each source speaks."""
         background = min(BACKGROUND * self._background, STEADY * self._loud)
         return powers > max(QUIET * self._loud, background)
 
-    def _heard(self, sources: np.ndarray, powers: np.ndarray) -> list[Voice | None]:
-        """Voice of each source of a chunk (N, S); None where one says too little.
+    def _heard(self, measured: Measured) -> list[Voice | None]:
+        """Voice of each source of a chunk; None where one says too little.
 
         From the frames that are its own, where nothing that leaks can be.
         """
+        powers = measured.powers
         others = powers.sum(axis=0) - powers
         own = self._speech(powers) & (powers >= DOMINANT * others)
-        frame = self._cepstra.frame
         return [
-            self._cepstra.voice(
-                source[: speaks.size * frame].reshape(speaks.size, -1)[speaks], self._loud
-            )
-            if speaks.sum() >= VOICE_FRAMES
-            else None
-            for source, speaks in zip(sources, own, strict=True)
+            self._cepstra.voice(bands[speaks], self._loud) if speaks.sum() >= VOICE_FRAMES else None
+            for bands, speaks in zip(measured.bands, own, strict=True)
         ]
 
     def _learn(self, heard: list[Voice | None]) -> None:
@@ -174,17 +196,30 @@ class TalkerOrder:
                 known.learn(voice, self._sure)
 
 
+def _powers(frames: np.ndarray) -> np.ndarray:
+    """Mean power (N, T) of frames (N, T, S)."""
+    return np.einsum("nts,nts->nt", frames, frames) / frames.shape[2]
+
+
 def _agreement(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Inner products (N, N) of sources (N, S), as a fraction of the energy of all.
+    """Inner products (N, N) of sources in frames (N, T, S), as a fraction of the energy of all.
 
     Not correlations of each pair: energy must weigh, or faint leakage, which correlates with
     its origin perfectly, would count as much as the talker.
     """
-    old, new = old.astype(np.float64), new.astype(np.float64)
-    energy = np.sqrt((old**2).sum() * (new**2).sum())
+    old, new = old.reshape(len(old), -1), new.reshape(len(new), -1)
+    energy = np.sqrt(np.vdot(old, old) * np.vdot(new, new))
     if energy == 0:
         return np.zeros((len(old), len(new)))
     return (old @ new.T) / energy
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """As np.quantile, which takes ten times as long for so few values."""
+    ordered = np.sort(values)
+    low, part = divmod(share * (ordered.size - 1), 1)
+    below, above = ordered[int(low)], ordered[min(int(low) + 1, ordered.size - 1)]
+    return float(below + part * (above - below))
 
 
 def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
@@ -197,6 +232,8 @@ def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
         other = scores.copy()
         other[row, order[row]] = -1e6
         lead = min(lead, own - other[rows, best_permutation(other)].sum())
+        if len(order) == 2:
+            break  # there is one other, and it differs in both
     return float(lead)
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,9 +14,10 @@ Run = Callable[[np.ndarray], np.ndarray]
 @dataclass(eq=False)
 class _Request:
     chunks: np.ndarray  # (B, S)
+    owner: object
     sources: np.ndarray | None = None
     error: BaseException | None = None
-    done: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Together:
@@ -27,40 +28,56 @@ class Together:
     Args:
         run: works on any number of chunks.
         most: number of chunks from which a batch is full.
+        turns: batches that may run at once.
     """
 
-    def __init__(self, run: Run, most: Callable[[], int]) -> None:
+    def __init__(self, run: Run, most: Callable[[], int], turns: int = 1) -> None:
         self._run = run
         self._most = most
         self._waiting: list[_Request] = []
         self._gate = threading.Lock()  # of the list
-        self._turn = threading.Lock()  # of running
+        self._turns = threading.Semaphore(turns)  # of running
 
-    def __call__(self, chunks: np.ndarray) -> np.ndarray:
-        """Sources of the chunks; errors as of `run`."""
-        request = _Request(chunks)
+    def __call__(self, chunks: np.ndarray, owner: object = None) -> np.ndarray:
+        """Sources of the chunks; errors as of `run`.
+
+        Calls of one owner that is not None share no batch: how it cuts its chunks into calls, and
+        not the moment, decides what runs together.
+        """
+        request = _Request(chunks, owner)
         with self._gate:
             self._waiting.append(request)
-        with self._turn:
-            # Whoever had the turn before may have done this, too.
-            if not request.done:
-                self._serve(self._gather(request))
+        with self._turns:
+            group: list[_Request] = []
+            try:
+                self._gather(request, group)
+                if group:  # or whoever had a turn before has taken this, too
+                    self._serve(group)
+            except BaseException as error:  # nobody else would let the others go
+                for other in group:
+                    other.error = other.error or error
+                    other.done.set()
+                raise
+        request.done.wait()
         if request.error is not None:
             raise request.error
         assert request.sources is not None
         return request.sources
 
-    def _gather(self, first: _Request) -> list[_Request]:
-        """The request and those waiting that fit into a batch with it."""
+    def _gather(self, first: _Request, group: list[_Request]) -> None:
+        """Take the request and those waiting that fit into a batch with it; none if it is taken."""
         with self._gate:
-            group, size = [first], len(first.chunks)
+            if first not in self._waiting:
+                return
+            group.append(first)
+            size, owners = len(first.chunks), {first.owner} - {None}
             for other in self._waiting:
-                fits = other.chunks.shape[1] == first.chunks.shape[1]
+                fits = other.chunks.shape[1] == first.chunks.shape[1] and other.owner not in owners
                 if other is not first and fits and size + len(other.chunks) <= self._most():
                     group.append(other)
                     size += len(other.chunks)
+                    owners |= {other.owner} - {None}
             self._waiting = [item for item in self._waiting if item not in group]
-        return group
 
     def _serve(self, group: list[_Request]) -> None:
         try:
@@ -78,4 +95,4 @@ class Together:
             for request in group:
                 request.error = error
         for request in group:
-            request.done = True
+            request.done.set()

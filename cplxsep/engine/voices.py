@@ -53,17 +53,23 @@ class Cepstra:
         self._bands = _mel_bands(self.frame, sample_rate)
         self._cosines = _cosines()
 
-    def voice(self, frames: np.ndarray, loud: float) -> Voice | None:
-        """Voice of frames (T, frame) of one talker; None for fewer than two.
+    def bands(self, frames: np.ndarray) -> np.ndarray:
+        """Powers (..., BANDS) of frames (..., frame) in mel bands."""
+        spectra = np.fft.rfft(frames * self._window)
+        return (spectra.real**2 + spectra.imag**2) @ self._bands
+
+    def voice(self, bands: np.ndarray, loud: float) -> Voice | None:
+        """Voice of the frames of one talker, given as `bands` (T, BANDS); None for fewer than two.
 
         loud: power of the recording's loud frames.
         """
-        if len(frames) < 2:
+        if len(bands) < 2:
             return None
-        spectra = np.abs(np.fft.rfft(frames * self._window, axis=1)) ** 2
-        levels = 10 * np.log10(spectra @ self._bands + FLOOR * loud * self.frame)
+        levels = 10 * np.log10(bands + FLOOR * loud * self.frame)
         cepstra = (levels @ self._cosines).astype(np.float64)
-        return Voice(len(cepstra), cepstra.mean(axis=0), np.cov(cepstra.T, bias=True))
+        mean = cepstra.mean(axis=0)
+        apart = cepstra - mean
+        return Voice(len(cepstra), mean, apart.T @ apart / len(cepstra))
 
 
 def likeness(known: list[Voice | None], heard: list[Voice | None], unlike: float) -> np.ndarray:
@@ -77,13 +83,14 @@ def likeness(known: list[Voice | None], heard: list[Voice | None], unlike: float
     if not there:
         return scores
     common = _common(there)
-    average = _gaussian(common)
-    gaussians = [None if voice is None else _gaussian(_shrunk(voice, common)) for voice in known]
+    average, *own = _gaussians([common, *(_shrunk(voice, common) for voice in there)])
+    gaussians = iter(own)
+    of_known = [None if voice is None else next(gaussians) for voice in known]
     for j, new in enumerate(heard):
         if new is None:
             continue
         reference = _log_likelihood(new, new.mean, *average)
-        for i, (old, gaussian) in enumerate(zip(known, gaussians, strict=True)):
+        for i, (old, gaussian) in enumerate(zip(known, of_known, strict=True)):
             if old is None or gaussian is None:
                 scores[i, j] = -unlike
             else:
@@ -106,10 +113,10 @@ def _shrunk(voice: Voice, common: np.ndarray) -> np.ndarray:
     return (own * voice.covariance + (1 - own) * common) * (1 + YOUNG_FRAMES / voice.frames)
 
 
-def _gaussian(covariance: np.ndarray) -> tuple[np.ndarray, float]:
-    """Inverse (D, D) and logarithm of the determinant of a covariance (D, D)."""
-    steady = covariance + RIDGE * np.eye(len(covariance))
-    return np.linalg.inv(steady), float(np.linalg.slogdet(steady)[1])
+def _gaussians(covariances: list[np.ndarray]) -> list[tuple[np.ndarray, float]]:
+    """Inverse (D, D) and logarithm of the determinant of each covariance (D, D)."""
+    steady = np.stack(covariances) + RIDGE * np.eye(len(covariances[0]))
+    return list(zip(np.linalg.inv(steady), np.linalg.slogdet(steady)[1].tolist(), strict=True))
 
 
 def _log_likelihood(

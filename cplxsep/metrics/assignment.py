@@ -15,11 +15,13 @@ def best_permutation(scores: ArrayLike) -> NDArray[np.intp]:
     matrix = np.array(scores, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"expected a square matrix of scores, got {matrix.shape}")
-    known = matrix[np.isfinite(matrix)]
-    low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
-    step = len(matrix) * (high - low + 1.0)
-    # Each step outweighs everything that the finite scores can add up to.
-    matrix = np.nan_to_num(matrix, nan=low - 2 * step, posinf=high + step, neginf=low - step)
+    finite = np.isfinite(matrix)
+    if not finite.all():
+        known = matrix[finite]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+        step = len(matrix) * (high - low + 1.0)
+        # Each step outweighs everything that the finite scores can add up to.
+        matrix = np.nan_to_num(matrix, nan=low - 2 * step, posinf=high + step, neginf=low - step)
     return np.asarray(linear_sum_assignment(matrix, maximize=True)[1])
 
 

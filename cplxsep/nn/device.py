@@ -59,8 +59,16 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16
 
 
-# Of torch, and of oneDNN where there is none for the code that it makes of a convolution.
-_NO_MEMORY = ("DefaultCPUAllocator", "could not create a primitive")
+# Of torch, and of oneDNN where there is none for the code that it makes of a convolution; then of
+# CUDA and its libraries, which have memory of their own.
+_NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "could not create a primitive",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
+)
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -75,8 +75,17 @@ class STFT(nn.Module):
         spectrum = to_complex(
             maps.float() if maps.dtype in (torch.bfloat16, torch.float16) else maps
         )
-        batch, channels = spectrum.shape[:2]
-        audio = torch.istft(
-            spectrum.flatten(0, 1), self.window, self.hop, window=self.hann, length=samples
-        )
-        return audio.unflatten(0, (batch, channels))
+        # torch.istft's own operators, without its look at the sums of windows: on a GPU the host
+        # would wait there, and no graph could hold it.
+        frames = torch.fft.irfft(spectrum.flatten(0, 1).mT, self.window) * self.hann
+        windows = self._added(self.hann.square().expand(1, *frames.shape[1:]), samples)
+        return (self._added(frames, samples) / windows).unflatten(0, spectrum.shape[:2])
+
+    def _added(self, frames: Tensor, samples: int) -> Tensor:
+        """Frames (B, T, window) laid over each other, a hop apart: (B, samples) from the middle of
+        the first on.
+        """
+        size = self.window + self.hop * (frames.shape[1] - 1)
+        shape = [len(frames), size]
+        audio = torch.ops.aten.unfold_backward(frames, shape, 1, self.window, self.hop)
+        return audio[:, self.window // 2 :][:, :samples]

@@ -30,10 +30,17 @@ class RunningAverage:
         self.decay = decay
         self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
-    @torch.no_grad()
+    def weight(self, step: int) -> float:
+        """What the model counts after its 0-based `step`, beside 1 - that of the average before."""
+        return 1 - min(self.decay, (1 + step) / (10 + step)) if self.decay else 1.0
+
     def update(self, model: nn.Module, step: int) -> None:
         """Follow the model after its 0-based `step`."""
-        keep = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        self.follow(model, self.weight(step))
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module, weight: float | Tensor) -> None:
+        """Follow the model, which counts `weight`: a scalar, on the device if it is a tensor."""
         mine, theirs = [], []
         for name, value in model.state_dict().items():
             if value.is_floating_point():
@@ -41,7 +48,14 @@ class RunningAverage:
                 theirs.append(value.detach())
             else:
                 self.state[name].copy_(value)
-        torch._foreach_lerp_(mine, theirs, 1 - keep)
+        if not self.decay:
+            torch._foreach_copy_(mine, theirs)
+        elif isinstance(weight, Tensor):
+            ahead = torch._foreach_sub(theirs, mine)
+            torch._foreach_mul_(ahead, weight)
+            torch._foreach_add_(mine, ahead)
+        else:
+            torch._foreach_lerp_(mine, theirs, weight)
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Continue from a checkpoint."""

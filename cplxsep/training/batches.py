@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cplxsep.data.on_device.recipe import OnDevice
+from cplxsep.data.on_device.stream import made_there
 from cplxsep.data.rounds import stack
 from cplxsep.parallel import in_order
 
@@ -23,7 +25,7 @@ class Examples(Protocol):
 
 
 def batches(
-    sets: Sequence[Examples],
+    sets: Sequence[Examples] | Sequence[OnDevice],
     first_step: int,
     batch: int,
     *,
@@ -36,12 +38,17 @@ def batches(
     Steps take the `sets` of examples, which may be of different rates, in turn.
     A step's batch depends on its number alone: a resumed run sees what the first would have, and
     several processes, each with its `share` of the items, see together what one would.
-    `pinned` memory lets a GPU fetch a batch while it computes.
+    `pinned` memory lets a GPU fetch a batch while it computes; what is made on it is there.
     """
+    there = [one for one in sets if isinstance(one, OnDevice)]
+    if there:
+        yield from made_there(there, first_step, batch, workers, workers + PREFETCH)
+        return
+    here = [one for one in sets if not isinstance(one, OnDevice)]
     items = range(batch) if share is None else share
 
     def make(step: int) -> tuple[Tensor, Tensor]:
-        examples = sets[step % len(sets)]
+        examples = here[step % len(here)]
         pairs = [examples.example(step * batch + item) for item in items]
         mixtures, sources = map(torch.from_numpy, stack(pairs))
         return (mixtures.pin_memory(), sources.pin_memory()) if pinned else (mixtures, sources)

@@ -85,6 +85,10 @@ class Log:
                 self._file.close()
                 self._board.close()
 
+    def note(self, text: str) -> None:
+        """Say one line."""
+        self._say(text)
+
     def step(self, progress: Progress, loss: float, norm: float, lr: float) -> None:
         """One training step, the last that `progress` counts."""
         if math.isfinite(loss):

@@ -10,10 +10,10 @@ from cplxsep.errors import CplxsepError, InputError
 from cplxsep.training import checkpoint
 from cplxsep.training.batches import Examples, batches
 from cplxsep.training.distributed import peer_lost
+from cplxsep.training.graph_step import training_step
 from cplxsep.training.schedule import is_over
 from cplxsep.training.selection import ModelSelection
 from cplxsep.training.state import RunContext, RunState
-from cplxsep.training.step import TrainingStep
 from cplxsep.training.stop import Stopped
 
 
@@ -31,7 +31,7 @@ class Trainer:
         self.state = state
         self.context = context
         self.examples = train
-        self.step = TrainingStep(state, context)
+        self.step = training_step(state, context)
         self.selection = ModelSelection(state, context, valid)
         self._saved_at = time.monotonic()
 
@@ -85,13 +85,19 @@ class Trainer:
             self._validate()
         late = bool(self.context.ranks.sum(self.context.late()))
         while progress.step < until_step and not (late or self._over()):
-            stop, late = self.step(stream)
+            stop, late = self.step(stream, self._undisturbed(until_step))
             if stop:
                 raise Stopped
             if progress.step % settings.valid_every == 0:
                 self._validate()
             elif self._save_due():
                 self._save()
+
+    def _undisturbed(self, until_step: int) -> int:
+        """Steps until the run may end, or validate, or write a checkpoint by steps."""
+        settings, step = self.context.config.train, self.state.progress.step
+        every = filter(None, (settings.valid_every, settings.save_every))
+        return min(until_step - step, *(steps - step % steps for steps in every))
 
     def _over(self) -> bool:
         """Whether the run has had its steps, or its minutes, or all its patience."""

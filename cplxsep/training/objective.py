@@ -91,10 +91,13 @@ class TrainingForward(nn.Module):
         self.model = model
         self.objective = objective
         self.autocast = autocast
+        self._at: dict[int, SeparationModel] = {}  # no modules of their own
 
     def forward(self, rate: int, mixtures: Tensor, sources: Tensor) -> Tensor:
         """Mean loss of mixtures (B, S) against sources (B, N, S), at a rate in Hz."""
-        return self.objective(self.model.at(rate), mixtures, sources, self.autocast)
+        if rate not in self._at:
+            self._at[rate] = self.model.at(rate)
+        return self.objective(self._at[rate], mixtures, sources, self.autocast)
 
 
 def _silence_fillings(estimates: Estimates, mixtures: Tensor, *, spectral: bool) -> None:

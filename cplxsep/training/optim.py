@@ -1,6 +1,7 @@
 """The optimisers of a run: by their name in the configuration, and together as one."""
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -133,6 +134,10 @@ class Muon(torch.optim.Muon):
             adjust_lr_fn="match_rms_adamw",
         )
 
+    def pairs(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+        """Each kernel, and the matrix that shares its memory."""
+        return zip(self._kernels, self.param_groups[0]["params"], strict=True)
+
     def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002
         """Forget the gradients of the kernels."""
         for kernel in self._kernels:
@@ -140,7 +145,7 @@ class Muon(torch.optim.Muon):
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """One update from the gradients of the kernels."""
-        for kernel, matrix in zip(self._kernels, self.param_groups[0]["params"], strict=True):
+        for kernel, matrix in self.pairs():
             matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
         super().step()
 

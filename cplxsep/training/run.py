@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cplxsep.config import Config
 from cplxsep.data.cache import watched
+from cplxsep.data.on_device.choose import bring
 from cplxsep.errors import DeviceError, InputError, UsageError
 from cplxsep.losses import LEVEL_FREE
 from cplxsep.model_folder.contents import OF_RUN
@@ -26,7 +27,7 @@ from cplxsep.training.examples import load_examples
 from cplxsep.training.lock import exclusive
 from cplxsep.training.log import Log, reported, result_table
 from cplxsep.training.loop import Trainer
-from cplxsep.training.schedule import is_over
+from cplxsep.training.schedule import ends_at_deadline, is_over
 from cplxsep.training.state import RunContext, RunState
 from cplxsep.training.stop import StopSignals
 
@@ -77,8 +78,8 @@ def train(config: Config, options: Options, console: Console | None, say: Say) -
         except (MemoryError, RuntimeError) as error:
             if out_of_memory(error):
                 raise DeviceError(
-                    f"out of memory on {ranks.device}: raise train.accumulate, or lower "
-                    f"train.batch or data.seconds"
+                    f"out of memory on {ranks.device} with train.batch = {config.train.batch}: "
+                    f"raise train.accumulate, or lower train.batch or data.seconds"
                 ) from error
             raise
         if ranks.first:
@@ -110,11 +111,18 @@ def _run(
         train_set, valid_set = ranks.one_after_first(
             lambda: load_examples(config, options.folder, say)
         )
+    if ranks.count == 1:
+        train_set = bring(train_set, config.train.batch, ranks.device, say)
     done = state.progress.step
     last_step = min(config.train.steps, options.max_steps or config.train.steps)
     if resumed:
         last = is_over(state.progress, config.train) or done >= last_step
         say(f"resumed at step {done}{', which is the last' if last else ''}")
+    if math.isfinite(deadline) and ends_at_deadline(config.optim, config.train):
+        say(
+            "the learning rate falls until --max-minutes: for a piece of a longer run set "
+            "train.minutes to its whole length, or end the piece by --max-steps"
+        )
     log = Log(options.folder if ranks.first else None, console, say, config.train.steps, done)
     with log, StopSignals(ignore_second=ranks.count > 1) as stop:
         context = RunContext(config, options.folder, log, ranks, autocast, stop, deadline)

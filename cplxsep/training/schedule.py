@@ -19,18 +19,31 @@ def share_done(step: int, busy: float, train: TrainConfig) -> float:
     return max(by_steps, busy / (60 * train.minutes)) if train.minutes else by_steps
 
 
+def ends_at_deadline(optim: OptimConfig, train: TrainConfig) -> bool:
+    """Whether a rate by shares of the run has its decay end where `train --max-minutes` stops.
+
+    Not where `train.minutes` says how long the run is as a whole: then that is a piece of it.
+    """
+    return optim.schedule == "trapezoid" and not train.minutes
+
+
 def is_over(progress: Progress, train: TrainConfig) -> bool:
     """Whether a run has had its steps, or its minutes."""
     return share_done(progress.step, progress.busy, train) >= 1
 
 
-def lr_at(step: int, optim: OptimConfig, train: TrainConfig, busy: float = 0.0) -> float:
-    """Learning rate for the 0-based `step`, before which training took `busy` seconds."""
+def lr_at(
+    step: int, optim: OptimConfig, train: TrainConfig, busy: float = 0.0, elapsed: float = 0.0
+) -> float:
+    """Learning rate for the 0-based `step`, before which training took `busy` seconds.
+
+    elapsed: share of the time until the deadline, where the decay is to end there; or 0.
+    """
     if optim.schedule in _EPOCHS:
         epoch = step // train.epoch_steps
         return next((lr for until, lr in _EPOCHS[optim.schedule] if epoch < until), 1e-4)
     if optim.schedule == "trapezoid":
-        share = share_done(step + 1, busy, train)
+        share = max(share_done(step + 1, busy, train), elapsed)
         warm = min(1.0, share / max(optim.warmup_share, 1e-9))
         left = min(1.0, max(0.0, (1 - share) / optim.decay_share))
         return optim.lr * warm * (optim.final_lr + (1 - optim.final_lr) * left)

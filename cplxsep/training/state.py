@@ -17,6 +17,7 @@ from cplxsep.training.distributed import Ranks
 from cplxsep.training.log import Log
 from cplxsep.training.optim import build_optimizers
 from cplxsep.training.progress import Progress
+from cplxsep.training.schedule import ends_at_deadline
 
 
 class RunState:
@@ -87,7 +88,19 @@ class RunContext:
     autocast: torch.dtype | None = None  # for mixed precision
     stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
     deadline: float = math.inf  # of the monotonic clock
+    begun: float = field(default_factory=time.monotonic)
 
     def late(self) -> bool:
         """Whether the deadline has passed."""
         return time.monotonic() > self.deadline
+
+    def elapsed(self) -> float:
+        """Share of the time until the deadline, by which the rate then goes; 0 where it does not.
+
+        The mean of all processes, for their rate must be the same.
+        """
+        if math.isinf(self.deadline) or not ends_at_deadline(self.config.optim, self.config.train):
+            return 0.0
+        length = max(self.deadline - self.begun, 1e-9)
+        share = min(1.0, (time.monotonic() - self.begun) / length)
+        return self.ranks.sum(share) / self.ranks.count

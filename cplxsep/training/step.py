@@ -35,8 +35,14 @@ class TrainingStep:
             if name.rpartition(".")[2].startswith("running_")
         ]
 
-    def __call__(self, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[bool, bool]:
+    def __call__(
+        self,
+        batches: Iterator[tuple[Tensor, Tensor]],
+        most: int = 1,  # noqa: ARG002
+    ) -> tuple[bool, bool]:
         """A step from the next batch; a non-finite one changes nothing but its count.
+
+        Of `most` steps that could be made before the next validation or checkpoint it makes one.
 
         Returns whether any process was asked to stop, and whether any is past the deadline.
 
@@ -56,7 +62,7 @@ class TrainingStep:
         mixtures = mixtures.to(device, non_blocking=True)
         sources = sources.to(device, non_blocking=True)
         buffers = [buffer.clone() for buffer in self.buffers]
-        lr = lr_at(progress.step, config.optim, config.train, progress.busy)
+        lr = lr_at(progress.step, config.optim, config.train, progress.busy, self.context.elapsed())
         self.state.optimizers.set_lr(lr)
         rates = self.context.config.training_rates
         rate = rates[progress.step % len(rates)]
@@ -75,16 +81,9 @@ class TrainingStep:
             self.state.average.update(model, progress.step)
         else:
             self._restore(buffers)  # batch norm has taken the bad values in already
-        progress.count(finite)
-        progress.audio += config.train.batch * mixtures.shape[1] / rate
         # The mean, for what goes by it must be the same in every process.
-        progress.busy += ranks.sum(time.monotonic() - started) / ranks.count
-        self.context.log.step(progress, loss, norm, lr)
-        if progress.bad_in_a_row > config.train.max_bad_steps:
-            raise InputError(
-                f"training diverged: {progress.bad_in_a_row} steps in a row were not finite, the "
-                f"last at step {progress.step}; lower optim.lr or set train.precision=fp32"
-            )
+        seconds = ranks.sum(time.monotonic() - started) / ranks.count
+        count_step(self.state, self.context, loss, norm, lr, mixtures.shape[1] / rate, seconds)
         return stop, late
 
     def _gradients(self, rate: int, mixtures: Tensor, sources: Tensor) -> tuple[float, bool, bool]:
@@ -127,3 +126,29 @@ class TrainingStep:
         """Give the model the values that its buffers had."""
         for buffer, before in zip(self.buffers, buffers, strict=True):
             buffer.copy_(before)
+
+
+def count_step(
+    state: RunState,
+    context: RunContext,
+    loss: float,
+    norm: float,
+    lr: float,
+    length: float,
+    seconds: float,
+) -> None:
+    """Count and log a step that took `seconds`, from mixtures `length` seconds long.
+
+    Raises:
+        InputError: more non-finite steps in a row than the configuration allows.
+    """
+    progress, settings = state.progress, context.config.train
+    progress.count(math.isfinite(loss) and math.isfinite(norm))
+    progress.audio += settings.batch * length
+    progress.busy += seconds
+    context.log.step(progress, loss, norm, lr)
+    if progress.bad_in_a_row > settings.max_bad_steps:
+        raise InputError(
+            f"training diverged: {progress.bad_in_a_row} steps in a row were not finite, the "
+            f"last at step {progress.step}; lower optim.lr or set train.precision=fp32"
+        )

@@ -8,7 +8,7 @@ from cplxsep.audio import io
 from cplxsep.audio.level import db, rms
 from cplxsep.audio.resample import resample
 from cplxsep.config import NoiseConfig
-from cplxsep.data.damage import Damage, encoded
+from cplxsep.data.damage import Damage, draw_coder, encoded
 
 RATE = 8000
 NONE = dict.fromkeys(["band_limited", "clipped", "offset", "hum", "coded"], 0.0)
@@ -17,7 +17,7 @@ SPEECH = babble(2.0, RATE, 5)
 
 def spoil(seed=0, rate=RATE, **shares):
     damage = Damage(NoiseConfig(**NONE | shares), rate)
-    return damage(SPEECH, SPEECH[None], np.random.default_rng(seed))
+    return damage(SPEECH, SPEECH[None], damage.draw(np.random.default_rng(seed)))
 
 
 def test_without_damage_nothing_changes():
@@ -58,7 +58,7 @@ def test_coders_keep_time_and_level(examples, rate):
     audio, own_rate = io.read(examples / "two_talkers_s2.wav")
     speech = resample(audio[0, : 3 * own_rate], own_rate, rate)
     for seed in range(8):
-        coded = encoded(speech, rate, np.random.default_rng(seed))
+        coded = encoded(speech, rate, draw_coder(rate, np.random.default_rng(seed)))
         assert coded.shape == speech.shape
         assert coded.dtype == np.float32
         spectra = np.fft.rfft(np.stack([coded, speech]), 2 * len(speech))
@@ -71,4 +71,5 @@ def test_coders_keep_time_and_level(examples, rate):
 
 def test_coders_take_silence():
     silence = np.zeros(RATE, np.float32)
-    np.testing.assert_array_equal(encoded(silence, RATE, np.random.default_rng(0)), silence)
+    coder = draw_coder(RATE, np.random.default_rng(0))
+    np.testing.assert_array_equal(encoded(silence, RATE, coder), silence)

@@ -8,7 +8,7 @@ from synthetic import babble
 
 from cplxsep.audio.level import active_rms
 from cplxsep.config import ConversationConfig
-from cplxsep.data.turns import Voice, converse, one_alone, talk_throughout
+from cplxsep.data.turns import Voice, Waveform, converse, one_alone, spoken, talk_throughout
 
 RATE = 8000
 
@@ -16,13 +16,15 @@ RATE = 8000
 def voices(count=2, seconds=9.0):
     """Talkers who say a constant each, so that whoever is heard can be told from the numbers."""
     length = round(seconds * RATE)
-    return [Voice([0, 1, 2], lambda _: np.ones(length, np.float32), RATE) for _ in range(count)]
+    said = Waveform(np.ones(length, np.float32))
+    return [Voice([0, 1, 2], lambda _: said, RATE) for _ in range(count)]
 
 
 def talk(seed=0, seconds=60.0, count=2, **changes):
     config = ConversationConfig(share=1.0, **changes)
     rng = np.random.default_rng(seed)
-    return converse(voices(count), round(seconds * RATE), RATE, config, rng)[0]
+    samples = round(seconds * RATE)
+    return spoken(converse(voices(count), samples, RATE, config, rng), count, samples)
 
 
 def speaking(sources):
@@ -73,14 +75,16 @@ def test_turns_last_as_long_as_asked_for():
 
 
 def test_throughout_means_throughout():
-    count = speaking(talk_throughout(voices(seconds=3.0), 20 * RATE))
+    turns = talk_throughout(voices(seconds=3.0), 20 * RATE)
+    count = speaking(spoken(turns, 2, 20 * RATE))
     assert (count == 2).mean() > 0.98
 
 
 def test_turns_are_where_something_is_said():
     samples = 30 * RATE
     config = ConversationConfig(share=1.0, overlap=(0.2, 0.4))
-    said, turns = converse(voices(), samples, RATE, config, np.random.default_rng(1))
+    turns = converse(voices(), samples, RATE, config, np.random.default_rng(1))
+    said = spoken(turns, 2, samples)
     told = np.zeros(said.shape, bool)
     for turn in turns:
         assert not told[turn.talker, turn.start : turn.end].any()
@@ -94,10 +98,10 @@ def test_one_alone_is_one_who_talks_there():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         config = ConversationConfig(share=1.0, overlap=(0.0, 0.0))
-        said, turns = converse(voices(), samples, RATE, config, rng)
-        left = one_alone(said, turns, 8 * RATE, 9 * RATE, rng)
+        turns = converse(voices(), samples, RATE, config, rng)
+        left = one_alone(turns, 8 * RATE, 9 * RATE, rng)
         (lone,) = {turn.talker for turn in left}
-        assert not said[1 - lone].any()
+        assert not spoken(left, 2, samples)[1 - lone].any()
         assert any(turn.start < 9 * RATE and turn.end > 8 * RATE for turn in left)
         talked.add(lone)
     assert talked == {0, 1}
@@ -105,8 +109,8 @@ def test_one_alone_is_one_who_talks_there():
 
 def test_a_voice_has_one_level_and_reads_on():
     said = [babble(6.0, RATE, seed) * gain for seed, gain in ((1, 1.0), (2, 0.01))]
-    voice = Voice([1, 0], said.__getitem__, RATE)
-    pieces = [voice.take(2 * RATE) for _ in range(6)]
+    voice = Voice([1, 0], lambda at: Waveform(said[at]), RATE)
+    pieces = [voice.take(2 * RATE).audio for _ in range(6)]
     levels = [active_rms(piece, RATE) for piece in pieces]
     assert max(levels) / min(levels) < 3
     # Behind each other, each a part of one recording.
@@ -120,7 +124,7 @@ def test_a_voice_has_one_level_and_reads_on():
 def test_a_cut_falls_where_the_talker_is_softest():
     audio = np.ones(6 * RATE, np.float32)
     audio[17000:17600] = 0.0
-    voice = Voice([0], lambda _: audio, RATE)
+    voice = Voice([0], lambda _: Waveform(audio), RATE)
     assert 17000 <= len(voice.take(2 * RATE)) <= 17600
 
 

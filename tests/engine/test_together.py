@@ -48,6 +48,30 @@ def test_calls_that_wait_share_a_batch_of_equal_lengths():
     assert len(sizes) < len(requests)
 
 
+def test_calls_of_one_owner_share_no_batch():
+    sizes, started, go = [], threading.Event(), threading.Event()
+
+    def slow(chunks):
+        sizes.append(len(chunks))
+        started.set()
+        go.wait(20)
+        return doubled(chunks)
+
+    together = Together(slow, lambda: 8, turns=2)
+    with ThreadPoolExecutor(8) as pool:
+        owners = ["a", "b", "a", "b", None, None]
+        found = []
+        for number, owner in enumerate(owners):
+            found.append(pool.submit(together, np.full((1, 5), 1.0 + number), owner))
+            while len(sizes) + len(together._waiting) < number + 1:
+                pass
+        go.set()
+        for number, future in enumerate(found):
+            assert np.array_equal(future.result(), doubled(np.full((1, 5), 1.0 + number)))
+    # Two had their turns at once; then one of each owner, and all that have none.
+    assert sorted(sizes) == [1, 1, 4]
+
+
 def test_bad_chunks_of_one_call_do_no_harm_to_the_others():
     def run(chunks):
         if not np.isfinite(chunks).all():

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+import triton_cases
 
 from cplxsep.nn.between_convolutions import BETWEEN, Head, NormWeights
 from cplxsep.nn.between_convolutions.native import NativeBetween
@@ -145,3 +146,25 @@ def test_native_code_does_not_depend_on_the_number_of_threads(native):
         assert torch.equal(one, native.normalise(rows, native.statistics(rows), norm, 1, False))
     finally:
         torch.set_num_threads(threads)
+
+
+def test_triton_in_its_interpreter_gives_what_the_statement_gives():
+    pytest.importorskip("triton")
+    triton_cases.in_the_interpreter("between")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_triton_on_a_gpu_gives_what_the_statement_gives():
+    pytest.importorskip("triton")
+    triton_cases.between("cuda", [(2, 33, 125, 88), (3, 5, 7, 6), (1, 4, 4, 704), (1, 1, 1, 2)])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_statistics_are_the_same_twice_and_in_any_batch():
+    rows = maps(3, 60, 70, 88).cuda()
+    found = BETWEEN.on(rows.device, rows.dtype).statistics(rows)
+    assert torch.equal(found, BETWEEN.on(rows.device, rows.dtype).statistics(rows))
+    alone = BETWEEN.on(rows.device, rows.dtype).statistics(rows[1:2].contiguous())
+    assert torch.equal(found[:, 1:2], alone)

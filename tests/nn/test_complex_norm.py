@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from cplxsep.errors import Note
 from cplxsep.nn import backends
 from cplxsep.nn.complex_norm import NORM, ComplexNorm
+from cplxsep.nn.complex_norm.compiled import CompiledNorm
 from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.nn.native.build import NoCompilerError, library
 
@@ -208,3 +210,53 @@ def test_constant_maps_stay_finite():
     out.sum().backward()
     assert out.isfinite().all()
     assert maps.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("works", [0, 3])
+def test_where_the_compiler_fails_the_statement_runs_and_a_note_says_so_once(monkeypatch, works):
+    """Regression: an assertion of the compiler in a traceback ended a training on a GPU.
+
+    At its first sweep, or at one of the backward pass.
+    """
+    calls = iter(range(100))
+
+    def compiler(function, dynamic):  # noqa: ARG001
+        def compiled(*given):
+            assert next(calls) < works, "of the compiler\nand more"
+            return function(*given)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    torch.manual_seed(0)
+    rows, gain, bias = torch.randn(2, 6, 4), torch.randn(3, 2), torch.randn(2, 2)
+    results = []
+    with pytest.warns(Note) as notes:  # noqa: PT031
+        for norm in (NORM.statement, CompiledNorm()):
+            for _ in range(2):
+                out, found = norm.forward(rows, gain, bias, False, True)
+                results.append([out, *norm.backward(rows, out, found, False, True)])
+    assert [str(note.message) for note in notes] == [
+        "no compiled norm, it is slower: of the compiler"
+    ]
+    for other in results[1:]:
+        assert all(map(torch.equal, other, results[0]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_compiled_norm_on_a_gpu_gives_what_the_formula_gives():
+    """Or its fallback, where the compiler fails there; in several shapes, one after the other."""
+    form = CompiledNorm()
+    for shape in [(2, 63, 8), (3, 130, 8), (2, 64, 32)]:
+        torch.manual_seed(0)
+        rows, gain = torch.randn(shape), torch.randn(3, shape[2] // 2)
+        bias = torch.randn(2, shape[2] // 2)
+        expected, kept = NORM.statement.forward(rows, gain, bias, False, True)
+        theirs = [expected, *NORM.statement.backward(rows, rows, kept, False, True)]
+        there = [part.cuda() for part in (rows, gain, bias)]
+        out, kept = form.forward(*there, False, True)
+        for a, b in zip(
+            [out, *form.backward(there[0], there[0], kept, False, True)], theirs, strict=True
+        ):
+            torch.testing.assert_close(a.cpu(), b, rtol=1e-3, atol=1e-3)

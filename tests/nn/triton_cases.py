@@ -59,6 +59,46 @@ def norm(device: str, sizes: list[tuple[int, int, int, int]]) -> None:
                 compare(found, expected, given, dtype)
 
 
+def between(device: str, sizes: list[tuple[int, int, int, int]]) -> None:
+    """All functions, for maps (B, H, W, 2C) and such as twice the size with other channels."""
+    from cplxsep.nn.between_convolutions.statement import Between, NormWeights
+    from cplxsep.nn.between_convolutions.triton_form import TritonBetween
+
+    torch.manual_seed(0)
+    for shape in sizes:
+        batch, lines, columns, parts = shape
+        for dtype in TOLERANCE:
+            maps = (3 * torch.randn(shape, device=device) + 5).to(dtype)
+            more = torch.randn(shape, device=device).to(dtype)
+            large = torch.randn(batch, 2 * lines, 2 * columns, parts + 6, device=device).to(dtype)
+            for layer in (False, True):
+                results = []
+                for form in (TritonBetween(), Between()):
+                    torch.manual_seed(1)
+                    norms = [
+                        NormWeights(
+                            torch.randn(3, channels, device=device),
+                            torch.randn(2, channels, device=device),
+                            layer,
+                        )
+                        for channels in (parts // 2, parts + 3)
+                    ]
+                    stats = form.statistics(maps)
+                    both = (form.statistics(large), form.upsampled_statistics(maps))
+                    found = [stats, *both, form.normalise(maps, stats, norms[0], 1, False)]
+                    found.append(form.normalise(maps, stats, norms[0], 2, False))
+                    found.append(form.normalise_joined(large, maps, both, norms[1], False))
+                    broken = maps.index_fill(3, torch.tensor([0], device=device), torch.nan)
+                    told = form.normalise(broken, form.statistics(broken), norms[0], 1, False)
+                    assert told[..., 0].isnan().all()
+                    total = maps.clone()
+                    results.append([*found, form.add(total, more), total])
+                for ours, theirs in zip(*results, strict=True):
+                    assert ours.dtype == theirs.dtype
+                    atol = TOLERANCE[dtype] * theirs.abs().max().item()
+                    torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
 def compare(found, expected, given, dtype) -> None:
     """Results, and the gradients of one random weighting of them, agree."""
     weights = [torch.randn_like(result) for result in found]
@@ -78,6 +118,12 @@ def compare(found, expected, given, dtype) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "recurrence":
         recurrence("cpu", [(1, 2, 7, 3), (1, 3, 2, 20), (1, 3, 1, 66)])
+    elif sys.argv[1] == "between":
+        from cplxsep.nn.between_convolutions import triton_form as between_form
+
+        # So that there are several programs, and several tiles of one.
+        between_form._VALUES, between_form._PROGRAMS, between_form._CHANNELS = 64, 3, 8
+        between("cpu", [(2, 5, 7, 6), (1, 2, 3, 20), (1, 1, 1, 2)])
     else:
         from cplxsep.nn.position_norm import triton_form
 

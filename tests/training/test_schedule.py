@@ -2,9 +2,10 @@
 
 import pytest
 
-from cplxsep.config import OptimConfig, TrainConfig, read_config
+from cplxsep.config import Config, OptimConfig, TrainConfig, read_config
 from cplxsep.training import checkpoint, curves, run
 from cplxsep.training.schedule import lr_at
+from cplxsep.training.state import RunContext
 from cplxsep.training.step import TrainingStep
 
 
@@ -88,3 +89,45 @@ def test_a_run_by_the_clock_ends_with_its_decay_also_in_pieces(tiny_config, tmp_
     said = []
     run.train(config, run.Options(tmp_path / "run", device="cpu"), None, said.append)
     assert "resumed at step 7, which is the last" in said
+
+
+def test_max_minutes_is_where_the_decay_of_a_trapezoid_ends(monkeypatch):
+    """Unless train.minutes says how long the run is: then they are one piece of it."""
+    now = [1000.0]
+    monkeypatch.setattr("cplxsep.training.state.time.monotonic", lambda: now[0])
+
+    def rates(**sections):
+        config = Config.model_validate(sections)
+        context = RunContext(config, None, None, deadline=1100.0, begun=1000.0)
+        found = []
+        for now[0] in (1000.0, 1010.0, 1050.0, 1075.0, 1100.0):
+            found.append(lr_at(0, config.optim, config.train, 0.0, context.elapsed()))
+        return found
+
+    trapezoid = {"lr": 1.0, "schedule": "trapezoid", "warmup_share": 0.1, "decay_share": 0.5}
+    first, *later = rates(optim=trapezoid)
+    assert first < 0.01
+    assert later == pytest.approx([1.0, 1.0, 0.51, 0.02])
+    assert len(set(rates(optim=trapezoid, train={"minutes": 60}))) == 1
+    assert len(set(rates(optim={"schedule": "cosine"}))) == 1
+    config = Config.model_validate({"optim": trapezoid})
+    assert RunContext(config, None, None).elapsed() == 0.0
+
+
+def test_a_run_of_max_minutes_ends_with_its_decay(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "draw", lambda *_: None)
+    rates = []
+    one = TrainingStep.__call__
+
+    def noted(self, *args):
+        found = one(self, *args)
+        rates.append(self.state.optimizers.parts["adamw"].param_groups[0]["lr"])
+        return found
+
+    monkeypatch.setattr(TrainingStep, "__call__", noted)
+    changes = ["optim.schedule=trapezoid", "train.steps=100000", "train.compile=false"]
+    config = read_config(tiny_config, [*changes, "train.valid_every=100000"])
+    options = run.Options(tmp_path / "run", device="cpu", max_minutes=8 / 60)
+    run.train(config, options, None, print)
+    assert max(rates) == pytest.approx(1e-3)
+    assert rates[-1] < 0.2e-3

@@ -1,6 +1,5 @@
 """`cplxsep eval`: score a model on prepared mixtures, or estimates against references."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from cplxsep.cli import common, completion, options
 from cplxsep.cli.evaluate import cases, checks, running
 from cplxsep.errors import UsageError
 from cplxsep.parallel import WHOLE
+from cplxsep.version import own_version
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Cases
@@ -145,7 +145,7 @@ def evaluate(
     running.tell_of_cuts(scored_on.cut)
     places = {"data": data, "split": split, "ref": ref, "mix": mix, "metadata": metadata}
     places |= {"speakers": speakers, "model": model, "est": est}
-    about: dict[str, Any] = {"command": "eval", "version": version("cplxsep")}
+    about: dict[str, Any] = {"command": "eval", "version": own_version()}
     about["inputs"] = {name: str(place) for name, place in places.items() if place is not None}
     result = about | running.summed_up(scored, ci, thresholds)
     running.show(result, json_output)

@@ -30,7 +30,7 @@ from cplxsep.data.recipes.preparation import (
 from cplxsep.data.recordings import usable_speech
 from cplxsep.data.scene import assemble
 from cplxsep.data.table import Row
-from cplxsep.data.turns import Turn, Voice, converse, one_alone
+from cplxsep.data.turns import Sound, Turn, Voice, Waveform, converse, one_alone, spoken
 from cplxsep.errors import InputError
 from cplxsep.parallel import WHOLE, Shard, Workers
 
@@ -215,9 +215,10 @@ class _Conversations(DrawnRecipe[_Plan]):
         """What is said (N, S), and the turns."""
         talk, rate = self.settings.talk, self.settings.sample_rate
         voices = [_voice(recordings, rate, rng) for recordings in plan.talkers]
-        said, turns = converse(voices, self.samples, rate, talk, rng)
+        turns = converse(voices, self.samples, rate, talk, rng)
         if rng.random() < talk.alone:
-            turns = one_alone(said, turns, 0, self.samples, rng)
+            turns = one_alone(turns, 0, self.samples, rng)
+        said = spoken(turns, len(voices), self.samples)
         return said * np.float32(from_db(_LEVEL_DB)), turns
 
     def _noise(self, plan: _Plan) -> tuple[np.ndarray | None, int]:
@@ -271,9 +272,9 @@ class _Conversations(DrawnRecipe[_Plan]):
 
 
 def _voice(recordings: list[Utterance], rate: int, rng: np.random.Generator) -> Voice:
-    def read(number: int) -> np.ndarray:
+    def read(number: int) -> Sound:
         item = recordings[number]
-        return _read(item.path, lambda _path: usable_speech(item, rate))
+        return Waveform(_read(item.path, lambda _path: usable_speech(item, rate)))
 
     return Voice(rng.permutation(len(recordings)).tolist(), read, rate)
 

@@ -21,7 +21,7 @@ def dual_path(
 ) -> tuple[nn.Module, str]:
     """On a CPU with native blocks; on a GPU the network itself, whose operators are Triton's."""
     if device.type == "cuda":
-        kind = "Triton kernels" if triton_works(device) else registry.PLAIN
+        kind = registry.TRITON if triton_works(device) else registry.PLAIN
         return InWorkingType(network, dtype), kind
     try:
         # Maps are float32; what goes into the products of the blocks is in their type.

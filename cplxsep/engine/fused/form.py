@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,13 @@ from cplxsep.engine.fused.graphs import GraphedNetwork
 from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.signal_stream import SignalStream
 from cplxsep.nn.device import keep_freed_memory
+
+
+class Found(NamedTuple):
+    """Sources (B, N, S), and whether all of their samples are finite."""
+
+    sources: np.ndarray
+    finite: bool
 
 
 class Form:
@@ -33,30 +40,38 @@ class Form:
             keep_freed_memory()
         self._make()
 
-    @torch.inference_mode()
     def __call__(self, chunks: np.ndarray) -> np.ndarray:
         """Sources (B, N, S) of chunks (B, S)."""
+        return self.begin(chunks)().sources
+
+    @torch.inference_mode()
+    def begin(self, chunks: np.ndarray) -> Callable[[], Found]:
+        """Begin with chunks (B, S); the call of what it gives waits for their sources (B, N, S).
+
+        A GPU does the work meanwhile, and more of it can be begun. Waiting needs no turn.
+        """
         with self._autocast():
             return self._run(self._fast, chunks)
 
     @torch.inference_mode()
-    def exact(self, chunks: np.ndarray) -> np.ndarray:
+    def exact(self, chunks: np.ndarray) -> Found:
         """The same by the model itself, in float32."""
-        return self._run(self._model, chunks)
+        return self._run(self._model, chunks)()
 
     def stream(self) -> SignalStream:
         """A signal in blocks through this form of a causal model."""
         return SignalStream(cast(SeparationModel, self._fast))
 
     @torch.inference_mode()
-    def advance(self, stream: SignalStream, block: np.ndarray, last: bool) -> np.ndarray:
+    def advance(self, stream: SignalStream, block: np.ndarray, last: bool) -> Found:
         """Sources (B, N, S') that the stream's next block (B, S) completes."""
         with self._autocast():
-            return self._run(lambda given: stream(given, last), block)
+            return self._run(lambda given: stream(given, last), block)()
 
     def release(self) -> None:
         """Give back the memory of a GPU that is not in use."""
         if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # what was begun may be in a graph
             self._make()
             torch.cuda.empty_cache()
 
@@ -70,14 +85,24 @@ class Form:
             return torch.autocast(self._device.type, self._dtype)
         return contextlib.nullcontext()
 
-    def _run(self, module: Callable[[Tensor], Tensor], chunks: np.ndarray) -> np.ndarray:
+    def _run(self, module: Callable[[Tensor], Tensor], chunks: np.ndarray) -> Callable[[], Found]:
         given = torch.from_numpy(chunks)
         if self._device.type != "cuda":
-            return module(given).float().numpy()
+            sources = module(given).float().numpy()
+            found = Found(sources, bool(np.isfinite(sources).all()))
+            return lambda: found
         # cuDNN takes TF32 for float32 unless told otherwise.
         with torch.cuda.device(self._device), torch.backends.cudnn.flags(True, allow_tf32=False):
-            sources = module(given.pin_memory().to(self._device, non_blocking=True)).float()
-            held = torch.empty(sources.shape, pin_memory=True)
-            held.copy_(sources, non_blocking=True)
-            torch.cuda.current_stream().synchronize()
-            return held.numpy().copy()
+            there = module(given.pin_memory().to(self._device, non_blocking=True)).float()
+            here = torch.empty(there.shape, pin_memory=True)
+            here.copy_(there, non_blocking=True)
+            finite = torch.empty((), dtype=torch.bool, pin_memory=True)
+            finite.copy_(there.isfinite().all(), non_blocking=True)
+            arrived = torch.cuda.Event()
+            arrived.record()
+
+        def wait() -> Found:
+            arrived.synchronize()
+            return Found(here.numpy(), bool(finite))
+
+        return wait

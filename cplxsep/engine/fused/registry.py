@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
-NATIVE, PLAIN = "native code", "plain PyTorch"
+NATIVE, TRITON, PLAIN = "native code", "Triton kernels", "plain PyTorch"
 
 
 class ModuleForm(nn.Module):

@@ -10,6 +10,7 @@ from cplxsep.engine.fused import heads, registry  # noqa: F401 (heads registers 
 from cplxsep.engine.fused.layers import FusedBlock, Maps, fused_steps, steps_have_forms
 from cplxsep.networks.model import SpectralNetwork
 from cplxsep.networks.unet import UNet
+from cplxsep.nn.backends import triton_works
 from cplxsep.nn.between_convolutions import BETWEEN, Between
 from cplxsep.nn.native.build import NoCompilerError
 
@@ -18,11 +19,13 @@ from cplxsep.nn.native.build import NoCompilerError
 def spectral(
     network: SpectralNetwork, device: torch.device, dtype: torch.dtype | None
 ) -> tuple[nn.Module, str]:
-    """Its form, if all of its modules have one; on a CPU with native code between convolutions."""
+    """Its form, if all of its modules have one; with native code or Triton between convolutions."""
     wide, between, kind = dtype or torch.float32, BETWEEN.statement, registry.PLAIN
     if not registry.has_form(network):
         return network, kind
-    if device.type == "cpu":
+    if device.type == "cuda" and triton_works(device):
+        between, kind = BETWEEN.on(device, wide), registry.TRITON
+    elif device.type == "cpu":
         try:
             BETWEEN.enable("cpu")
             between, kind = BETWEEN.on(device, wide), registry.NATIVE

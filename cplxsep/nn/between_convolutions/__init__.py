@@ -6,4 +6,13 @@ from cplxsep.nn.between_convolutions.statement import Between, Head, NormWeights
 
 __all__ = ["BETWEEN", "Between", "Head", "NormWeights"]
 
-BETWEEN = Operator[Between]("between_convolutions", Between(), NativeBetween, training=False)
+
+def _triton() -> Between:
+    from cplxsep.nn.between_convolutions.triton_form import TritonBetween
+
+    return TritonBetween()
+
+
+BETWEEN = Operator[Between](
+    "between_convolutions", Between(), NativeBetween, triton=_triton, training=False
+)

@@ -1,21 +1,40 @@
 """The complex layer norm through torch.compile, for a GPU."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
+from cplxsep.errors import tell
 from cplxsep.nn.complex_norm.statement import PlainNorm
+from cplxsep.nn.device import out_of_memory
 
 
 class CompiledNorm(PlainNorm):
-    """The statement with each of its sweeps fused; tried out on a device when made.
+    """The statement with each of its sweeps fused, compiled for a shape when it first comes.
 
-    On a CPU it was measured at half to a fifth of the speed of native code, and takes seconds for
-    each new shape.
+    Where that fails, in whatever way the compiler has, the statement itself runs from then on, and
+    a note says so. On a CPU it was measured at half to a fifth of the speed of native code.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self) -> None:
         for name in ("moments", "transform", "grad_sums", "grad_input"):
-            setattr(self, name, torch.compile(getattr(super(), name), dynamic=None))
-        rows = torch.randn(1, 16, 4, device=device)
-        gain, bias = torch.ones(3, 2, device=device), torch.zeros(2, 2, device=device)
-        _, found = self.forward(rows, gain, bias, layer=False, relu=True)
-        self.backward(rows, rows, found, layer=False, relu=True)
+            setattr(self, name, self._or_plain(getattr(super(), name)))
+
+    def _or_plain(self, plain: Callable[..., Any]) -> Callable[..., Any]:
+        """A sweep compiled, until one of them fails."""
+        compiled = torch.compile(plain, dynamic=None)
+
+        def sweep(*given: Any) -> Any:
+            try:
+                return compiled(*given)
+            except Exception as error:
+                if out_of_memory(error):
+                    raise
+                reason = (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
+            if vars(self):
+                vars(self).clear()  # the sweeps of the statement come to light
+                tell(f"no compiled norm, it is slower: {reason}")
+            return plain(*given)
+
+        return sweep
