@@ -47,10 +47,10 @@ def test_refusing_an_unknown_model_loads_no_torch():
     ("typed", "offered"),
     [
         ("separate a.wav -m dce-2", ["dce-2spk"]),
-        ("models info dce-d", ["dce-denoise"]),
+        ("models info dce-d", ["dce-denoise", "dce-denoise-live"]),
         ("eval --model dce-2", ["dce-2spk"]),
         ("train --config paper/conv", ["paper/conv-tasnet"]),
-        ("train --config dce-den", ["dce-denoise"]),
+        ("train --config dce-den", ["dce-denoise", "dce-denoise-live"]),
         ("train --init dce-2", ["dce-2spk"]),
         ("separate a.wav -m ./models/", []),
     ],
