@@ -46,3 +46,10 @@ def make_manifest(folder: Path, *, per_split: int = 3, sample_rate: int = 8000) 
         lines.append(f"{path},babble,{file.parent.name},{split},{sample_rate},{seconds}")
     (folder / "speech.csv").write_text("\n".join(lines) + "\n")
     return folder / "speech.csv"
+
+
+def make_hall(path: Path, rate: int, rng: np.random.Generator) -> None:
+    """A room response of three channels, whose direct sound comes at sample 100."""
+    decay = np.exp(-np.arange(2000) / 400)[:, None] * rng.standard_normal((2000, 3)) * 0.1
+    decay[100] = 0.9
+    soundfile.write(path, decay, rate)

@@ -22,6 +22,8 @@ from cplxsep.engine.together import Together
 # On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
 # groups of all signals that are on their way at most.
 GROUPS, MOST_AT_ONCE = 4, 64
+# A chunk, its sources (N, S), and what their order is found from.
+Separated = tuple[Chunk, np.ndarray, Measured | None]
 
 
 class AtRate:
@@ -93,10 +95,8 @@ class AtRate:
         if rest is not None:
             yield rest
 
-    def _found(
-        self, pushed: Iterable[Iterable[Chunk]], order: TalkerOrder
-    ) -> Iterator[tuple[Chunk, np.ndarray, Measured | None]]:
-        """Each chunk, its sources (N, S), and what their order is found from."""
+    def _found(self, pushed: Iterable[Iterable[Chunk]], order: TalkerOrder) -> Iterator[Separated]:
+        """What was found of each chunk, in their order."""
         if self._pool is None:
             for group in _groups(pushed, lambda: self._runner.batch):
                 yield from self._sources(group, order)
@@ -104,7 +104,7 @@ class AtRate:
         # A GPU is given the next groups while what it found of this one is used.
         groups = _groups(pushed, lambda: -(-self._runner.batch // GROUPS))
         pool = self._pool
-        under_way: deque[Future[list[tuple[Chunk, np.ndarray, Measured | None]]]] = deque()
+        under_way: deque[Future[list[Separated]]] = deque()
 
         def submitted() -> Iterator[None]:
             for group in groups:
@@ -121,10 +121,8 @@ class AtRate:
             for waiting in list(under_way):
                 waiting.cancel()
 
-    def _sources(
-        self, group: list[Chunk], order: TalkerOrder
-    ) -> list[tuple[Chunk, np.ndarray, Measured | None]]:
-        """As `_found`, of a group of chunks."""
+    def _sources(self, group: list[Chunk], order: TalkerOrder) -> list[Separated]:
+        """What is found of a group of chunks."""
         heard = [without_offset(chunk.samples, self.rate) for chunk in group]
         found = self._together(np.stack(heard), order)
         return [

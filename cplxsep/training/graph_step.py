@@ -149,11 +149,11 @@ class GraphStep:
         device = self.context.ranks.device
         inputs = [part.to(device, copy=True) for part in (mixtures, sources)]
         self.live.zero_()
-        before = self.updates.buffers()
+        before = self.plain.copied_buffers()
         try:
             run = captured(partial(self._step, rate, *inputs), device, self.pool)
         except Exception as error:
-            self.updates.restore(before)
+            self.plain.restore(before)
             causes = list(_causes(error))
             if short := next(filter(out_of_memory, causes), None):
                 raise short from None

@@ -52,12 +52,6 @@ class Updates:
         """Copies of the model's buffers, of before the forward pass."""
         return [buffer.clone() for buffer in self._buffers]
 
-    @torch.no_grad()
-    def restore(self, before: list[Tensor]) -> None:
-        """Give the model the values that its buffers had."""
-        for buffer, old in zip(self._buffers, before, strict=True):
-            buffer.copy_(old)
-
     def __call__(
         self, loss: Tensor, grads: Sequence[Tensor | None], before: list[Tensor], live: Tensor
     ) -> Tensor:

@@ -118,7 +118,7 @@ def _run(
     if resumed:
         last = is_over(state.progress, config.train) or done >= last_step
         say(f"resumed at step {done}{', which is the last' if last else ''}")
-    if math.isfinite(deadline) and ends_at_deadline(config.optim, config.train):
+    if ends_at_deadline(config.optim, config.train, deadline):
         say(
             "the learning rate falls until --max-minutes: for a piece of a longer run set "
             "train.minutes to its whole length, or end the piece by --max-steps"

@@ -19,12 +19,13 @@ def share_done(step: int, busy: float, train: TrainConfig) -> float:
     return max(by_steps, busy / (60 * train.minutes)) if train.minutes else by_steps
 
 
-def ends_at_deadline(optim: OptimConfig, train: TrainConfig) -> bool:
+def ends_at_deadline(optim: OptimConfig, train: TrainConfig, deadline: float) -> bool:
     """Whether a rate by shares of the run has its decay end where `train --max-minutes` stops.
 
     Not where `train.minutes` says how long the run is as a whole: then that is a piece of it.
+    deadline: of the monotonic clock, infinite where there is none.
     """
-    return optim.schedule == "trapezoid" and not train.minutes
+    return math.isfinite(deadline) and optim.schedule == "trapezoid" and not train.minutes
 
 
 def is_over(progress: Progress, train: TrainConfig) -> bool:

@@ -99,7 +99,8 @@ class RunContext:
 
         The mean of all processes, for their rate must be the same.
         """
-        if math.isinf(self.deadline) or not ends_at_deadline(self.config.optim, self.config.train):
+        config = self.config
+        if not ends_at_deadline(config.optim, config.train, self.deadline):
             return 0.0
         length = max(self.deadline - self.begun, 1e-9)
         share = min(1.0, (time.monotonic() - self.begun) / length)

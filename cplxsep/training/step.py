@@ -61,7 +61,7 @@ class TrainingStep:
         device = ranks.device
         mixtures = mixtures.to(device, non_blocking=True)
         sources = sources.to(device, non_blocking=True)
-        buffers = [buffer.clone() for buffer in self.buffers]
+        buffers = self.copied_buffers()
         lr = lr_at(progress.step, config.optim, config.train, progress.busy, self.context.elapsed())
         self.state.optimizers.set_lr(lr)
         rates = self.context.config.training_rates
@@ -69,10 +69,10 @@ class TrainingStep:
         try:
             if not self.rehearsed:
                 self._rehearse(rate, mixtures, sources)
-                self._restore(buffers)
+                self.restore(buffers)
             loss, stop, late = self._gradients(rate, mixtures, sources)
         except BaseException:
-            self._restore(buffers)  # what is saved now is of the step before
+            self.restore(buffers)  # what is saved now is of the step before
             raise
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip).item()
         finite = math.isfinite(loss) and math.isfinite(norm)
@@ -80,7 +80,7 @@ class TrainingStep:
             self.state.optimizers.step()
             self.state.average.update(model, progress.step)
         else:
-            self._restore(buffers)  # batch norm has taken the bad values in already
+            self.restore(buffers)  # batch norm has taken the bad values in already
         # The mean, for what goes by it must be the same in every process.
         seconds = ranks.sum(time.monotonic() - started) / ranks.count
         count_step(self.state, self.context, loss, norm, lr, mixtures.shape[1] / rate, seconds)
@@ -121,8 +121,12 @@ class TrainingStep:
         self.forward(rate, mixtures[:size], sources[:size]).backward()
         self.rehearsed = True
 
+    def copied_buffers(self) -> list[Tensor]:
+        """The values that the model's buffers have."""
+        return [buffer.clone() for buffer in self.buffers]
+
     @torch.no_grad()
-    def _restore(self, buffers: list[Tensor]) -> None:
+    def restore(self, buffers: list[Tensor]) -> None:
         """Give the model the values that its buffers had."""
         for buffer, before in zip(self.buffers, buffers, strict=True):
             buffer.copy_(before)

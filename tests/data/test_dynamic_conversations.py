@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from synthetic import make_speech
+from synthetic import make_hall, make_speech
 
 from cplxsep.audio.level import active_rms, db, rms
 from cplxsep.config import parse_config
@@ -26,9 +26,7 @@ def folders(tmp_path_factory):
     for name in ("noise", "rooms"):
         (root / name).mkdir()
     soundfile.write(root / "noise" / "hiss.wav", 0.1 * rng.standard_normal(4 * RATE), RATE)
-    decay = np.exp(-np.arange(2000) / 400)[:, None] * rng.standard_normal((2000, 3)) * 0.1
-    decay[100] = 0.9
-    soundfile.write(root / "rooms" / "hall.wav", decay, RATE)
+    make_hall(root / "rooms" / "hall.wav", RATE, rng)
     return root
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from synthetic import make_speech
+from synthetic import make_hall, make_speech
 
 from cplxsep.audio.level import active_rms, db, rms
 from cplxsep.config import NoiseConfig, parse_config
@@ -42,9 +42,7 @@ def folders(tmp_path_factory):
         soundfile.write(
             root / "noise" / f"{name}.wav", 0.1 * rng.standard_normal(round(seconds * RATE)), RATE
         )
-    decay = np.exp(-np.arange(2000) / 400)[:, None] * rng.standard_normal((2000, 3)) * 0.1
-    decay[100] = 0.9
-    soundfile.write(root / "rooms" / "hall.wav", decay, RATE)
+    make_hall(root / "rooms" / "hall.wav", RATE, rng)
     return root
 
 

@@ -77,12 +77,8 @@ class Between:
         three: bool,
     ) -> Tensor:
         """Norm and CReLU of `skip` (B, 2H, 2W, 2A) joined with interpolated maps."""
-        matrix, offset = coefficients(torch.cat(stats, dim=2), *norm)
-        split = [skip.shape[3] // 2, maps.shape[3] // 2]
-        sides = zip(
-            (skip, _upsampled(maps)), matrix.split(split, 2), offset.split(split, 2), strict=True
-        )
-        (skip_r, skip_i), (maps_r, maps_i) = (affine(*side) for side in sides)
+        own, other = coefficients_of_both(stats, norm)
+        (skip_r, skip_i), (maps_r, maps_i) = affine(skip, *own), affine(_upsampled(maps), *other)
         real, imag = torch.cat([skip_r, maps_r], dim=3), torch.cat([skip_i, maps_i], dim=3)
         return _rectified(real, imag, three).to(skip.dtype)
 
@@ -120,6 +116,15 @@ class Between:
         products = (mask_r * own_r - mask_i * own_i, mask_r * own_i + mask_i * own_r)
         means = [p.unflatten(3, (head.sources, -1)).mean(dim=4) for p in products]
         return torch.cat(means, dim=3).permute(0, 3, 1, 2).contiguous()
+
+
+def coefficients_of_both(
+    stats: tuple[Tensor, Tensor], norm: NormWeights
+) -> list[tuple[Tensor, Tensor]]:
+    """Matrix and offset for each of two maps that are joined, from the statistics of each."""
+    channels = [part.shape[2] for part in stats]
+    matrix, offset = coefficients(torch.cat(stats, dim=2), *norm)
+    return list(zip(matrix.split(channels, 2), offset.split(channels, 2), strict=True))
 
 
 def _rectified(real: Tensor, imag: Tensor, three: bool) -> Tensor:

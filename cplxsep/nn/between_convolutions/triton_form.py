@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from cplxsep.nn.between_convolutions.statement import Between, NormWeights
+from cplxsep.nn.between_convolutions.statement import Between, NormWeights, coefficients_of_both
 from cplxsep.nn.complex_norm.statement import coefficients
 
 _VALUES = 2048  # complex ones of a tile
@@ -222,13 +222,10 @@ class TritonBetween(Between):
     ) -> Tensor:
         if three:
             return super().normalise_joined(skip, maps, stats, norm, three)
-        matrix, offset = coefficients(torch.cat(stats, dim=2), *norm)
-        split = [skip.shape[3] // 2, maps.shape[3] // 2]
-        out = skip.new_empty(*skip.shape[:3], 2 * sum(split))
-        sides = zip(matrix.split(split, 2), offset.split(split, 2), strict=True)
-        (own, at_own), (other, at_other) = sides
-        _into(out, 0, skip, own, at_own, 1, False)
-        _into(out, split[0], maps, other, at_other, 1, True)
+        own, other = coefficients_of_both(stats, norm)
+        out = skip.new_empty(*skip.shape[:3], skip.shape[3] + maps.shape[3])
+        _into(out, 0, skip, *own, 1, False)
+        _into(out, skip.shape[3] // 2, maps, *other, 1, True)
         return out
 
 
