@@ -40,11 +40,12 @@ def seconds_of(chunks: int) -> float:
 
 def throughput(settings: Settings) -> dict[str, Any]:
     """Each network in each form, from memory to memory."""
-    limits = measure_limits(settings.device, precisions(settings.device))
+    precise = {name: precisions(name, settings.device) for name in NETWORKS}
+    limits = measure_limits(settings.device, max(precise.values(), key=len))
     found: dict[str, Any] = {"limits": {"flop/s": limits.matrix, "bytes/s": limits.memory}}
     for name in NETWORKS:
         peers = PEERS[name]
-        forms = [*precisions(settings.device), *peers]
+        forms = [*precise[name], *peers]
         chunks = settings.chunks(name)
         seconds = seconds_of(chunks)
         audio = recording(seconds, RATE, settings.speech)
@@ -52,7 +53,7 @@ def throughput(settings: Settings) -> dict[str, Any]:
         times = interleave(works, audio, settings, name)
         rows = {form: {"rate": spread([seconds / t for t in times[form]])} for form in forms}
         needed = demand(network(name), PLAN.length)
-        for form in limits.matrix:
+        for form in precise[name]:
             least, what = needed.least_seconds(limits, form)
             median = seconds / rows[form]["rate"]["median"]
             rows[form] |= {"of_limit": least * chunks / median, "limit": what}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 from commands import command, cplxsep, measure, prepare_mixtures
-from forms import NETWORKS, RATE, network, precisions
+from forms import NETWORKS, RATE, SEPARATOR, network, precisions
 from settings import Settings
 from workload import PERIOD, recording, spread
 
@@ -114,7 +114,7 @@ def quality(settings: Settings) -> dict[str, Any]:
     count = 6 if settings.quick else 60
     data = prepare_mixtures(settings.speech, settings.folder / "mixtures", count, seed=0)
     found: dict[str, Any] = {"mixtures": count}
-    for precision in precisions(settings.device):
+    for precision in precisions(SEPARATOR, settings.device):
         settings.say(f"quality in {precision}")
         how = ("--device", settings.device, "--precision", precision)
         out = settings.folder / precision

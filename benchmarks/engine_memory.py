@@ -33,7 +33,7 @@ def memory(settings: Settings) -> dict[str, Any]:
     seconds = 8.0 if settings.quick else 32.0
     forms = {}
     for name in NETWORKS:
-        for form in [*precisions(settings.device), *PEERS[name]]:
+        for form in [*precisions(name, settings.device), *PEERS[name]]:
             forms[f"{name} {form}"] = of_form(settings, name, form, seconds)
     stereo = {}
     for minutes in settings.minutes[-2:]:

@@ -20,6 +20,7 @@ from workload import recording
 
 from cplxsep import Separator
 from cplxsep.config import ModelConfig
+from cplxsep.errors import DeviceError, UsageError
 from cplxsep.model_folder.catalogue import resolve
 from cplxsep.model_folder.load import load_model
 from cplxsep.networks.model import SeparationModel
@@ -50,9 +51,15 @@ def network(name: str) -> SeparationModel:
     return SeparationModel(LARGE).eval()
 
 
-def precisions(device: str) -> tuple[str, ...]:
-    """Those of our engine on a device."""
-    return ("fp32", "bf16", "fp16") if torch.device(device).type == "cuda" else ("fp32", "bf16")
+def precisions(name: str, device: str) -> tuple[str, ...]:
+    """Those of our engine for a network on a device."""
+    if torch.device(device).type == "cuda":
+        return "fp32", "bf16", "fp16"
+    try:
+        Separator(network(name), device=device, precision="int8")
+    except (UsageError, DeviceError):
+        return "fp32", "bf16"
+    return "fp32", "bf16", "int8"
 
 
 def work(name: str, form: str, device: str, batch: str = "auto") -> Work:

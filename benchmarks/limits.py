@@ -12,7 +12,7 @@ from torch.utils.flop_counter import flop_registry
 
 from cplxsep.networks.model import SeparationModel
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 REPEATS = 7
 
 
@@ -57,12 +57,10 @@ def measure_limits(device: str, precisions: tuple[str, ...], quick: bool = False
     torch.backends.cuda.matmul.allow_tf32 = False
     with torch.backends.cudnn.flags(True, benchmark=True, allow_tf32=False):
         matrix = {
-            name: max(
-                *(_product(side, DTYPES[name], device) for side in sides),
-                _convolution(*maps, DTYPES[name], device),
-            )
-            for name in precisions
+            name: max(_product(side, DTYPES[name], device) for side in sides) for name in precisions
         }
+        for name in set(precisions) - {"int8"}:  # PyTorch convolves no bytes
+            matrix[name] = max(matrix[name], _convolution(*maps, DTYPES[name], device))
     return Limits(matrix, memory)
 
 
@@ -73,6 +71,9 @@ def _copying(values: int, device: str) -> float:
 
 
 def _product(side: int, dtype: torch.dtype, device: str) -> float:
+    if dtype == torch.int8:
+        a, b = torch.randint(-127, 128, (2, side, side), dtype=dtype, device=device)
+        return 2 * side**3 / _time(lambda: torch._int_mm(a, b), device)
     a, b = torch.randn(2, side, side, device=device).to(dtype)
     return 2 * side**3 / _time(lambda: a @ b, device)
 

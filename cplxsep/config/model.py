@@ -76,6 +76,7 @@ class DualPathConfig(Section):
     blocks: tuple[Count, ...] = Field((8,), min_length=1, max_length=4)
     states: int = Field(64, ge=1)  # complex ones of each direction of a recurrence
     heads: int = Field(0, ge=0)  # of attention from frame to frame after each block; 0: none
+    correction: bool = False  # a spectrum that is added to what the masks make of the mixture's
     # No frame of the outputs depends on a later one of the mixture: a window is all that the
     # network looks ahead, and it can run live.
     causal: bool = False

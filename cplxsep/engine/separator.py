@@ -33,7 +33,7 @@ class Separator:
         model: network (B, S) -> (B, N, S) with attributes `sample_rate` (Hz) and `sources`; one
             for several sample rates has `rates`, `sample_rate` among them, and `at(rate)`.
         device: auto, cpu, cuda or cuda:N.
-        precision: auto, fp32, bf16 or fp16; auto is bf16 on devices that are faster with it.
+        precision: auto, fp32, bf16, fp16 or int8; auto is what is fastest on the device.
         chunk: length in seconds of the pieces that the network sees.
         overlap: of neighbouring chunks, as a fraction of a chunk, at most 0.5.
         batch: chunks computed at once, "auto" or a number.
@@ -97,9 +97,9 @@ class Separator:
 
     @property
     def precision(self) -> str:
-        """Precision in use: fp32, bf16 or fp16."""
-        names = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
-        return names[self._dtype]
+        """Precision in use: fp32, bf16, fp16 or int8."""
+        names = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.int8: "int8"}
+        return "fp32" if self._dtype is None else names[self._dtype]
 
     def rate_for(self, sample_rate: int) -> int:
         """The rate in Hz at which a recording of `sample_rate` Hz is run.

@@ -55,27 +55,42 @@ class DualPathNetwork(nn.Module):
         bias = torch.zeros(shape.group, config.sources, 2)
         bias[..., 0] = 1 / config.sources
         self.head_bias = nn.Parameter(bias.flatten())
+        # What a mask cannot give where the mixture is faint; decoded apart from it, as magnitudes
+        # and what corrects them are in CMGAN (Cao et al. 2022).
+        self.correction = (
+            LinearMap(shape.outer, masks, 3, gain=0.3, causal=shape.causal)
+            if shape.correction
+            else None
+        )
 
     def forward(self, mixture: Tensor, memory: Memory | None = None) -> Tensor:
         dtype = conv.working_type(mixture)
         with torch.autocast(mixture.device.type, enabled=False):
-            features = self.features(self.heard(mixture, memory), dtype)
+            level = self.level_of(mixture, memory)
+            heard = mixture if level is None else mixture * _inverse(level)
+            features = self.features(heard, dtype)
             skip = self.encode(self.stem(features, memory).contiguous(), memory)
             inner = self.norm(self.level(self.widen(skip), memory))[1]
             maps = self.decode(self.narrow.added_to(skip, inner), memory)
-            found = self.head(self.head_norm(maps)[1], memory).to(mixture.dtype)
-            masks = self.spectral(found + self.head_bias)
-            return F.pad(pairs.product(masks, mixture[:, :, :-1]), (0, 0, 0, 1))
+            normed = self.head_norm(maps)[1]
+            masks = self.spectral(self.head(normed, memory).to(mixture.dtype) + self.head_bias)
+            sources = pairs.product(masks, mixture[:, :, :-1])
+            if self.correction is not None:
+                more = self.spectral(self.correction(normed, memory).to(mixture.dtype))
+                unit = 2 * sources.shape[2] / SCALE
+                sources = sources + more * (unit if level is None else unit * level)
+            return F.pad(sources, (0, 0, 0, 1))
 
-    def heard(self, mixture: Tensor, memory: Memory | None) -> Tensor:
-        """The mixture (B, 2, F, T) that features are of; a causal one at unit level so far."""
+    def level_of(self, mixture: Tensor, memory: Memory | None) -> Tensor | None:
+        """Level (B, 1, 1, T) of a mixture (B, 2, F, T) so far, of which a causal network hears it.
+
+        None where it comes at unit level.
+        """
         if self.running_level is None:
-            return mixture
+            return None
         # Of a signal at unit RMS under a Hann window: 3/16 of the square of the window's length.
         unit = 3 / 4 * (mixture.shape[2] - 1) ** 2
-        level = self.running_level(mixture.square().sum((1, 2)) / unit, memory)
-        silent = level < torch.finfo(level.dtype).tiny ** 0.5
-        return mixture * torch.where(silent, 0, 1 / level)[:, None, None]
+        return self.running_level(mixture.square().sum((1, 2)) / unit, memory)[:, None, None]
 
     def features(self, mixture: Tensor, dtype: torch.dtype) -> Tensor:
         """What the stem sees of a mixture (B, 2, F, T): maps (B, bands, T, 4 * group).
@@ -99,11 +114,10 @@ class DualPathNetwork(nn.Module):
 
         With that map at zero the network gives what it gave without the part.
         """
-        found = {
-            f"{name}.attention.": module.attention.out
-            for name, module in self.named_modules()
-            if isinstance(module, DualPathBlock) and module.attention is not None
-        }
+        found = {} if self.correction is None else {"correction.": self.correction}
+        for name, module in self.named_modules():
+            if isinstance(module, DualPathBlock) and module.attention is not None:
+                found[f"{name}.attention."] = module.attention.out
         for name, module in self.named_modules():
             if isinstance(module, Level) and module.inner is not None:
                 found |= {f"{name}.{part}.": module.up for part in ("down", "inner", "up")}
@@ -144,6 +158,12 @@ class Level(nn.Module):
         frames = maps.shape[2]
         given = self.down(together(F.pad(maps, (0, 0, 0, frames % 2))))
         return maps + apart(self.up(inner(given)))[:, :, :frames]
+
+
+def _inverse(level: Tensor) -> Tensor:
+    """Of a level, and 0 of silence."""
+    silent = level < torch.finfo(level.dtype).tiny ** 0.5
+    return torch.where(silent, 0, 1 / level)
 
 
 def together(maps: Tensor) -> Tensor:

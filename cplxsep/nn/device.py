@@ -11,7 +11,7 @@ import torch
 from cplxsep.errors import DeviceError, UsageError
 from cplxsep.nn.native import build
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def pick_device(name: str) -> torch.device:
@@ -39,7 +39,8 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     "auto" is bfloat16 on GPUs and CPUs that are faster with it.
 
     Raises:
-        UsageError: the name is unknown, or fp16 is asked for on the CPU.
+        UsageError: the name is unknown, fp16 is asked for on the CPU, or int8, which is no type
+            of PyTorch's products but of a form that a network may have.
         DeviceError: the device has no bfloat16.
     """
     if name not in PRECISIONS:
@@ -54,6 +55,8 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
         if not on_gpu:
             raise UsageError("precision fp16 needs a CUDA device: use bf16 or fp32 on the CPU")
         return torch.float16
+    if name == "int8":
+        raise UsageError("precision int8 is for dual-path networks on a CPU: use auto")
     if on_gpu and not torch.cuda.is_bf16_supported():
         raise DeviceError(f"device {device} has no bf16: use fp16 or fp32")
     return torch.bfloat16

@@ -2,16 +2,18 @@
 
 import pytest
 import torch
-from native_code import needs_compiler
+from native_code import has_bytes, needs_bytes, needs_compiler
 
 from cplxsep.config import ModelConfig
-from cplxsep.engine.fused.choice import choose
+from cplxsep.engine.fused.choice import choose, working_type
 from cplxsep.engine.fused.dual_path import InWorkingType
 from cplxsep.engine.fused.form import Form
 from cplxsep.engine.fused.registry import NATIVE, PLAIN
+from cplxsep.errors import DeviceError, UsageError
 from cplxsep.networks.model import SeparationModel
+from cplxsep.networks.signal_stream import SignalStream
 from cplxsep.nn import backends
-from cplxsep.nn.native.build import library
+from cplxsep.nn.native.build import NoCompilerError, library
 from cplxsep.nn.recurrence import RECURRENCE
 from cplxsep.nn.residual_blocks import NAME, NativeBlocks
 
@@ -66,10 +68,63 @@ def test_in_bfloat16_it_is_near(shape):
     assert snr(model(mixture), form(mixture)) > 30
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("samples", [1, 1000, 5003])
 @torch.inference_mode()
-def test_every_number_of_threads_gives_the_same():
-    needs_compiler()
-    form, _ = choose(trained_like(**SHAPES[1]), CPU, None)
+def test_in_bytes_it_is_near(shape, samples):
+    needs_bytes()
+    model = trained_like(**shape)
+    form, kind = choose(model, CPU, torch.int8)
+    assert kind == NATIVE
+    mixture = torch.randn(2, samples)
+    assert snr(model(mixture), form(mixture)) > 25
+
+
+@torch.inference_mode()
+def test_in_bytes_a_causal_signal_in_blocks_is_the_whole_signal():
+    needs_bytes()
+    form, _ = choose(trained_like(**SHAPES[0], causal=True), CPU, torch.int8)
+    stream, signal = SignalStream(form), torch.randn(1, 5003)
+    parts = [stream(part) for part in signal.split(700, dim=-1)]
+    found = torch.cat([*parts, stream(signal[:, :0], True)], dim=-1)
+    assert snr(form(signal), found) > 60  # a level in another order may round another way
+
+
+@torch.inference_mode()
+def test_in_bytes_what_is_not_finite_is_seen():
+    """A byte cannot tell; the maps that a block adds to can."""
+    needs_bytes()
+    form, _ = choose(trained_like(**SHAPES[0]), CPU, torch.int8)
+    mixture = torch.randn(1, 4000)
+    mixture[0, 2000] = torch.nan
+    assert not form(mixture).isfinite().all()
+
+
+def test_bytes_are_chosen_where_they_can_be(monkeypatch):
+    model, odd = trained_like(**SHAPES[0]), trained_like(channels=(18,), blocks=(1,))
+    if has_bytes():
+        assert working_type("auto", CPU, model) == torch.int8
+        assert working_type("int8", CPU, model) == torch.int8
+    assert working_type("auto", CPU, odd) != torch.int8
+    with pytest.raises(DeviceError, match=r"int8 needs a CPU with VNNI, .* use auto"):
+        working_type("int8", CPU, odd)
+    with pytest.raises(UsageError, match="int8 is for dual-path networks on a CPU: use auto"):
+        working_type("int8", CPU, SeparationModel(ModelConfig()))
+
+    def missing(_):
+        raise NoCompilerError("no C++ compiler found")
+
+    monkeypatch.setattr("cplxsep.nn.residual_blocks.build.library", missing)
+    assert working_type("auto", CPU, model) != torch.int8
+    with pytest.raises(DeviceError, match="int8 needs"):
+        working_type("int8", CPU, model)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.int8])
+@torch.inference_mode()
+def test_every_number_of_threads_gives_the_same(dtype):
+    needs_compiler() if dtype is None else needs_bytes()
+    form, _ = choose(trained_like(**SHAPES[1]), CPU, dtype)
     mixture, before, found = torch.randn(2, 5003), torch.get_num_threads(), []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
@@ -79,10 +134,11 @@ def test_every_number_of_threads_gives_the_same():
     assert torch.equal(found[0], found[2])
 
 
+@pytest.mark.parametrize("dtype", [None, torch.int8])
 @torch.inference_mode()
-def test_an_example_does_not_depend_on_its_batch():
-    needs_compiler()
-    form, _ = choose(trained_like(**SHAPES[0]), CPU, None)
+def test_an_example_does_not_depend_on_its_batch(dtype):
+    needs_compiler() if dtype is None else needs_bytes()
+    form, _ = choose(trained_like(**SHAPES[0]), CPU, dtype)
     mixture = torch.randn(3, 4000)
     assert torch.equal(form(mixture)[1:2], form(mixture[1:2]))
 

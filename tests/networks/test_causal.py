@@ -13,6 +13,7 @@ from cplxsep.nn.stft import STFT
 from cplxsep.nn.stft_stream import STFTStream
 
 SHAPE = {"outer": 8, "channels": [12], "blocks": [2], "states": 4, "causal": True}
+CORRECTED = {"dual_path": {**SHAPE, "correction": True}}
 
 
 def model(**changes):
@@ -36,7 +37,7 @@ def in_blocks(run, signal, lengths):
     return torch.cat([*parts, run(signal[..., :0], last=True)], dim=-1)
 
 
-@pytest.mark.parametrize("changes", [{}, {"hop": 16}, {"sources": 1}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"hop": 16}, {"sources": 1}, CORRECTED], ids=str)
 @pytest.mark.parametrize("samples", [1, 31, 32, 64, 700])
 @pytest.mark.parametrize("lengths", [(1000,), (1,), (7, 0, 90)], ids=str)
 @torch.inference_mode()

@@ -19,6 +19,7 @@ OPTIONS = [
     {"channels": [12, 16], "blocks": [2, 1]},
     {"channels": [12, 16, 8], "blocks": [3, 2, 1], "heads": 4},
     {"linearity": "complex"},
+    {"correction": True},
 ]
 
 
@@ -108,6 +109,7 @@ def test_autocast_stays_near_float32():
     "options",
     [
         {"heads": 4},
+        {"correction": True},
         {"channels": [12, 16], "blocks": [2, 1]},
         {"channels": [12, 16], "blocks": [2, 1], "heads": 4},
     ],

@@ -101,7 +101,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Processes that score; default one a processor.")
     ] = None,
     device: Annotated[str | None, options.DEVICE] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16 or fp16.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = None,
     chunk: Annotated[float | None, options.CHUNK] = None,
     overlap: Annotated[float | None, options.OVERLAP] = None,
     batch: Annotated[str | None, options.BATCH] = None,

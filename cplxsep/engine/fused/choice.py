@@ -10,6 +10,7 @@ from torch import nn
 
 from cplxsep.engine.fused import dual_path, spectral  # noqa: F401 (they register their forms)
 from cplxsep.engine.fused.registry import NETWORKS, PLAIN, NetworkForm
+from cplxsep.errors import DeviceError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.device import pick_precision
 
@@ -33,14 +34,26 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
     """Working type of a model for a precision, None for float32; "auto" is what is fastest for it.
 
     Raises:
-        UsageError, DeviceError: as `pick_precision`.
+        UsageError, DeviceError: as `pick_precision`; int8 is not possible on this CPU.
     """
     known = _known(model)
-    if precision == "auto" and device.type == "cpu" and known and known.fast_bf16:
-        precision = "bf16" if known.fast_bf16() else "fp32"
+    if precision in ("auto", "int8") and device.type == "cpu" and known and known.precisions:
+        possible = known.precisions(_network(model))
+        if precision == "auto":
+            precision = possible[0]
+        if precision == "int8":
+            if "int8" in possible:
+                return torch.int8
+            raise DeviceError(
+                "precision int8 needs a CPU with VNNI, a C++ compiler and a network whose channels "
+                "fill vectors: use auto"
+            )
     return pick_precision(precision, device)
 
 
 def _known(model: nn.Module) -> NetworkForm | None:
-    network: nn.Module = getattr(model, "network", model)
-    return NETWORKS.get(type(network))
+    return NETWORKS.get(type(_network(model)))
+
+
+def _network(model: nn.Module) -> nn.Module:
+    return getattr(model, "network", model)

@@ -34,13 +34,13 @@ MakeNetwork = Callable[[Any, torch.device, torch.dtype | None], tuple[nn.Module,
 
 
 class NetworkForm(NamedTuple):
-    """How networks of a type run, and whether bfloat16 is fast for them on this CPU.
+    """How networks of a type run, and a network's precisions on this CPU, the fastest first.
 
-    None: as for all that PyTorch multiplies.
+    None: those of PyTorch's products.
     """
 
     make: MakeNetwork
-    fast_bf16: Callable[[], bool] | None
+    precisions: Callable[[Any], tuple[str, ...]] | None
 
 
 FORMS: dict[type[nn.Module], _Known] = {}
@@ -60,12 +60,12 @@ def form_of(kind: type[nn.Module], *parts: str) -> Callable[[_FormType], _FormTy
 
 
 def network_form(
-    kind: type[nn.Module], fast_bf16: Callable[[], bool] | None = None
+    kind: type[nn.Module], precisions: Callable[[Any], tuple[str, ...]] | None = None
 ) -> Callable[[MakeNetwork], MakeNetwork]:
     """Register how networks of a type run."""
 
     def register(make: MakeNetwork) -> MakeNetwork:
-        NETWORKS[kind] = NetworkForm(make, fast_bf16)
+        NETWORKS[kind] = NetworkForm(make, precisions)
         return make
 
     return register

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-NAMES = {torch.float32: "float", torch.bfloat16: "bf16"}
+NAMES = {torch.float32: "float", torch.bfloat16: "bf16", torch.int8: "int8"}
 
 
 def call(

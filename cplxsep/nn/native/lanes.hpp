@@ -21,6 +21,7 @@ struct Vector {
     typedef uint32_t u __attribute__((vector_size(4 * W), aligned(4)));
     typedef int32_t i __attribute__((vector_size(4 * W), aligned(4)));
     typedef uint16_t h __attribute__((vector_size(2 * W), aligned(2)));
+    typedef uint8_t b __attribute__((vector_size(W), aligned(1)));
 };
 
 template <int W>

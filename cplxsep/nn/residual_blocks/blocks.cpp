@@ -74,11 +74,13 @@ void local(float* maps, const float* gain, const float* bias, const T* conv, con
         const FlushDenormals flush;
         const int64_t row = n / per_row, first = n % per_row * ROWS;
         const T* seen = padded + row / m.bands * p.plane + p.at(row % m.bands - 1, first - p.front);
-        T* hidden = scratch<T, 0>(ROWS * count * PANEL);
+        using Whole = typename Left<T>::Whole;
+        Whole* hidden = scratch<Whole, 0>(ROWS * count * PANEL);
         const int64_t width = count * PANEL;
         for (int64_t j = 0; j < count; ++j) {
-            Tile tile;
-            const T* panel = conv + j * 9 * C * PANEL;
+            const T* panel = conv + j * panel_size<T>(9 * C);
+            Tile<T> tile(panel);
+            panel += HEADER<T>;
             for (int64_t tap = 0; tap < 9; ++tap)
                 tile.add(seen + (tap / 3 * p.frames + tap % 3) * C, C, panel + tap * C * PANEL, C);
             tile.each(ROWS, [&](int64_t r, int64_t c, Lane x) __attribute__((always_inline)) {
@@ -86,13 +88,16 @@ void local(float* maps, const float* gain, const float* bias, const T* conv, con
             });
         }
         float* to = maps + (row * m.frames + first) * C;
+        const Left<T> left(hidden, width, C);
         for (int64_t j = 0; j < count; ++j) {
-            Tile tile;
-            tile.add(hidden, width, out + j * C * PANEL, C);
+            const T* panel = out + j * panel_size<T>(C);
+            Tile<T> tile(panel);
+            tile.add(left.values, left.stride, panel + HEADER<T>, C);
             tile.each(std::min<int64_t>(ROWS, m.frames - first),
                       [&](int64_t r, int64_t c, Lane x) __attribute__((always_inline)) {
                           float* at = to + r * C + j * PANEL + c;
-                          if (j * PANEL + c < C) store<LANES>(at, load<LANES>(at) + x);
+                          if (j * PANEL + c < C)
+                              store<LANES>(at, load<LANES>(at) + left.worth(r, x));
                       });
         }
     }
@@ -115,16 +120,18 @@ void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, 
     const int64_t wide = panels(3 * K) * PANEL;
     T* seen = scratch<T, 1>(room * C);
     float* given = scratch<float, 2>(room * wide);
-    T* found = scratch<T, 3>(room * 4 * K);
+    using Whole = typename Left<T>::Whole;
+    Whole* found = scratch<Whole, 3>(room * 4 * K);
     const auto place = [&](int64_t r) { return maps + r / side * stride + r % side * C; };
     for (int64_t r = 0; r < rows; ++r)
         normed<W>(place(r), w.gain, w.norm_bias, seen + r * C, C);
     for (int64_t d = 0; d < 2; ++d) {
-        const T* into = w.into + d * C * wide;
+        const T* into = w.into + d * panels(3 * K) * panel_size<T>(C);
         for (int64_t r = 0; r < rows; r += ROWS)
             for (int64_t j = 0; j < wide; j += PANEL) {
-                Tile tile;
-                tile.add(seen + r * C, C, into + j * C, C);
+                const T* panel = into + j / PANEL * panel_size<T>(C);
+                Tile<T> tile(panel);
+                tile.add(seen + r * C, C, panel + HEADER<T>, C);
                 tile.each(ROWS, [&](int64_t m, int64_t c, Lane x) __attribute__((always_inline)) {
                     store<LANES>(given + (r + m) * wide + j + c, x);
                 });
@@ -141,16 +148,20 @@ void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, 
                                   state + k, length, K);
         }
     }
-    for (int64_t r = 0; r < rows; r += ROWS)
+    for (int64_t r = 0; r < rows; r += ROWS) {
+        const Left<T> left(found + r * 4 * K, 4 * K, 4 * K);
         for (int64_t j = 0; j < C; j += PANEL) {
-            Tile tile;
-            tile.add(found + r * 4 * K, 4 * K, w.out + j * 4 * K, 4 * K);
+            const T* panel = w.out + j / PANEL * panel_size<T>(4 * K);
+            Tile<T> tile(panel);
+            tile.add(left.values, left.stride, panel + HEADER<T>, 4 * K);
             tile.each(std::min<int64_t>(ROWS, rows - r),
                       [&](int64_t m, int64_t c, Lane x) __attribute__((always_inline)) {
                           float* at = place(r + m) + j + c;
-                          if (j + c < C) store<LANES>(at, load<LANES>(at) + x);
+                          if (j + c < C)
+                              store<LANES>(at, load<LANES>(at) + left.worth(m, x));
                       });
         }
+    }
 }
 
 // `last` [batch][bands][2][2][K], of frames alone.
@@ -178,26 +189,53 @@ void recurrent(float* maps, const Recurrent<T>& w, float* last, const Maps& m, b
 
 // A matrix [N][K], its K contiguous, by panels.
 template <class T>
-void pack(const T* matrix, T* to, int64_t N, int64_t K) {
-    const int64_t pair = sizeof(T) == 2 ? 2 : 1;
+void pack(T* to, const float* matrix, int64_t N, int64_t K) {
+    constexpr int64_t pair = sizeof(T) == 2 ? 2 : 1;
     for (int64_t j = 0; j < panels(N); ++j)
         for (int64_t k = 0; k < K; k += pair)
             for (int64_t c = 0; c < PANEL; ++c)
-                for (int64_t p = 0; p < pair; ++p) {
+                for (int64_t p = 0; p < pair; ++p, ++to) {
                     const int64_t n = j * PANEL + c;
-                    *to++ = n < N ? matrix[n * K + k + p] : T{};
+                    store<1>(to, Vector<1>::f{n < N ? matrix[n * K + k + p] : 0.0f});
                 }
 }
 
+#ifdef CPLXSEP_BYTES
+// 127 steps are the largest value of a column.
+template <>
+void pack(byte* to, const float* matrix, int64_t N, int64_t K) {
+    for (int64_t j = 0; j < panels(N); ++j, to += panel_size<byte>(K))
+        for (int64_t c = 0; c < PANEL; ++c) {
+            const int64_t n = j * PANEL + c;
+            const float* column = matrix + n * K;
+            float largest = 0;
+            for (int64_t k = 0; n < N && k < K; ++k)
+                largest = std::max(largest, std::abs(column[k]));
+            const float step = largest / MOST;
+            int32_t sum = 0;
+            for (int64_t k = 0; k < K; ++k) {
+                const int32_t steps = largest > 0 ? std::lround(column[k] / step) : 0;
+                sum += steps;
+                to[HEADER<byte> + (k / 4 * PANEL + c) * 4 + k % 4].bits = steps;
+            }
+            const int32_t zero = -128 * sum;
+            std::memcpy(to + 4 * c, &step, sizeof step);
+            std::memcpy(to + 4 * (PANEL + c), &zero, sizeof zero);
+        }
+}
+#endif
+
 }  // namespace
 
-extern "C" int64_t panel_columns() { return PANEL; }
 extern "C" int64_t lanes() { return LANES; }
 extern "C" int64_t spare_rows() { return SPARE; }
 
 #define CPLXSEP_EXPORT(T, NAME)                                                                    \
-    extern "C" void pack_##NAME(const T* matrix, T* to, int64_t N, int64_t K, int) {               \
-        pack(matrix, to, N, K);                                                                    \
+    extern "C" int64_t packed_##NAME(int64_t N, int64_t K) {                                       \
+        return panels(N) * panel_size<T>(K);                                                       \
+    }                                                                                              \
+    extern "C" void pack_##NAME(T* to, const float* matrix, int64_t N, int64_t K, int) {           \
+        pack(to, matrix, N, K);                                                                    \
     }                                                                                              \
     extern "C" void local_##NAME(const T* conv, const T* out, const float* gain,                   \
                                  const float* bias, T* padded, float* maps, T* past, int64_t B,    \
@@ -217,4 +255,7 @@ extern "C" int64_t spare_rows() { return SPARE; }
 CPLXSEP_EXPORT(float, float)
 #ifdef __AVX512BF16__
 CPLXSEP_EXPORT(bf16, bf16)
+#endif
+#ifdef CPLXSEP_BYTES
+CPLXSEP_EXPORT(byte, int8)
 #endif
