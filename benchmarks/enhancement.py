@@ -263,7 +263,7 @@ def main() -> None:
         "snrs": [*(f"{snr:g}" for snr in SNRS), "all"],
         "scores": summarise(scores),
         "differences": differences(scores, next(iter(ways))),
-        "extremes": extremes(pairs[:20], ways),
+        "extremes": extremes(pairs, ways),
         "speed": speeds(pairs, ways, repeats=5),
     }
     print(f"{setup['machine']}\n{show(result)}")

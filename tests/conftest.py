@@ -1,11 +1,17 @@
 """Fixtures shared by all tests."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tiny_run import CONFIG, write_speech
+
+# Threads of several processes on the same cores would wait for each other. Before torch is
+# imported, and for all commands that tests run.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

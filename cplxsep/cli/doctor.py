@@ -79,8 +79,22 @@ def _cpu() -> dict[str, Any]:
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),
         "bf16": fast_bf16_cpu(),
+        "int8": _int8(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _int8() -> bool:
+    """Whether the dual-path network runs in bytes."""
+    import torch
+
+    from cplxsep.nn.native.build import NoCompilerError
+    from cplxsep.nn.residual_blocks import NativeBlocks
+
+    try:
+        return NativeBlocks(torch.int8).works
+    except NoCompilerError:
+        return False
 
 
 def _gpus() -> list[dict[str, Any]]:

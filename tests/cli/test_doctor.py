@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from native_code import needs_compiler
+from native_code import has_bytes, needs_compiler
 from standins import tiny_model
 
 from cplxsep.model_folder import catalogue
@@ -31,6 +31,7 @@ def test_doctor_finds_all_well(tmp_path, monkeypatch, command):
     assert found["works"] is True
     assert "libsndfile" in found["soundfile"]
     assert found["cpu"]["threads"] >= 1
+    assert found["cpu"]["int8"] is has_bytes()
 
 
 def test_doctor_names_a_cache_folder_that_cannot_be_used(tmp_path, monkeypatch, command):

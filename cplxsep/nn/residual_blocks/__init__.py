@@ -39,10 +39,14 @@ class NativeBlocks:
             int(getattr(self._library, name)()) for name in ("lanes", "spare_rows")
         )
 
+    @property
+    def works(self) -> bool:
+        """Whether this CPU has products of the type."""
+        return self.dtype in NAMES and hasattr(self._library, f"local_{NAMES[self.dtype]}")
+
     def takes(self, channels: int, states: int) -> bool:
         """Whether blocks of so many channels and states can be worked on, in this type."""
-        known = self.dtype in NAMES and hasattr(self._library, f"local_{NAMES[self.dtype]}")
-        return known and channels % self._lanes == 0 and states % self._lanes == 0
+        return self.works and channels % self._lanes == 0 and states % self._lanes == 0
 
     def local_weights(self, norm: tuple[Tensor, Tensor], conv: Tensor, out: Tensor) -> Weights:
         """Of x + W SiLU(conv3x3(norm(x))): norm's gain and bias (C,), conv (C, C, 3, 3), W (C, C).

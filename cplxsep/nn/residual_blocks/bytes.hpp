@@ -7,6 +7,11 @@
 
 #include "native/lanes.hpp"
 
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#include <immintrin.h>
+#define CPLXSEP_BYTES
+#endif
+
 namespace {
 
 struct byte {
@@ -16,9 +21,7 @@ struct byte {
 // Steps from zero to the largest value.
 constexpr float MOST = 127.0f;
 
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-#define CPLXSEP_BYTES
-
+#ifdef CPLXSEP_BYTES
 // Values in steps, rounded to whole ones.
 template <int W>
 inline void store(byte* to, typename Vector<W>::f value) {
@@ -35,16 +38,15 @@ inline void store(byte* to, typename Vector<W>::f value) {
 template <int W>
 inline typename Vector<W>::i fours(typename Vector<W>::i sums, int32_t left,
                                    typename Vector<W>::i columns) {
-    if constexpr (W == 16)
 #ifdef __AVX512VNNI__
-        return (typename Vector<W>::i)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32(left),
-                                                          (__m512i)columns);
+    static_assert(W == 16);
+    return (typename Vector<W>::i)_mm512_dpbusd_epi32((__m512i)sums, _mm512_set1_epi32(left),
+                                                      (__m512i)columns);
 #else
-        static_assert(W != 16);
+    static_assert(W == 8);
+    return (typename Vector<W>::i)_mm256_dpbusd_avx_epi32((__m256i)sums, _mm256_set1_epi32(left),
+                                                          (__m256i)columns);
 #endif
-    else
-        return (typename Vector<W>::i)_mm256_dpbusd_avx_epi32((__m256i)sums, _mm256_set1_epi32(left),
-                                                              (__m256i)columns);
 }
 
 // A row of K values as bytes; the size of a step.
