@@ -46,7 +46,7 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
                 return torch.int8
             raise DeviceError(
                 "precision int8 needs a CPU with VNNI, a C++ compiler and a network whose channels "
-                "fill vectors: use auto"
+                "fill vectors: use auto, or fp32 where machines of a cluster differ"
             )
     return pick_precision(precision, device)
 
