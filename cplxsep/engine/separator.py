@@ -98,8 +98,8 @@ class Separator:
     @property
     def precision(self) -> str:
         """Precision in use: fp32, bf16, fp16 or int8."""
-        names = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.int8: "int8"}
-        return "fp32" if self._dtype is None else names[self._dtype]
+        names = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int8: "int8"}
+        return names[self._dtype]
 
     def rate_for(self, sample_rate: int) -> int:
         """The rate in Hz at which a recording of `sample_rate` Hz is run.
