@@ -14,30 +14,26 @@ benchmarks/results/enhancement_forms.md.
 
 import argparse
 import json
-import multiprocessing
 import os
 import subprocess
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from card import cell, markdown
 from commands import command
+from enhancement import SNRS, differences, score_all, summarise
 from machine import in_words, machine
-from noisy_mixtures import METRICS, RATE, draw_pairs, score
+from noisy_mixtures import METRICS, RATE, draw_pairs
 
 from cplxsep import Separator
 from cplxsep.audio.atomic import write_text
 from cplxsep.config import parse_config
-from cplxsep.metrics.statistics import interval
 from cplxsep.networks.model import SeparationModel
 from cplxsep.parallel import default_workers
 from cplxsep.training import checkpoint
 
 PARENT = "dce-denoise"
 RUNS, REPORT = Path("runs/forms"), Path("benchmarks/results/enhancement_forms")
-SNRS = (-5.0, 0.0, 5.0, 10.0, 15.0)
 COMMON = ["train.steps=1000", "train.batch=2", "train.accumulate=1", "train.workers=1"]
 COMMON += ["train.seed=31", "train.precision=fp32", "optim.lr=2e-4", "optim.weight_decay=0.01"]
 COMMON += ["optim.decay_share=0.35", "optim.final_lr=0.02", "noise.coded=0.1"]
@@ -76,34 +72,22 @@ def at_the_end(name: str) -> Separator:
     return Separator(model.eval(), device="cpu", precision="fp32")
 
 
-def score_all(speech: Path, noise: Path, count: int, workers: int) -> dict[str, Any]:
+def compare(speech: Path, noise: Path, count: int, workers: int) -> dict[str, Any]:
     """Figures of each candidate and of the parent, and what each has over the first."""
-    ways = {PARENT: Separator.load(PARENT, device="cpu", precision="fp32")}
-    ways |= {name: at_the_end(name) for name in FORMS if folder(name).is_dir()}
+    separators = {PARENT: Separator.load(PARENT, device="cpu", precision="fp32")}
+    separators |= {name: at_the_end(name) for name in FORMS if folder(name).is_dir()}
+    ways = {name: lambda audio, own=own: own(audio, RATE)[0] for name, own in separators.items()}
     pairs = draw_pairs(speech, noise, "valid", count, seed=0)
-    works = []
-    for pair in pairs:
-        for mixture, reference in map(pair.at, SNRS):
-            works.append((reference, [way(mixture, RATE)[0] for way in ways.values()]))
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        scores = list(pool.map(score, works))
-    found = {}
-    for metric in METRICS:
-        values = [
-            [np.nan if row[metric] is None else row[metric] for row in each] for each in scores
-        ]
-        # Each pair's mean over the ratios: five ratios of one pair are not five samples.
-        means = np.nanmean(np.array(values).reshape(count, len(SNRS), len(ways)), axis=1).T
-        first = means[list(ways).index(next(iter(FORMS)))]
-        for name, own in zip(ways, means, strict=True):
-            row = found.setdefault(name, {})
-            row[metric] = _figure(own)
-            row[f"{metric}_more"] = _figure(own - first)
+    scores = score_all(pairs, ways, workers)
+    means, first = summarise(scores), next(iter(FORMS))
+    found = {
+        name: {
+            "means": means[name]["all"],
+            "more": differences(scores, name)[first] if name != first else None,
+        }
+        for name in ways
+    }
     return {"machine": machine(), "pairs": count, "snrs": SNRS, "candidates": found}
-
-
-def _figure(values: np.ndarray) -> dict[str, Any]:
-    return {"mean": float(values.mean()), "ci": interval(values.tolist())}
 
 
 def table(found: dict[str, Any]) -> str:
@@ -111,8 +95,8 @@ def table(found: dict[str, Any]) -> str:
     first = next(iter(FORMS))
     rows = []
     for name, row in found["candidates"].items():
-        own = [f"{row[metric]['mean']:.3f}" for metric in METRICS]
-        more = [cell(row[f"{metric}_more"], 3) if name != first else "" for metric in METRICS]
+        own = [f"{row['means'][metric]['mean']:.3f}" for metric in METRICS]
+        more = [cell(row["more"][metric], 3) if row["more"] else "" for metric in METRICS]
         rows.append([name, *own, *more])
     names = ["SI-SDR dB", "PESQ-wb", "STOI"]
     return markdown(["", *names, *(f"{name} over {first}" for name in names)], rows)
@@ -132,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.command == "train":
         train(options.name, options.speech, options.noise, options.rooms)
-    found = score_all(options.speech, options.noise, options.count, options.workers)
+    found = compare(options.speech, options.noise, options.count, options.workers)
     text = f"Made by `benchmarks/enhancement_forms.py`, {in_words(found['machine'])}, on "
     text += f"{found['pairs']} pairs of the valid split at five\nratios; means over pairs, in "
     text += "brackets 95 % intervals of paired differences."
