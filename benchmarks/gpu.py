@@ -14,6 +14,7 @@ packages of `cplxsep`, pytest for the tests. Parts, in this order or that of --o
     engine        audio separated in a second, from memory, beside the card's measured limits
     files         the same from files to files, as the command does it
     profile       what the engine's time goes to; profile-*.txt
+    mixtures      training mixtures made in a second, by recipe and rate
     training      steps of `cplxsep train` on made-up speech, beside the card's measured limits
     train         `cplxsep train` with the minutes that are left, at most --train-minutes; its model
                   in OUT/weights, in files of at most 15 MB
@@ -42,6 +43,7 @@ PARTS = {  # seconds that each may take
     "engine": 60.0,
     "files": 60.0,
     "profile": 45.0,
+    "mixtures": 75.0,
     "training": 90.0,
     "train": 660.0,
 }
@@ -68,8 +70,8 @@ class Machine:
             if part in ways:
                 ways[part]()
             else:
-                script = "gpu_parity.py" if part == "parity" else "gpu_speed.py"
-                self._alone(part, self._command(script, part))
+                own = {"parity": "gpu_parity.py", "mixtures": "gpu_mixtures.py"}
+                self._alone(part, self._command(own.get(part, "gpu_speed.py"), part))
         except Exception as error:  # nothing stops the rest
             self.report.add(Done(part, part, 0.0, f"failed: {type(error).__name__}: {error}"))
 

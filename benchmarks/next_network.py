@@ -43,7 +43,7 @@ from cplxsep.training.optim import build_optimizers
 PARENT = "dce-2spk"
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
 SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
-GROWN_HOURS, FRESH_HOURS = 3.0, 1.5
+GROWN_HOURS, FRESH_HOURS = 3.0, 1.1
 COMMON = ["train.batch=2", "train.accumulate=1", "train.workers=1", "train.precision=fp32"]
 COMMON += ["data.train_split=train,extra"]
 COMMON += ["train.save_every=100", "train.valid_every=1000", "optim.ema=0.999"]

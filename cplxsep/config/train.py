@@ -18,7 +18,7 @@ class TrainConfig(Section):
     minutes: float = Field(0.0, ge=0, allow_inf_nan=False)
     batch: int = Field(8, ge=1)  # mixtures of one step, over all processes
     accumulate: int = Field(1, ge=1)  # parts in which each process computes its share, for memory
-    workers: int = Field(2, ge=1)  # threads that make mixtures ahead
+    workers: int = Field(2, ge=1)  # threads, with a GPU processes, that make mixtures ahead
     seed: int = Field(0, ge=0, lt=2**63)
     # Those named -code are as in the paper's published code, the others as in its text.
     loss: Literal[

@@ -67,6 +67,13 @@ class SpeechCache:
     starts: np.ndarray
     levels: np.ndarray
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process goes where the samples are, not they.
+        given = self.samples, self.kept, self.starts, self.levels
+        if isinstance(self.samples, np.memmap):
+            return _reopened, (self.samples.filename, *given[1:])
+        return SpeechCache, given
+
     def audio(self, index: int) -> np.ndarray:
         """Utterance `index` of those kept, (S,) int16; a view."""
         return self.samples[self.starts[index] : self.starts[index + 1]]
@@ -181,7 +188,7 @@ def _header(samples: int) -> bytes:
 def _load(stem: Path, utterances: int) -> SpeechCache | None:
     try:
         index = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
-        samples = np.load(f"{stem}.npy", mmap_mode="r")
+        samples = _mapped(f"{stem}.npy")
         cache = _assemble(samples, index)
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
@@ -192,3 +199,11 @@ def _load(stem: Path, utterances: int) -> SpeechCache | None:
 def _assemble(samples: np.ndarray, index: dict[str, list]) -> SpeechCache:
     starts = np.concatenate([[0], np.cumsum(index["lengths"], dtype=np.int64)])
     return SpeechCache(samples, np.asarray(index["kept"]), starts, np.asarray(index["levels"]))
+
+
+def _mapped(path: str | Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r")
+
+
+def _reopened(path: str, *index: np.ndarray) -> SpeechCache:
+    return SpeechCache(_mapped(path), *index)

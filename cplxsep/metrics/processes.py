@@ -1,18 +1,14 @@
 """Score many examples, in this process or in several, in the order of their names."""
 
 import importlib
-import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor
 from functools import partial
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cplxsep.errors import InputError
-from cplxsep.parallel import MOST_AHEAD, Workers, in_order
+from cplxsep.parallel import MOST_AHEAD, Workers, in_order, own_processes
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Case, Cases
@@ -50,16 +46,8 @@ def score_all(
     if workers <= 1:
         yield from map(work, examples)
         return
-    try:
-        with ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=_prepare_worker
-        ) as executor:
-            yield from in_order(executor, work, examples, AHEAD * workers)
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a process that scores was ended from outside, perhaps for lack of memory: "
-            "try fewer with --workers"
-        ) from error
+    with own_processes(workers, "scores", "--workers", _prepare_worker) as executor:
+        yield from in_order(executor, work, examples, AHEAD * workers)
 
 
 def _loaded(cases: "Cases", names: Sequence[str]) -> "Iterator[tuple[str, Case | InputError]]":
@@ -111,12 +99,6 @@ def _score(
 
 def _prepare_worker() -> None:
     """Run first in a new process, before numpy is loaded."""
-    # Ctrl-C reaches the whole group: the parent ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # The processes are the parallelism; threads below them would only disturb each other.
-    for library in ("OPENBLAS", "MKL", "OMP"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
     # fast_bss_eval loads torch where it can; here that costs 2 s and 200 MB for nothing. The bar
     # is lifted after that, for scipy takes a torch among the modules for the whole of it.
     if "torch" not in sys.modules:

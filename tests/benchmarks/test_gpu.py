@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import gpu
+import gpu_mixtures
 import gpu_parity
 import gpu_speed
 import pytest
@@ -75,6 +76,15 @@ def test_the_commands_in_figures(options, capsys):
     found = rows(capsys)[-1]
     assert found["outcome"] == "trained", found
     assert found["products allow s/s"] > 0
+
+
+def test_mixtures_in_figures(options, capsys):
+    options.workers = 1
+    gpu_mixtures.mixtures(options)
+    found = rows(capsys)[-1]
+    assert found["recipe"] == "conversations"
+    assert found["drawn, s/s"] > found["alone, s/s"] > 0
+    assert found["in all, s/s"] > 0
 
 
 def test_made_up_speech_is_a_data_folder(options, capsys):

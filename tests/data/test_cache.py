@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def test_opened_again_without_decoding(utterances, tmp_path, request):
     second = open_cache(utterances, 8000, tmp_path / "cache")
     np.testing.assert_array_equal(first.samples, second.samples)
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_another_process_gets_the_same(utterances, tmp_path, on_disk):
+    first = open_cache(utterances, 8000, tmp_path / "cache" if on_disk else None)
+    sent = pickle.dumps(first)
+    assert (len(sent) < first.samples.nbytes) == on_disk  # where they are, not the samples
+    second = pickle.loads(sent)
+    for name in ("samples", "kept", "starts", "levels"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 def test_another_rate_or_list_is_another_cache(utterances, tmp_path):

@@ -1,60 +1,21 @@
 """Noise of any length from a device's memory: cut, or joined to itself; one or two at a time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from cplxsep.data.noise_source import Background, NoiseSource, Stretch
+from cplxsep.data.drawing.noises import Noises
+from cplxsep.data.noise_source import NoiseSource
 from cplxsep.data.on_device.levels import gain_of, ratio, rms
 from cplxsep.data.on_device.memory import noise_in, on
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Stretches of noise, whole numbers (5, M): origin, samples there, turn, length, fade.
-
-    First one for each of the examples `rows`, then the `second` ones, `softer` by so many dB: of
-    which of those rows. `joined`: whether any is shorter than it has to be.
-    """
-
-    numbers: np.ndarray
-    rows: np.ndarray
-    second: np.ndarray
-    softer: np.ndarray
-    joined: bool
 
 
 class Backgrounds:
     """The noise of a source in a device's memory."""
 
     def __init__(self, source: NoiseSource, device: torch.device) -> None:
-        self._audio, self._starts = noise_in(source, device)
-        self._lengths, self._fade = source.lengths, source.fade
+        self._audio = noise_in(source, device)
 
-    def draw(self, plans: Sequence[Background | None]) -> Drawn:
-        """What is read for a group of examples; None: no noise in one."""
-        rows = [row for row, plan in enumerate(plans) if plan]
-        own = [plan for plan in plans if plan]
-        second = [at for at, plan in enumerate(own) if len(plan.parts) > 1]
-        parts = [self._part(plan.parts[0], plan.samples) for plan in own]
-        parts += [self._part(own[at].parts[1], own[at].samples) for at in second]
-        return Drawn(
-            np.array(parts, np.int64).reshape(-1, 5).T.copy(),
-            np.array(rows, np.int64),
-            np.array(second, np.int64),
-            np.array([own[at].snr_db for at in second], np.float32),
-            any(part[1] < part[3] for part in parts),
-        )
-
-    def _part(self, part: Stretch, samples: int) -> tuple[int, int, int, int, int]:
-        there = min(self._lengths[part.index] - part.start, samples)
-        origin = int(self._starts[part.index]) + part.start
-        return origin, there, part.turn, samples, min(self._fade, there // 2)
-
-    def make(self, drawn: Drawn, count: int, samples: int) -> Tensor:
+    def make(self, drawn: Noises, count: int, samples: int) -> Tensor:
         """Noise (count, samples), silent where there is none and after a noise's length."""
         device = self._audio.device
         laid = torch.zeros(count, samples, device=device)

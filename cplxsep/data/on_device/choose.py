@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 
+from cplxsep.data.drawing.drawing import Drawable
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.dynamic_conversations import Conversations
 from cplxsep.data.dynamic_noisy import NoisySpeech
 from cplxsep.data.on_device.dry import DryOnDevice
 from cplxsep.data.on_device.noisy import NoisyOnDevice
-from cplxsep.data.on_device.recipe import Drawable, OnDevice, room_for, size_of
+from cplxsep.data.on_device.recipe import OnDevice, room_for, size_of
 from cplxsep.data.on_device.talk import TalkOnDevice
 
 # The rest is for training itself.

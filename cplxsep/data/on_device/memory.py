@@ -8,8 +8,8 @@ from torch import Tensor
 
 from cplxsep.audio.level import frame_of
 from cplxsep.data.cache import SpeechCache
+from cplxsep.data.drawing.sketch import Sketch
 from cplxsep.data.noise_source import NoiseSource
-from cplxsep.data.on_device.sketch import Sketch
 
 _AT_ONCE = 1 << 24  # samples on their way
 
@@ -31,11 +31,10 @@ def speech_in(cache: SpeechCache, sample_rate: int, device: torch.device) -> tup
     return samples, Sketch(cache.starts, cache.levels, found, frame)
 
 
-def noise_in(source: NoiseSource, device: torch.device) -> tuple[Tensor, np.ndarray]:
-    """What sounds in all recordings of noise, int16 (S,), and where each begins in it."""
-    starts = np.concatenate([[0], np.cumsum(source.lengths, dtype=np.int64)])
+def noise_in(source: NoiseSource, device: torch.device) -> Tensor:
+    """What sounds in all recordings of noise, end to end, int16 (S,)."""
     parts = (source.sounding(index) for index in range(len(source.lengths)))
-    return _filled(parts, int(starts[-1]), device), starts
+    return _filled(parts, sum(source.lengths), device)
 
 
 def _filled(parts: Iterable[np.ndarray], total: int, device: torch.device) -> Tensor:

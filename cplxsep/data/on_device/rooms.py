@@ -10,8 +10,6 @@ from torch import Tensor
 from cplxsep.config.data import Reference
 from cplxsep.data.rooms import direct_of, early_samples
 
-_ROWS = 8
-
 
 class Rooms:
     """Responses (R, L), filled up with zeros to the longest."""
@@ -48,11 +46,3 @@ class Rooms:
         at = torch.arange(samples, device=dry.device) - self._lags[which][:, None]
         delayed = dry.gather(1, at.clamp(min=0)) * (at >= 0)
         return wet, delayed * self._peaks[which][:, None]
-
-
-def even(rows: Sequence[int]) -> np.ndarray:
-    """Numbers of rows, some again so that they are a multiple of 8.
-
-    FFTs are planned anew for each number of rows, and what is done twice gives the same twice.
-    """
-    return np.resize(np.array(rows, np.int64), -(-len(rows) // _ROWS) * _ROWS)

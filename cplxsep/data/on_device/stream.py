@@ -1,19 +1,14 @@
-"""Batches made on a device, several at once, drawn ahead of the step in threads."""
+"""Batches made on a device, several at once, drawn ahead of the step by other processes."""
 
 import itertools
-import sys
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from typing import Any
+from contextlib import closing
 
 from torch import Tensor
 
+from cplxsep.data.drawing.worker import draw, hold
 from cplxsep.data.on_device.recipe import OnDevice
-from cplxsep.parallel import in_order
-
-# Threads that draw hold Python's lock: after each wait for the device the caller waits for it, too.
-_TURN_SECONDS = 5e-4
+from cplxsep.parallel import in_order, own_processes
 
 
 def made_there(
@@ -23,6 +18,8 @@ def made_there(
 
     Always the same batches are made together, so that a step's depends on its number alone. Only
     the caller's thread uses the device: others would disturb the recording of a CUDA graph.
+
+    InputError: a process that draws was ended.
     """
     group = [one.at_once(batch) for one in sets]
 
@@ -35,20 +32,22 @@ def made_there(
             held[number] = own // group[number]
             yield number, own, new
 
-    def draw(item: tuple[int, int, bool]) -> Any:
-        number, own, _ = item
-        first = own - own % group[number]
-        steps = (turn * len(sets) + number for turn in range(first, first + group[number]))
-        indices = [step * batch + at for step in steps for at in range(batch)]
-        return sets[number].draw(indices)
+    def needed() -> Iterator[tuple[int, list[int]]]:
+        """What is drawn together: a set and the numbers of examples."""
+        for number, own, new in groups():
+            if new:
+                first = own - own % group[number]
+                turns = range(first, first + group[number])
+                steps = (turn * len(sets) + number for turn in turns)
+                yield number, [step * batch + at for step in steps for at in range(batch)]
 
     made: dict[int, list[Sequence[Tensor]]] = {}
-    needed = (item for item in groups() if item[2])
-    # What draws ahead is closed before the pool, which would wait for all that is to be drawn.
+    drawings = [one.drawing for one in sets]
+    # Threads would not do: drawing is Python, and holds its lock. What draws ahead is closed
+    # before the pool, which would wait for all that is to be drawn.
     with (
-        _short_turns(),
-        ThreadPoolExecutor(workers, "drawing") as pool,
-        closing(in_order(pool, draw, needed, ahead)) as drawn,
+        own_processes(workers, "draws mixtures", "train.workers", hold, drawings) as pool,
+        closing(in_order(pool, draw, needed(), ahead)) as drawn,
     ):
         for number, own, new in groups():
             if new:
@@ -56,13 +55,3 @@ def made_there(
                 made[number] = [part.split(batch) for part in sets[number].make(next(drawn))]
             at = own % group[number]
             yield made[number][0][at], made[number][1][at]
-
-
-@contextmanager
-def _short_turns() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _TURN_SECONDS))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
