@@ -1,10 +1,9 @@
-"""What no talker says: an offset, a drift, a rumble below hearing. Numpy and scipy only."""
+"""What no talker says: an offset, a drift, a rumble below hearing."""
 
 import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import lfilter
 
 WIDTH = 0.05  # seconds: half of 9 Hz goes, of 3 Hz nearly all, of a voice less than a thousandth
 _PASSES = 3
@@ -18,17 +17,20 @@ def without_offset(signal: np.ndarray, sample_rate: int) -> np.ndarray:
     Delays nothing, and near its ends looks at what is there, so a constant goes without a trace.
     """
     width = min(round(WIDTH * sample_rate), signal.size)
-    # From its first sample on, for a constant to become zero and not what rounding leaves of it.
-    whole = signal.astype(np.float64) - signal[0]
     half, size = width // 2, signal.size
     counts = _counts(size, half)
+    # From its first sample on, for a constant to become zero and not what rounding leaves of it.
+    whole = signal.astype(np.float64)
+    whole -= signal[0]
+    # Sums up to each sample, with nothing before the first and all behind the last.
+    sums = np.zeros(size + 2 * half + 1)
     slow = whole
     for _ in range(_PASSES):
-        sums = np.cumsum(slow)
-        # Sums up to each sample, with nothing before the first and all behind the last.
-        sums = np.concatenate([np.zeros(half + 1), sums, np.full(half, sums[-1])])
+        np.cumsum(slow, out=sums[half + 1 : half + 1 + size])
+        sums[half + 1 + size :] = sums[half + size]
         slow = (sums[2 * half + 1 :] - sums[:size]) / counts
-    return (whole - slow).astype(np.float32)
+    whole -= slow
+    return whole.astype(np.float32)
 
 
 @lru_cache(maxsize=2)  # all chunks of a recording but one are of one length
@@ -47,6 +49,9 @@ class OffsetFilter:
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """The next block (S,), float32. A constant is zero from the first sample on."""
+        # Loading it takes longer than separating a short file, and few models need it.
+        from scipy.signal import lfilter
+
         if self._state is None:
             self._state = -block[:1].astype(np.float64)
         coefficients = [1.0, -1.0], [1.0, -self._pole]
