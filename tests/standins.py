@@ -5,10 +5,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cplxsep.config import Config, DualPathConfig, ModelConfig, to_toml
+from cplxsep.engine import offset
 from cplxsep.model_folder.publish import weights_bytes
 from cplxsep.networks.model import SeparationModel
 
@@ -28,6 +30,11 @@ class Stand(nn.Module):
     def forward(self, mixture: Tensor) -> Tensor:
         self.shapes.append(tuple(mixture.shape))
         return self.function(mixture)
+
+
+def without_offset(signal: np.ndarray, rate: int) -> np.ndarray:
+    """What the engine lets a network hear of a signal (S,)."""
+    return offset.without_offset(torch.from_numpy(signal.astype(np.float32))[None], rate)[0].numpy()
 
 
 def copies(mixture: Tensor) -> Tensor:

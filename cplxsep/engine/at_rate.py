@@ -4,6 +4,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from torch import nn
 from cplxsep.engine.blocks import Blocks
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
+from cplxsep.engine.measured import Measured, measure
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.onward import onward
 from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
-from cplxsep.engine.talker_order import Measured, Seam, TalkerOrder
+from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
 
 # On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
@@ -50,7 +52,9 @@ class AtRate:
     ) -> None:
         self.rate = rate
         self.plan = plan
-        runner = Runner(model, device, dtype, batch, plan.length)
+        before = partial(without_offset, sample_rate=rate)
+        after = partial(measure, sample_rate=rate) if sources > 1 else lambda _: ()
+        runner = Runner(model, device, dtype, batch, plan.length, before, after)
         self._runner = runner
         on_gpu = device.type == "cuda"
         # While a GPU is at one batch, the next one is on its way there.
@@ -84,8 +88,8 @@ class AtRate:
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
         pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
-        for chunk, sources, measured in self._found(pushed, order):
-            ordered = order.arrange(chunk.start, sources, measured)
+        for chunk, sources, known in self._found(pushed, order):
+            ordered = order.arrange(chunk.start, sources, known)
             if seams is not None and order.latest is not None:
                 seams.append(order.latest)
             guides = finish.guides(chunk.samples, ordered, self.rate)
@@ -123,12 +127,11 @@ class AtRate:
 
     def _sources(self, group: list[Chunk], order: TalkerOrder) -> list[Separated]:
         """What is found of a group of chunks."""
-        heard = [without_offset(chunk.samples, self.rate) for chunk in group]
-        found = self._together(np.stack(heard), order)
-        return [
-            (chunk, sources, order.measured(sources))
-            for chunk, sources in zip(group, found, strict=True)
-        ]
+        heard = np.stack([chunk.samples for chunk in group])
+        heard[(heard == heard[:, :1]).all(axis=1)] = 0.0  # an offset and no more
+        found, *told = self._together(heard, order)
+        known = map(Measured, *told) if told else itertools.repeat(None)
+        return list(zip(group, found, known, strict=False))
 
 
 def _groups(pushed: Iterable[Iterable[Chunk]], most: Callable[[], int]) -> Iterator[list[Chunk]]:

@@ -4,6 +4,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import torch
+from torch import Tensor
 
 WIDTH = 0.05  # seconds: half of 9 Hz goes, of 3 Hz nearly all, of a voice less than a thousandth
 _PASSES = 3
@@ -11,33 +13,31 @@ _PASSES = 3
 _CORNER = 1.0
 
 
-def without_offset(signal: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A signal (S,) less its moving average, taken three times over 50 ms; float32.
+def without_offset(signals: Tensor, sample_rate: int) -> Tensor:
+    """Signals (B, S) less their moving averages, taken three times over 50 ms; float32.
 
     Delays nothing, and near its ends looks at what is there, so a constant goes without a trace.
     """
-    width = min(round(WIDTH * sample_rate), signal.size)
-    half, size = width // 2, signal.size
-    counts = _counts(size, half)
+    size = signals.shape[1]
+    half = min(round(WIDTH * sample_rate), size) // 2
+    counts = _counts(size, half, signals.device)
     # From its first sample on, for a constant to become zero and not what rounding leaves of it.
-    whole = signal.astype(np.float64)
-    whole -= signal[0]
+    whole = signals.double() - signals[:, :1]
     # Sums up to each sample, with nothing before the first and all behind the last.
-    sums = np.zeros(size + 2 * half + 1)
+    sums = whole.new_zeros(len(whole), size + 2 * half + 1)
     slow = whole
     for _ in range(_PASSES):
-        np.cumsum(slow, out=sums[half + 1 : half + 1 + size])
-        sums[half + 1 + size :] = sums[half + size]
-        slow = (sums[2 * half + 1 :] - sums[:size]) / counts
-    whole -= slow
-    return whole.astype(np.float32)
+        torch.cumsum(slow, 1, out=sums[:, half + 1 : half + 1 + size])
+        sums[:, half + 1 + size :] = sums[:, half + size, None]
+        slow = (sums[:, 2 * half + 1 :] - sums[:, :size]).div_(counts)
+    return (whole - slow).float()
 
 
-@lru_cache(maxsize=2)  # all chunks of a recording but one are of one length
-def _counts(size: int, half: int) -> np.ndarray:
-    """How many of `size` samples are at most `half` away from each, (size,)."""
-    at = np.arange(size)
-    return (np.minimum(at + half + 1, size) - np.maximum(at - half, 0)).astype(np.float64)
+@lru_cache(maxsize=8)  # all chunks of a recording but one are of one length
+def _counts(size: int, half: int, device: torch.device) -> Tensor:
+    """How many of `size` samples are at most `half` away from each, float64 (size,)."""
+    at = torch.arange(size, device=device)
+    return ((at + half + 1).clamp(max=size) - (at - half).clamp(min=0)).double()
 
 
 class OffsetFilter:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.form import Form, Found
+from cplxsep.engine.fused.form import After, Before, Form, Found
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.nn.device import out_of_memory
 
@@ -29,6 +29,7 @@ class Runner:
         batch: chunks at once; halved, for good, whenever memory does not suffice. None chooses:
             one on a CPU, whose caches hold no more, and what fits the free memory on a GPU.
         samples: length S of a full chunk.
+        before, after: as of a `Form`.
 
     Raises:
         DeviceError: the device cannot be used, or its memory does not hold one chunk.
@@ -41,12 +42,15 @@ class Runner:
         dtype: torch.dtype | None,
         batch: int | None,
         samples: int,
+        before: Before = lambda chunks: chunks,
+        after: After = lambda _sources: (),
     ) -> None:
         self.device = device
         self.dtype = dtype
         self.batch = batch or 1
+        self._after = after
         try:
-            self._form = Form(model.to(device).eval(), device, dtype)
+            self._form = Form(model.to(device).eval(), device, dtype, before, after)
         except RuntimeError as error:
             raise DeviceError(f"cannot use device {device}: {_first_line(error)}") from error
         if batch is None and device.type == "cuda" and not self.causal:
@@ -62,23 +66,25 @@ class Runner:
         """What the network runs as, in words."""
         return self._form.kind
 
-    def __call__(self, chunks: np.ndarray, sources: int) -> np.ndarray:
-        """Sources (B, N, S) of chunks (B, S). A silent chunk gives silence.
+    def __call__(self, chunks: np.ndarray, sources: int) -> tuple[np.ndarray, ...]:
+        """Sources (B, N, S) of chunks (B, S), and what is measured of them, (B, ...) each.
+
+        A chunk that is silent gives silence.
 
         Raises:
             InputError: the network's output is not finite, even in float32.
             DeviceError: one chunk alone does not fit the memory.
         """
-        outputs = np.zeros((len(chunks), sources, chunks.shape[1]), np.float32)
         todo = np.flatnonzero(chunks.any(axis=1))
+        if len(todo) == len(chunks) <= self.batch and (found := self._attempt(chunks)):
+            return found
+        silence = torch.zeros(len(chunks), sources, chunks.shape[1])
+        outputs = tuple(part.numpy() for part in (silence, *self._after(silence)))
         while todo.size:
             part = todo[: self.batch]
-            whole = len(part) == len(chunks)
-            found = self._attempt(chunks if whole else chunks[part])
-            if found is not None and whole:
-                return found
-            if found is not None:
-                outputs[part] = found
+            if found := self._attempt(chunks[part]):
+                for output, own in zip(outputs, found, strict=True):
+                    output[part] = own
                 todo = todo[len(part) :]
         return outputs
 
@@ -97,12 +103,12 @@ class Runner:
             except (MemoryError, RuntimeError) as error:
                 self._only_memory(error)
                 raise self._too_much from error
-            return _checked(found)[0]
+            return _checked(found)[0][0]
 
         return advance
 
-    def _attempt(self, chunks: np.ndarray) -> np.ndarray | None:
-        """Sources of chunks; None if memory did not suffice and the batch is smaller now."""
+    def _attempt(self, chunks: np.ndarray) -> tuple[np.ndarray, ...] | None:
+        """As a call; None if memory did not suffice and the batch is smaller now."""
         try:
             return self._finite(chunks)
         except (MemoryError, RuntimeError) as error:
@@ -115,7 +121,7 @@ class Runner:
             self._form.release()
         return None
 
-    def _finite(self, chunks: np.ndarray) -> np.ndarray:
+    def _finite(self, chunks: np.ndarray) -> tuple[np.ndarray, ...]:
         with _turns[self.device]:
             begun = self._form.begin(chunks)
         found = begun()
@@ -150,10 +156,10 @@ class Runner:
         return 1 << max(fitting.bit_length() - 1, 0)
 
 
-def _checked(found: Found) -> np.ndarray:
+def _checked(found: Found) -> tuple[np.ndarray, ...]:
     if not found.finite:
         raise InputError("the network's output is not finite: are the samples far beyond 1?")
-    return found.sources
+    return found.parts
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,11 +9,11 @@ scaling a recording changes none.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from cplxsep.engine.voices import BANDS, Cepstra, Voice, likeness
+from cplxsep.engine.measured import Measured, frame_of, measured
+from cplxsep.engine.voices import Voice, likeness, voice_of
 from cplxsep.metrics.assignment import best_permutation
 
 # A frame is speech when it is at most 25 dB below the recording's loud frames and 6 dB above its
@@ -50,22 +50,12 @@ class Seam:
         return self.confidence < WEAK
 
 
-class Measured(NamedTuple):
-    """What can be told of the frames of a chunk's sources without those before.
-
-    powers: mean powers (N, T). bands: powers in mel bands (N, T, B).
-    """
-
-    powers: np.ndarray
-    bands: np.ndarray
-
-
 class TalkerOrder:
     """Puts the sources of each chunk into the order of the chunks before."""
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
-        self._cepstra = Cepstra(sample_rate)
+        self._frame = frame_of(sample_rate)
         self._loud = 0.0  # power of the recording's loud frames
         self._background = np.inf  # power of its quiet ones
         self._voices: list[Voice | None] = []
@@ -73,31 +63,18 @@ class TalkerOrder:
         self._last: tuple[int, np.ndarray] | None = None
         self.latest: Seam | None = None
 
-    def measured(self, sources: np.ndarray) -> Measured | None:
-        """What `arrange` needs of sources (N, S), None of one; any thread may ask at any time."""
-        frame = self._cepstra.frame
-        if len(sources) == 1:
-            return None
-        powers = _powers(self._frames(sources))
-        if sources.shape[1] < frame:
-            return Measured(powers, np.zeros((*powers.shape, BANDS), np.float32))
-        frames = sources[:, : powers.shape[1] * frame].reshape(*powers.shape, frame)
-        return Measured(powers, self._cepstra.bands(frames))
-
-    def arrange(
-        self, start: int, sources: np.ndarray, measured: Measured | None = None
-    ) -> np.ndarray:
+    def arrange(self, start: int, sources: np.ndarray, known: Measured | None = None) -> np.ndarray:
         """The chunk's sources (N, S), in the order of the chunk before; sets `latest`.
 
-        measured: of these sources, where that is known already.
+        known: what is measured of these sources, where that was done already.
         """
         self.latest = None
-        measured = measured or self.measured(sources)
-        if measured is None:
+        if len(sources) == 1:
             return sources
-        powers = measured.powers
+        found = known or measured(sources, self._rate)
+        powers = found.powers
         self._adapt(powers)
-        voices = self._heard(measured)
+        voices = self._heard(found)
         if self._last is None:
             self._voices = [None] * len(sources)
         else:
@@ -105,8 +82,8 @@ class TalkerOrder:
             if self.latest.swapped:
                 sources, voices = sources[order], [voices[index] for index in order]
             # Before any voice is known there is no order that could be wrong.
-            known = any(voice is not None for voice in self._voices)
-            self._sure = max(self.latest.confidence, LEAST_SURE) if known else 1.0
+            any_known = any(voice is not None for voice in self._voices)
+            self._sure = max(self.latest.confidence, LEAST_SURE) if any_known else 1.0
         self._learn(voices)
         self._last = (start, sources)
         return sources
@@ -137,7 +114,7 @@ class TalkerOrder:
         before, previous = self._last
         old = previous[:, start - before :]
         new = sources[:, : old.shape[1]]
-        if old.shape[1] < self._cepstra.frame:
+        if old.shape[1] < self._frame:
             return np.zeros((len(old), len(old)))
         old, new = self._frames(old), self._frames(new)
         spoken = self._speech(_powers(old)).any(axis=0) & self._speech(_powers(new)).any(axis=0)
@@ -158,7 +135,7 @@ class TalkerOrder:
 
     def _frames(self, sources: np.ndarray) -> np.ndarray:
         """Sources (N, S) in frames (N, T, S'), float64."""
-        frame = min(self._cepstra.frame, sources.shape[1])
+        frame = min(self._frame, sources.shape[1])
         count = sources.shape[1] // frame
         return sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
 
@@ -167,17 +144,19 @@ class TalkerOrder:
         background = min(BACKGROUND * self._background, STEADY * self._loud)
         return powers > max(QUIET * self._loud, background)
 
-    def _heard(self, measured: Measured) -> list[Voice | None]:
+    def _heard(self, found: Measured) -> list[Voice | None]:
         """Voice of each source of a chunk; None where one says too little.
 
         From the frames that are its own, where nothing that leaks can be.
         """
-        powers = measured.powers
+        powers = found.powers
         others = powers.sum(axis=0) - powers
         own = self._speech(powers) & (powers >= DOMINANT * others)
         return [
-            self._cepstra.voice(bands[speaks], self._loud) if speaks.sum() >= VOICE_FRAMES else None
-            for bands, speaks in zip(measured.bands, own, strict=True)
+            voice_of(bands[speaks], self._loud * self._frame)
+            if speaks.sum() >= VOICE_FRAMES
+            else None
+            for bands, speaks in zip(found.bands, own, strict=True)
         ]
 
     def _learn(self, heard: list[Voice | None]) -> None:

@@ -8,20 +8,20 @@ import numpy as np
 
 from cplxsep.errors import InputError
 
-Run = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[np.ndarray], tuple[np.ndarray, ...]]
 
 
 @dataclass(eq=False)
 class _Request:
     chunks: np.ndarray  # (B, S)
     owner: object
-    sources: np.ndarray | None = None
+    found: tuple[np.ndarray, ...] = ()
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
 class Together:
-    """Runs chunks (B, S) -> (B, N, S); while a batch runs, calls gather for the next one.
+    """Runs chunks (B, S) -> (B, ...) each; while a batch runs, calls gather for the next one.
 
     Only chunks of one length share a batch: padding would enter the network's statistics.
 
@@ -38,8 +38,8 @@ class Together:
         self._gate = threading.Lock()  # of the list
         self._turns = threading.Semaphore(turns)  # of running
 
-    def __call__(self, chunks: np.ndarray, owner: object = None) -> np.ndarray:
-        """Sources of the chunks; errors as of `run`.
+    def __call__(self, chunks: np.ndarray, owner: object = None) -> tuple[np.ndarray, ...]:
+        """What is found of the chunks; errors as of `run`.
 
         Calls of one owner that is not None share no batch: how it cuts its chunks into calls, and
         not the moment, decides what runs together.
@@ -61,8 +61,7 @@ class Together:
         request.done.wait()
         if request.error is not None:
             raise request.error
-        assert request.sources is not None
-        return request.sources
+        return request.found
 
     def _gather(self, first: _Request, group: list[_Request]) -> None:
         """Take the request and those waiting that fit into a batch with it; none if it is taken."""
@@ -81,10 +80,11 @@ class Together:
 
     def _serve(self, group: list[_Request]) -> None:
         try:
-            outputs = self._run(np.concatenate([request.chunks for request in group]))
-            ends = np.cumsum([len(request.chunks) for request in group])
-            for request, sources in zip(group, np.split(outputs, ends[:-1]), strict=True):
-                request.sources = sources
+            found = self._run(np.concatenate([request.chunks for request in group]))
+            end = 0
+            for request in group:
+                begin, end = end, end + len(request.chunks)
+                request.found = tuple(part[begin:end] for part in found)
         except InputError as error:
             if len(group) == 1:
                 group[0].error = error

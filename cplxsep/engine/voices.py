@@ -7,12 +7,12 @@ and its scales come from the recording itself: nothing here is trained.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-FRAME = 0.032  # seconds
 BANDS, COEFFICIENTS = 24, 13
-FLOOR = 1e-5  # of the power of loud frames
+FLOOR = 1e-5  # of the energy of loud frames
 MEMORY_FRAMES = 4000.0  # frames (128 s) after which old speech fades
 OWN_FRAMES = 150.0  # frames (5 s) after which a talker's own covariance counts for half
 YOUNG_FRAMES = 5.0  # frames of speech that are worth one independent sample
@@ -44,32 +44,18 @@ class Voice:
         self.frames = min(total, MEMORY_FRAMES)
 
 
-class Cepstra:
-    """Turns frames of sound at one sample rate into voices."""
+def voice_of(bands: np.ndarray, loud: float) -> Voice | None:
+    """Voice of one talker from powers in mel bands of frames (T, BANDS); None for fewer than two.
 
-    def __init__(self, sample_rate: int) -> None:
-        self.frame = max(round(FRAME * sample_rate), 2)  # samples
-        self._window = np.hanning(self.frame).astype(np.float32)
-        self._bands = _mel_bands(self.frame, sample_rate)
-        self._cosines = _cosines()
-
-    def bands(self, frames: np.ndarray) -> np.ndarray:
-        """Powers (..., BANDS) of frames (..., frame) in mel bands."""
-        spectra = np.fft.rfft(frames * self._window)
-        return (spectra.real**2 + spectra.imag**2) @ self._bands
-
-    def voice(self, bands: np.ndarray, loud: float) -> Voice | None:
-        """Voice of the frames of one talker, given as `bands` (T, BANDS); None for fewer than two.
-
-        loud: power of the recording's loud frames.
-        """
-        if len(bands) < 2:
-            return None
-        levels = 10 * np.log10(bands + FLOOR * loud * self.frame)
-        cepstra = (levels @ self._cosines).astype(np.float64)
-        mean = cepstra.mean(axis=0)
-        apart = cepstra - mean
-        return Voice(len(cepstra), mean, apart.T @ apart / len(cepstra))
+    loud: energy of the recording's loud frames.
+    """
+    if len(bands) < 2:
+        return None
+    levels = 10 * np.log10(bands + FLOOR * loud)
+    cepstra = (levels @ _cosines()).astype(np.float64)
+    mean = cepstra.mean(axis=0)
+    apart = cepstra - mean
+    return Voice(len(cepstra), mean, apart.T @ apart / len(cepstra))
 
 
 def likeness(known: list[Voice | None], heard: list[Voice | None], unlike: float) -> np.ndarray:
@@ -128,18 +114,7 @@ def _log_likelihood(
     return -0.5 * float(spread + log_determinant)
 
 
-def _mel_bands(frame: int, sample_rate: int) -> np.ndarray:
-    """Averaging matrix (F, BANDS) from power spectra to triangles even on the mel scale."""
-    frequencies = np.fft.rfftfreq(frame, 1 / sample_rate)
-    mel = 2595 * np.log10(1 + frequencies / 700)
-    edges = np.linspace(2595 * np.log10(1 + 80 / 700), mel[-1], BANDS + 2)
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    rising = (mel[:, None] - low) / (middle - low)
-    falling = (high - mel[:, None]) / (high - middle)
-    bands = np.maximum(0, np.minimum(rising, falling))
-    return (bands / np.maximum(bands.sum(axis=0), 1e-9)).astype(np.float32)
-
-
+@cache
 def _cosines() -> np.ndarray:
     """Matrix (BANDS, COEFFICIENTS) of the orthonormal DCT-II.
 

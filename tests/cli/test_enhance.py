@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from standins import tiny_model
+from standins import tiny_model, without_offset
 
-from cplxsep.engine.offset import without_offset
 from cplxsep.networks.model import SeparationModel
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from standins import tiny_model
+from standins import tiny_model, without_offset
 
-from cplxsep.engine.offset import without_offset
 from cplxsep.networks.model import SeparationModel
 
 

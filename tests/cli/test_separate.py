@@ -8,10 +8,9 @@ import pytest
 import soundfile
 import torch
 from matplotlib.figure import Figure
-from standins import copies
+from standins import copies, without_offset
 
 from cplxsep.engine.blocks import WHOLE
-from cplxsep.engine.offset import without_offset
 from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator
 from cplxsep.networks.model import SeparationModel

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from standins import RATE, Stand, halves
+from standins import RATE, Stand, halves, without_offset
 
-from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 
 RATES = [8000, 11025, 44100]

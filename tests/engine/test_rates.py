@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from standins import TWO_RATES, Stand, checkpoint, copies
+from standins import TWO_RATES, Stand, checkpoint, copies, without_offset
 
 from cplxsep.engine.at_rate import AtRate
 from cplxsep.engine.check import check
-from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import ModelError
 from cplxsep.networks.model import SeparationModel

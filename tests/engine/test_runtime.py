@@ -31,7 +31,7 @@ def test_memory_shortage_halves_the_batch_for_good():
 
     run = runner(greedy)
     chunks = np.random.default_rng(0).standard_normal((9, 50)).astype(np.float32)
-    assert np.array_equal(run(chunks, 2), np.stack([chunks, chunks], axis=1))
+    assert np.array_equal(run(chunks, 2)[0], np.stack([chunks, chunks], axis=1))
     assert tried == [8, 4, 2, 2, 2, 2, 1]
     assert run.batch == 2
 
@@ -66,7 +66,7 @@ def test_overflow_in_low_precision_is_computed_again_in_fp32():
         return copies(mixture) * (torch.inf if low else 1)
 
     chunks = np.ones((2, 10), np.float32)
-    assert np.isfinite(runner(overflowing, dtype=torch.bfloat16)(chunks, 2)).all()
+    assert np.isfinite(runner(overflowing, dtype=torch.bfloat16)(chunks, 2)[0]).all()
     with pytest.raises(InputError):
         runner(lambda x: copies(x) * torch.inf)(chunks, 2)
 
@@ -81,7 +81,7 @@ def test_autocast_reaches_the_network():
         return copies(output)
 
     chunks = np.ones((1, 10), np.float32)
-    assert runner(linear, dtype=torch.bfloat16)(chunks, 2).dtype == np.float32
+    assert runner(linear, dtype=torch.bfloat16)(chunks, 2)[0].dtype == np.float32
     assert seen == [torch.bfloat16]
 
 
@@ -89,8 +89,8 @@ def test_autocast_reaches_the_network():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_the_cpu():
     chunks = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
-    found = Runner(Stand(copies), torch.device("cuda"), torch.bfloat16, 2, 100)(chunks, 2)
-    assert np.array_equal(found, runner(copies)(chunks, 2))
+    found = Runner(Stand(copies), torch.device("cuda"), torch.bfloat16, 2, 100)(chunks, 2)[0]
+    assert np.array_equal(found, runner(copies)(chunks, 2)[0])
 
 
 def small_model():
@@ -105,16 +105,16 @@ def test_a_network_runs_in_its_inference_form():
     assert run.batch == 1
     with torch.inference_mode():
         expected = model(torch.from_numpy(chunks)).numpy()
-    found = run(chunks, 2)
+    found = run(chunks, 2)[0]
     assert np.square(found - expected).sum() < 1e-8 * np.square(expected).sum()
 
 
 def test_threads_may_share_a_runner():
     run = Runner(small_model(), CPU, torch.bfloat16, None, 2000)
     chunks = np.random.default_rng(0).standard_normal((8, 1, 2000)).astype(np.float32)
-    expected = [run(chunk, 2) for chunk in chunks]
+    expected = [run(chunk, 2)[0] for chunk in chunks]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda chunk: run(chunk, 2), chunks))
+        found = list(pool.map(lambda chunk: run(chunk, 2)[0], chunks))
     assert all(map(np.array_equal, found, expected))
 
 
@@ -126,7 +126,7 @@ def test_the_form_is_the_same_whether_or_not_code_was_compiled_before(monkeypatc
     chunks = np.random.default_rng(0).standard_normal((3, 2000)).astype(np.float32)
     first, second = (Runner(small_model(), CPU, None, 1, 2000) for _ in range(2))
     assert first.form == second.form == NATIVE
-    assert np.array_equal(first(chunks, 2), second(chunks, 2))
+    assert np.array_equal(first(chunks, 2)[0], second(chunks, 2)[0])
 
 
 def test_without_a_compiler_all_goes_on_and_is_told(monkeypatch, tmp_path):
@@ -140,4 +140,4 @@ def test_without_a_compiler_all_goes_on_and_is_told(monkeypatch, tmp_path):
         assert "no-such-compiler" in run.form
         with torch.inference_mode():
             expected = model(torch.from_numpy(chunks)).numpy()
-        np.testing.assert_allclose(run(chunks, 2), expected, atol=1e-5)
+        np.testing.assert_allclose(run(chunks, 2)[0], expected, atol=1e-5)

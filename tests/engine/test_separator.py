@@ -5,12 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from standins import RATE, TWO_RATES, Stand, checkpoint, copies, halves, swapping
+from standins import RATE, TWO_RATES, Stand, checkpoint, copies, halves, swapping, without_offset
 
 import cplxsep
 from cplxsep.config import ModelConfig
 from cplxsep.engine.blocks import resampled
-from cplxsep.engine.offset import without_offset
 from cplxsep.engine.separator import Separator
 from cplxsep.errors import InputError, UsageError
 

@@ -9,7 +9,11 @@ from cplxsep.errors import DeviceError, InputError
 
 
 def doubled(chunks):
-    return np.stack([chunks, 2 * chunks], axis=1)
+    return np.stack([chunks, 2 * chunks], axis=1), chunks.sum(axis=1)
+
+
+def same(found, wanted):
+    return all(map(np.array_equal, found, wanted)) and len(found) == len(wanted)
 
 
 def gathered(run, requests, most=8):
@@ -43,7 +47,7 @@ def test_calls_that_wait_share_a_batch_of_equal_lengths():
     requests = [rng.standard_normal((1 + index % 2, n)) for index, n in enumerate(lengths)]
     results, sizes = gathered(doubled, requests, most=4)
     for request, result in zip(requests, results, strict=True):
-        assert np.array_equal(result, doubled(request))
+        assert same(result, doubled(request))
     assert all(count <= 4 for count, _ in sizes)
     assert len(sizes) < len(requests)
 
@@ -67,7 +71,7 @@ def test_calls_of_one_owner_share_no_batch():
                 pass
         go.set()
         for number, future in enumerate(found):
-            assert np.array_equal(future.result(), doubled(np.full((1, 5), 1.0 + number)))
+            assert same(future.result(), doubled(np.full((1, 5), 1.0 + number)))
     # Two had their turns at once; then one of each owner, and all that have none.
     assert sorted(sizes) == [1, 1, 4]
 
@@ -82,7 +86,7 @@ def test_bad_chunks_of_one_call_do_no_harm_to_the_others():
     results, _ = gathered(run, [np.ones((1, 5)), np.ones((1, 5)), bad, np.ones((2, 5))])
     assert isinstance(results[2], InputError)
     for index in (0, 1, 3):
-        assert np.array_equal(results[index], doubled(np.ones((1 + (index == 3), 5))))
+        assert same(results[index], doubled(np.ones((1 + (index == 3), 5))))
 
 
 def test_a_broken_device_is_told_to_all():
@@ -101,6 +105,6 @@ def test_calls_one_after_another_are_not_mixed():
     together = Together(doubled, lambda: 4)
     for value in range(5):
         chunks = np.full((2, 3), value)
-        assert np.array_equal(together(chunks), doubled(chunks))
+        assert same(together(chunks), doubled(chunks))
     with pytest.raises(ZeroDivisionError):
         Together(lambda _: 1 / 0, lambda: 1)(np.ones((1, 1)))

@@ -15,11 +15,14 @@ from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.signal_stream import SignalStream
 from cplxsep.nn.device import keep_freed_memory
 
+Before = Callable[[Tensor], Tensor]
+After = Callable[[Tensor], tuple[Tensor, ...]]
+
 
 class Found(NamedTuple):
-    """Sources (B, N, S), and whether all of their samples are finite."""
+    """Sources (B, N, S) and what is measured of them; whether all of their samples are finite."""
 
-    sources: np.ndarray
+    parts: tuple[np.ndarray, ...]
     finite: bool
 
 
@@ -29,12 +32,22 @@ class Form:
     Args:
         model: on the device, in evaluation mode and float32.
         dtype: working precision, None for float32.
+        before: what is done there to chunks (B, S) first. after: what is measured there of their
+            sources (B, N, S). Not of a stream.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        before: Before = lambda chunks: chunks,
+        after: After = lambda _sources: (),
+    ) -> None:
         self._model = model
         self._device = device
         self._dtype = dtype
+        self._before, self._after = before, after
         self.causal: bool = getattr(model, "causal", False)
         if device.type == "cpu":
             keep_freed_memory()
@@ -42,7 +55,7 @@ class Form:
 
     def __call__(self, chunks: np.ndarray) -> np.ndarray:
         """Sources (B, N, S) of chunks (B, S)."""
-        return self.begin(chunks)().sources
+        return self.begin(chunks)().parts[0]
 
     @torch.inference_mode()
     def begin(self, chunks: np.ndarray) -> Callable[[], Found]:
@@ -50,13 +63,17 @@ class Form:
 
         A GPU does the work meanwhile, and more of it can be begun. Waiting needs no turn.
         """
-        with self._autocast():
-            return self._run(self._fast, chunks)
+
+        def network(heard: Tensor) -> Tensor:
+            with self._autocast():
+                return self._fast(heard)
+
+        return self._run(self._whole(network), chunks)
 
     @torch.inference_mode()
     def exact(self, chunks: np.ndarray) -> Found:
         """The same by the model itself, in float32."""
-        return self._run(self._model, chunks)()
+        return self._run(self._whole(self._model), chunks)()
 
     def stream(self) -> SignalStream:
         """A signal in blocks through this form of a causal model."""
@@ -66,7 +83,7 @@ class Form:
     def advance(self, stream: SignalStream, block: np.ndarray, last: bool) -> Found:
         """Sources (B, N, S') that the stream's next block (B, S) completes."""
         with self._autocast():
-            return self._run(lambda given: stream(given, last), block)()
+            return self._run(lambda given: (stream(given, last).float(),), block)()
 
     def release(self) -> None:
         """Give back the memory of a GPU that is not in use."""
@@ -85,24 +102,34 @@ class Form:
             return torch.autocast(self._device.type, self._dtype)
         return contextlib.nullcontext()
 
-    def _run(self, module: Callable[[Tensor], Tensor], chunks: np.ndarray) -> Callable[[], Found]:
+    def _whole(self, network: Callable[[Tensor], Tensor]) -> After:
+        def work(chunks: Tensor) -> tuple[Tensor, ...]:
+            sources = network(self._before(chunks)).float()
+            return sources, *self._after(sources)
+
+        return work
+
+    def _run(self, work: After, chunks: np.ndarray) -> Callable[[], Found]:
         given = torch.from_numpy(chunks)
         if self._device.type != "cuda":
-            sources = module(given).float().numpy()
-            found = Found(sources, bool(np.isfinite(sources).all()))
+            parts = tuple(part.numpy() for part in work(given))
+            found = Found(parts, bool(np.isfinite(parts[0]).all()))
             return lambda: found
         # cuDNN takes TF32 for float32 unless told otherwise.
         with torch.cuda.device(self._device), torch.backends.cudnn.flags(True, allow_tf32=False):
-            there = module(given.pin_memory().to(self._device, non_blocking=True)).float()
-            here = torch.empty(there.shape, pin_memory=True)
-            here.copy_(there, non_blocking=True)
-            finite = torch.empty((), dtype=torch.bool, pin_memory=True)
-            finite.copy_(there.isfinite().all(), non_blocking=True)
+            there = work(given.pin_memory().to(self._device, non_blocking=True))
+            *here, finite = [_brought(part) for part in (*there, there[0].isfinite().all())]
             arrived = torch.cuda.Event()
             arrived.record()
 
         def wait() -> Found:
             arrived.synchronize()
-            return Found(here.numpy(), bool(finite))
+            return Found(tuple(part.numpy() for part in here), bool(finite))
 
         return wait
+
+
+def _brought(there: Tensor) -> Tensor:
+    """What is on its way from a GPU."""
+    here = torch.empty(there.shape, dtype=there.dtype, pin_memory=True)
+    return here.copy_(there, non_blocking=True)
