@@ -36,6 +36,7 @@ def enhance(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     batch: options.Batch = "auto",
+    shifts: options.Shifts = 1,
     channel: Annotated[
         str, typer.Option(help="all (each kept, in one file), mix, each, or a number from 1.")
     ] = "all",
@@ -76,7 +77,7 @@ def enhance(
         kind, subtype, rate == "model", enhancement=Enhancement(above, keep_noise, mix_back), **part
     )
     engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}
-    engine |= {"batch": batch}
+    engine |= {"batch": batch, "shifts": shifts}
     run = Run(
         "enhance", folder, engine, settings, exist, dry_run, json_output, report, shard, cluster
     )

@@ -39,6 +39,10 @@ Precision = Annotated[
 ]
 BATCH = typer.Option(help="Chunks at once: auto or a number.")
 Batch = Annotated[str, BATCH]
+SHIFTS = typer.Option(
+    min=1, max=16, help="Times that each chunk is run, with other frames; the mean is better."
+)
+Shifts = Annotated[int, SHIFTS]
 Rate = Annotated[
     Literal["input", "model"],
     typer.Option(help="Sample rate of the outputs: the input's, or the one the model ran at."),

@@ -22,6 +22,7 @@ def separate(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     batch: options.Batch = "auto",
+    shifts: options.Shifts = 1,
     channel: Annotated[
         str, typer.Option(help="mix (the mean of all), each, or a number from 1.")
     ] = "mix",
@@ -62,7 +63,7 @@ def separate(
     part: dict[str, Any] = {"start": start, "duration": duration, "skip_silent": skip_silent}
     settings = Settings(kind, subtype, rate == "model", sum_to_mix, **part)
     engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}
-    engine |= {"batch": batch}
+    engine |= {"batch": batch, "shifts": shifts}
     run = Run(
         "separate", folder, engine, settings, exist, dry_run, json_output, report, shard, cluster
     )

@@ -18,6 +18,7 @@ from cplxsep.engine.offset import without_offset
 from cplxsep.engine.onward import onward
 from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
+from cplxsep.engine.shifts import Network, averaged
 from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
 
@@ -32,9 +33,9 @@ class AtRate:
     """Separates signals at `rate` Hz. Several threads may do so at once and share batches.
 
     Args:
-        model: network (B, S) -> (B, N, S) at that rate.
+        model: network (B, S) -> (B, N, S) at that rate, `hop` samples between its frames.
         sources: its N.
-        device, dtype, batch: as for `Runner`.
+        device, dtype, batch: as for `Runner`. shifts: as for `averaged`.
 
     Raises:
         DeviceError: the device cannot be used.
@@ -49,12 +50,17 @@ class AtRate:
         device: torch.device,
         dtype: torch.dtype | None,
         batch: int | None,
+        shifts: int,
     ) -> None:
         self.rate = rate
         self.plan = plan
-        before = partial(without_offset, sample_rate=rate)
+
+        def around(network: Network) -> Network:
+            mean = averaged(network, shifts, getattr(model, "hop", 1))
+            return lambda chunks: mean(without_offset(chunks, rate))
+
         after = partial(measure, sample_rate=rate) if sources > 1 else lambda _: ()
-        runner = Runner(model, device, dtype, batch, plan.length, before, after)
+        runner = Runner(model, device, dtype, batch, plan.length, around, after)
         self._runner = runner
         on_gpu = device.type == "cuda"
         # While a GPU is at one batch, the next one is on its way there.

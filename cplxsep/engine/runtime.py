@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cplxsep.engine.fused.form import After, Before, Form, Found
+from cplxsep.engine.fused.form import After, Around, Form, Found
 from cplxsep.errors import DeviceError, InputError
 from cplxsep.nn.device import out_of_memory
 
@@ -29,7 +29,7 @@ class Runner:
         batch: chunks at once; halved, for good, whenever memory does not suffice. None chooses:
             one on a CPU, whose caches hold no more, and what fits the free memory on a GPU.
         samples: length S of a full chunk.
-        before, after: as of a `Form`.
+        around, after: as of a `Form`.
 
     Raises:
         DeviceError: the device cannot be used, or its memory does not hold one chunk.
@@ -42,7 +42,7 @@ class Runner:
         dtype: torch.dtype | None,
         batch: int | None,
         samples: int,
-        before: Before = lambda chunks: chunks,
+        around: Around = lambda network: network,
         after: After = lambda _sources: (),
     ) -> None:
         self.device = device
@@ -50,7 +50,7 @@ class Runner:
         self.batch = batch or 1
         self._after = after
         try:
-            self._form = Form(model.to(device).eval(), device, dtype, before, after)
+            self._form = Form(model.to(device).eval(), device, dtype, around, after)
         except RuntimeError as error:
             raise DeviceError(f"cannot use device {device}: {_first_line(error)}") from error
         if batch is None and device.type == "cuda" and not self.causal:

@@ -37,6 +37,8 @@ class Separator:
         chunk: length in seconds of the pieces that the network sees.
         overlap: of neighbouring chunks, as a fraction of a chunk, at most 0.5.
         batch: chunks computed at once, "auto" or a number.
+        shifts: how often each chunk is separated, its frames between those of the other times; the
+            mean is given. Each time takes as long as the first. Not for causal models.
 
     Attributes:
         sample_rate: in Hz, that the model was trained at.
@@ -56,6 +58,7 @@ class Separator:
         chunk: float = 8.0,
         overlap: float = 0.25,
         batch: int | str = "auto",
+        shifts: int = 1,
     ) -> None:
         description: Any = model
         self._model = description
@@ -66,6 +69,7 @@ class Separator:
         self._device = pick_device(device)
         self._dtype = working_type(precision, self._device, model)
         self._batch = _batch_size(batch)
+        self._shifts = _number_of_shifts(shifts, getattr(model, "causal", False))
         self._made: dict[int, AtRate] = {}
         self._making = threading.Lock()
 
@@ -129,6 +133,7 @@ class Separator:
                     self._device,
                     self._dtype,
                     self._batch,
+                    self._shifts,
                 )
             return self._made[rate]
 
@@ -235,3 +240,11 @@ def _batch_size(batch: int | str) -> int | None:
     if size < 1:
         raise UsageError(f"batch '{batch}' is neither 'auto' nor a positive number")
     return size
+
+
+def _number_of_shifts(shifts: int, causal: bool) -> int:
+    if isinstance(shifts, bool) or not isinstance(shifts, numbers.Integral) or shifts < 1:
+        raise UsageError(f"shifts {shifts!r}: give a positive whole number")
+    if causal and shifts > 1:
+        raise UsageError(f"shifts {shifts}: a causal model, such as this one, goes on without them")
+    return int(shifts)

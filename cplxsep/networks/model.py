@@ -136,6 +136,13 @@ class SeparationModel(nn.Module):
         else:
             self.network = SpectralNetwork(config)
 
+    @property
+    def hop(self) -> int:
+        """Samples between frames: of the STFT, or of Conv-TasNet's own encoder."""
+        if self.config.network == "conv-tasnet":
+            return self.config.tasnet.kernel // 2
+        return self.stft.hop
+
     def with_network(self, network: nn.Module) -> Self:
         """A copy of this model, which is left as it is, around another network."""
         other = copy.copy(self)

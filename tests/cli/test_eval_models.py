@@ -127,10 +127,10 @@ def test_options_of_the_engine(command, data, model, monkeypatch):
     monkeypatch.setattr(
         Separator, "load", classmethod(lambda _, m, **o: load(m, **(given.update(o) or o)))
     )
-    more = ("--chunk", "0.2", "--overlap", "0.1", "--batch", "2", "--device", "cpu")
+    more = ("--chunk", "0.2", "--overlap", "0.1", "--batch", "2", "--device", "cpu", "--shifts", 2)
     form = ("eval", "--data", data / "tt", "--metrics", "si-sdr")
     assert command(*form, "-m", model, *more).code == 0
-    assert given == {"chunk": 0.2, "overlap": 0.1, "batch": "2", "device": "cpu"}
+    assert given == {"chunk": 0.2, "overlap": 0.1, "batch": "2", "device": "cpu", "shifts": 2}
     done = command(*form, "--est", data / "est", "--chunk", "4")
     assert (done.code, done.err.count("--est does not go with --chunk")) == (2, 1)
 

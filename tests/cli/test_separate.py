@@ -362,6 +362,8 @@ def test_level_passes_through(folder, model, command, level, precision, toleranc
         (["--batch", "0"], 2),
         (["--chunk", "0"], 2),
         (["--overlap", "0.6"], 2),
+        (["--shifts", "0"], 2),
+        (["--shifts", "1.5"], 2),
         (["--device", "tpu"], 2),
         (["--device", "cuda:99"], 4),
         (["--precision", "fp16", "--device", "cpu"], 2),
@@ -376,6 +378,24 @@ def test_wrong_options(folder, model, command, arguments, code):
     assert files(folder) == {"a.wav"}
     assert "Traceback" not in done.err
     assert done.out == ""
+
+
+def test_several_shifts(folder, model, command):
+    save(folder / "a.wav", noise(8000))
+    found = {}
+    for shifts in (1, 2, 2):
+        arguments = ("-m", model, "-o", str(shifts), "--shifts", shifts, "--device", "cpu")
+        assert command("separate", "a.wav", *arguments).code == 0
+        before, found[shifts] = found.get(shifts), load(folder / str(shifts) / "a_s1.wav")
+        assert before is None or np.array_equal(before, found[shifts])
+    assert 0 < np.abs(found[1] - found[2]).max() < np.abs(found[1]).max()
+
+
+def test_a_causal_model_takes_no_shifts(folder, command):
+    save(folder / "a.wav", noise(8000))
+    done = command("enhance", "a.wav", "-m", "dce-denoise-live", "--shifts", "2")
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert "causal" in done.err
 
 
 def test_precisions_on_the_cpu(folder, model, command):

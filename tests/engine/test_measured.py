@@ -53,10 +53,10 @@ def runner(batch, network=copies):
     def after(sources):
         return sources.sum(dim=(1, 2)), sources.abs().amax(-1)
 
-    def before(chunks):
-        return 2 * chunks
+    def around(network):
+        return lambda chunks: network(2 * chunks)
 
-    return Runner(Stand(network), torch.device("cpu"), None, batch, 100, before, after)
+    return Runner(Stand(network), torch.device("cpu"), None, batch, 100, around, after)
 
 
 def test_silent_chunks_are_measured_too_and_all_stay_in_their_places():

@@ -9,7 +9,7 @@ from cplxsep.audio import atomic
 from cplxsep.cli.evaluate.cases import is_list
 from cplxsep.errors import InputError, UsageError
 
-ENGINE = ("--device", "--precision", "--chunk", "--overlap", "--batch")
+ENGINE = ("--device", "--precision", "--chunk", "--overlap", "--batch", "--shifts")
 """Options of how a model runs."""
 
 

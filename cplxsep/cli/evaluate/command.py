@@ -105,6 +105,7 @@ def evaluate(
     chunk: Annotated[float | None, options.CHUNK] = None,
     overlap: Annotated[float | None, options.OVERLAP] = None,
     batch: Annotated[str | None, options.BATCH] = None,
+    shifts: Annotated[int | None, options.SHIFTS] = None,
     shard: options.Shard = WHOLE,
     cluster: options.Cluster = None,
 ) -> None:
@@ -116,7 +117,7 @@ def evaluate(
     given |= {"--data": data, "--ref": ref, "--split": split}
     given |= {"--cluster": cluster, "--workers": workers, "--cut": cut or None}
     engine: dict[str, Any] = {"device": device, "precision": precision}
-    engine |= {"chunk": chunk, "overlap": overlap, "batch": batch}
+    engine |= {"chunk": chunk, "overlap": overlap, "batch": batch, "shifts": shifts}
     engine = {name: value for name, value in engine.items() if value is not None}
     checks.check_form(given | {f"--{name}": value for name, value in engine.items()})
     wanted = checks.read_metrics(metrics)

@@ -15,7 +15,9 @@ from cplxsep.networks.model import SeparationModel
 from cplxsep.networks.signal_stream import SignalStream
 from cplxsep.nn.device import keep_freed_memory
 
-Before = Callable[[Tensor], Tensor]
+Network = Callable[[Tensor], Tensor]
+"""(B, S) -> (B, N, S)."""
+Around = Callable[[Network], Network]
 After = Callable[[Tensor], tuple[Tensor, ...]]
 
 
@@ -32,8 +34,8 @@ class Form:
     Args:
         model: on the device, in evaluation mode and float32.
         dtype: working precision, None for float32.
-        before: what is done there to chunks (B, S) first. after: what is measured there of their
-            sources (B, N, S). Not of a stream.
+        around: what is done there with the network. after: what is measured there of the sources
+            (B, N, S). Not of a stream.
     """
 
     def __init__(
@@ -41,13 +43,13 @@ class Form:
         model: nn.Module,
         device: torch.device,
         dtype: torch.dtype | None,
-        before: Before = lambda chunks: chunks,
+        around: Around = lambda network: network,
         after: After = lambda _sources: (),
     ) -> None:
         self._model = model
         self._device = device
         self._dtype = dtype
-        self._before, self._after = before, after
+        self._around, self._after = around, after
         self.causal: bool = getattr(model, "causal", False)
         if device.type == "cpu":
             keep_freed_memory()
@@ -102,9 +104,11 @@ class Form:
             return torch.autocast(self._device.type, self._dtype)
         return contextlib.nullcontext()
 
-    def _whole(self, network: Callable[[Tensor], Tensor]) -> After:
+    def _whole(self, network: Network) -> After:
+        whole = self._around(network)
+
         def work(chunks: Tensor) -> tuple[Tensor, ...]:
-            sources = network(self._before(chunks)).float()
+            sources = whole(chunks).float()
             return sources, *self._after(sources)
 
         return work
