@@ -13,12 +13,13 @@ from torch import nn
 from cplxsep.engine.blocks import Blocks
 from cplxsep.engine.chunks import Chunk, ChunkPlan, Cutter, Joiner
 from cplxsep.engine.finish import Finish
+from cplxsep.engine.fused.form import Network
 from cplxsep.engine.measured import Measured, measure
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.onward import onward
 from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
-from cplxsep.engine.shifts import Network, averaged
+from cplxsep.engine.shifts import averaged
 from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.engine.together import Together
 

@@ -1,13 +1,12 @@
 """A network run several times, each with its frames between those of the others, and averaged."""
 
 import itertools
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-Network = Callable[[Tensor], Tensor]
+from cplxsep.engine.fused.form import Network
 
 
 def averaged(network: Network, shifts: int, hop: int) -> Network:
