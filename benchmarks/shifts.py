@@ -15,6 +15,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,9 +77,7 @@ def loaded(data: MixtureFolder) -> Iterator[Work]:
 WORKS = {
     ("dce-2spk", "who talk throughout"): dry,
     **{
-        ("dce-talk", f"conversations, {kind}"): lambda options, folder, kind=kind: talk(
-            options, folder, kind
-        )
+        ("dce-talk", f"conversations, {kind}"): partial(talk, kind=kind)
         for kind in ("dry", "noise", "rooms")
     },
     ("dce-denoise", f"noise, {SNR:g} dB"): noisy,

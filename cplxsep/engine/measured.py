@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cplxsep.audio.level import frame_of
 from cplxsep.engine.voices import BANDS
-
-FRAME = 0.032  # seconds
 
 
 class Measured(NamedTuple):
@@ -20,11 +19,6 @@ class Measured(NamedTuple):
 
     powers: np.ndarray
     bands: np.ndarray
-
-
-def frame_of(sample_rate: int) -> int:
-    """Samples of a frame."""
-    return max(round(FRAME * sample_rate), 2)
 
 
 def measure(sources: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:

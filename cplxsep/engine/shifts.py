@@ -1,12 +1,11 @@
 """A network run several times, each with its frames between those of the others, and averaged."""
 
-import itertools
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from cplxsep.engine.fused.form import Network
+from cplxsep.losses import pit
 
 
 def averaged(network: Network, shifts: int, hop: int) -> Network:
@@ -38,11 +37,5 @@ def averaged(network: Network, shifts: int, hop: int) -> Network:
 
 def _in_order(sources: Tensor, first: Tensor) -> Tensor:
     """Sources (B, N, S) in the order in which they are most alike to others."""
-    count = sources.shape[1]
-    if count == 1:
-        return sources
-    alike = first @ sources.transpose(1, 2)  # (B, N, N)
-    orders = torch.tensor(list(itertools.permutations(range(count))), device=sources.device)
-    scores = alike[:, torch.arange(count, device=sources.device), orders].sum(-1)
-    best = orders[scores.argmax(1)]
-    return sources.gather(1, best[..., None].expand_as(sources))
+    _, own = pit(-(sources @ first.mT))
+    return sources.gather(1, own[..., None].expand_as(sources))

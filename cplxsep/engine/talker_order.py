@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cplxsep.engine.measured import Measured, frame_of, measured
+from cplxsep.audio.level import frame_of
+from cplxsep.engine.measured import Measured, measured
 from cplxsep.engine.voices import Voice, likeness, voice_of
 from cplxsep.metrics.assignment import best_permutation
 

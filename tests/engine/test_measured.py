@@ -5,7 +5,8 @@ import pytest
 import torch
 from standins import Stand, copies
 
-from cplxsep.engine.measured import frame_of, measure, measured
+from cplxsep.audio.level import frame_of
+from cplxsep.engine.measured import measure, measured
 from cplxsep.engine.offset import without_offset
 from cplxsep.engine.runtime import Runner
 
