@@ -24,13 +24,11 @@ from commands import command
 from enhancement import SNRS, differences, score_all, summarise
 from machine import in_words, machine
 from noisy_mixtures import METRICS, RATE, draw_pairs
+from trained import at_the_end
 
 from cplxsep import Separator
 from cplxsep.audio.atomic import write_text
-from cplxsep.config import parse_config
-from cplxsep.networks.model import SeparationModel
 from cplxsep.parallel import default_workers
-from cplxsep.training import checkpoint
 
 PARENT = "dce-denoise"
 RUNS, REPORT = Path("runs/forms"), Path("benchmarks/results/enhancement_forms")
@@ -61,21 +59,10 @@ def train(name: str, speech: Path, noise: Path, rooms: Path) -> None:
     raise SystemExit(subprocess.run(call, env=environment).returncode)
 
 
-def at_the_end(name: str) -> Separator:
-    """A candidate with its averaged weights after the last step."""
-    state = checkpoint.load(folder(name) / checkpoint.NAME)
-    config = parse_config(state["config"], str(folder(name)), [])
-    if state["step"] < config.train.steps:
-        raise SystemExit(f"{name} has {state['step']} of {config.train.steps} steps: train it on")
-    model = SeparationModel(config.model)
-    model.load_state_dict(state["average"])
-    return Separator(model.eval(), device="cpu", precision="fp32")
-
-
 def compare(speech: Path, noise: Path, count: int, workers: int) -> dict[str, Any]:
     """Figures of each candidate and of the parent, and what each has over the first."""
     separators = {PARENT: Separator.load(PARENT, device="cpu", precision="fp32")}
-    separators |= {name: at_the_end(name) for name in FORMS if folder(name).is_dir()}
+    separators |= {name: at_the_end(folder(name)) for name in FORMS if folder(name).is_dir()}
     ways = {name: lambda audio, own=own: own(audio, RATE)[0] for name, own in separators.items()}
     pairs = draw_pairs(speech, noise, "valid", count, seed=0)
     scores = score_all(pairs, ways, workers)

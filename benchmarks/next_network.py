@@ -13,8 +13,9 @@ whole network hears 4 hours of mixtures on a core, and learns next to nothing of
 
 `speed` measures a step of each network, in turns, and so how many steps fill its hours; run it on
 a quiet machine. `train` trains one candidate in runs/next/NAME, and goes on where it was stopped.
-`score` separates 300 mixtures of the valid split with the best weights of every candidate that was
-begun and writes paired differences with their intervals to benchmarks/results/next_network.md.
+`score` separates 300 mixtures of the valid split with each candidate whose run is here, weights at
+the end, not the best on the way, and adds its paired differences with their intervals to
+benchmarks/results/next_network.md.
 """
 
 import argparse
@@ -27,15 +28,22 @@ from typing import Any
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
 
+import numpy as np
 import torch
-from card import cell
-from commands import command, cplxsep, prepare_mixtures
+from card import cell, markdown
+from commands import command, prepare_mixtures
 from machine import in_words, machine
+from shifts import Work, loaded
+from shifts import score as quality
+from trained import at_the_end
 
+from cplxsep import Separator
 from cplxsep.audio.atomic import write_text
 from cplxsep.config import Config, read_config
+from cplxsep.data.folders import MixtureFolder
+from cplxsep.metrics.statistics import describe
 from cplxsep.model_folder import catalogue
-from cplxsep.model_folder.contents import CONFIG, metrics
+from cplxsep.model_folder.contents import CONFIG
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import backends
 from cplxsep.training.objective import Objective
@@ -44,7 +52,7 @@ from cplxsep.training.optim import build_optimizers
 PARENT = "dce-2spk"
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
 SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
-GROWN_HOURS, FRESH_HOURS = 3.0, 0.35
+GROWN_HOURS, FRESH_HOURS = 1.25, 0.35
 COMMON = ["train.batch=2", "train.accumulate=1", "train.workers=1", "train.precision=fp32"]
 COMMON += ["data.train_split=train,extra"]
 COMMON += ["train.save_every=100", "train.valid_every=1000", "optim.ema=0.999"]
@@ -129,52 +137,68 @@ def train(name: str, speech: Path) -> None:
 
 
 def score(speech: Path, count: int = 300) -> None:
-    """Paired differences on mixtures of the valid split, and a table of them."""
+    """Score the candidates whose runs are here; others keep what was found before.
+
+    Each keeps its score on every mixture: those of another day are compared with it.
+    """
     data = RUNS / "valid"
     if not (data / "cv").is_dir():
         prepare_mixtures(speech, data, count, 0, split="valid")
-    found: dict[str, Any] = {"machine": machine(), "mixtures": count, "candidates": {}}
-    rows = []
+    mixtures = list(loaded(MixtureFolder(data / "cv")))
+    stored = REPORT.with_suffix(".json")
+    rows = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    published = Separator.load(PARENT, device="cpu", precision="fp32")
+    rows[PARENT] = measured(published, mixtures)
     for kind in (GROWN, FRESH):
-        first = RUNS / next(iter(kind)) / "model"
+        first = next(iter(kind))
         for name in kind:
-            if not (RUNS / name / "model").is_dir():
+            if not (RUNS / name).is_dir():
                 continue
-            own = RUNS / name / "model"
-            known = metrics(own)
-            row = {
-                "parameters": known["parameters"],
-                "step": known["training"]["step"],
-                "steps": steps_of(name),
-                "less_published": difference(data / "cv", PARENT, own),
-                "less_first": difference(data / "cv", first, own),
-            }
-            found["candidates"][name] = row
-            rows.append(
-                [
-                    name,
-                    f"{row['parameters']:,}",
-                    f"{row['step']} of {row['steps']}",
-                    f"{row['less_published']['mean_b']:.2f}",
-                    cell(row["less_published"]),
-                    "" if own == first else cell(row["less_first"]),
-                ]
-            )
-    columns = ["network", "parameters", "best at step", "SI-SDR dB", f"less {PARENT}"]
-    lines = [[*columns, "less the first of its kind"], ["---"] * 6, *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    write_text(REPORT.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
-    text = f"Made by `benchmarks/next_network.py`, {in_words(machine())}, on {count} mixtures of\n"
-    text += "the valid split; means of paired differences with their 95 % intervals."
-    write_text(REPORT.with_suffix(".md"), f"# What to train next\n\n{text}\n\n{table}\n")
-    print(table)
+            separator = at_the_end(RUNS / name)
+            rows[name] = measured(separator, mixtures) | {"steps": steps_of(name)}
+            rows[name]["less_published"] = less(rows[name], rows[PARENT])
+            if name != first:
+                rows[name]["less_first"] = less(rows[name], rows[first])
+    text = f"Made by `benchmarks/next_network.py` on {count} mixtures of the valid split; means\n"
+    text += "of paired differences with their 95 % intervals."
+    write_text(stored, json.dumps(rows) + "\n")
+    write_text(REPORT.with_suffix(".md"), f"# What to train next\n\n{text}\n\n{table(rows)}\n")
+    print(table(rows))
 
 
-def difference(data: Path, first: str | Path, second: Path) -> dict[str, Any]:
-    """SI-SDR of the second model less that of the first, with its interval."""
-    pair = ("--compare", first, second)
-    told = json.loads(cplxsep("eval", "--data", data, *pair, "--metrics", "si-sdr", "--json"))
-    return told["comparison"]["difference"]["si_sdr"]
+def measured(separator: Separator, mixtures: list[Work]) -> dict[str, Any]:
+    """A network's size, and its SI-SDR in dB of each mixture, the mean of its talkers."""
+    found = [quality(work, separator(work.mixture, work.rate))["si_sdr"] for work in mixtures]
+    return {
+        "parameters": sum(each.numel() for each in separator.model.parameters()),
+        "machine": in_words(machine()),
+        "mean": float(np.mean(found)),
+        "si_sdr": [round(value, 3) for value in found],
+    }
+
+
+def less(own: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Mean of the paired differences, with its interval."""
+    return describe([a - b for a, b in zip(own["si_sdr"], other["si_sdr"], strict=True)])
+
+
+def table(rows: dict[str, Any]) -> str:
+    """The candidates that were scored, as markdown."""
+    lines = [
+        [
+            name,
+            f"{rows[name]['parameters']:,}",
+            str(rows[name]["steps"]),
+            f"{rows[name]['mean']:.2f}",
+            cell(rows[name]["less_published"]),
+            cell(rows[name]["less_first"]) if "less_first" in rows[name] else "",
+            rows[name]["machine"],
+        ]
+        for name in [*GROWN, *FRESH]
+        if name in rows
+    ]
+    columns = ["network", "parameters", "steps", "SI-SDR dB", f"less {PARENT}"]
+    return markdown([*columns, "less the first of its kind", "scored on"], lines)
 
 
 def main() -> None:
