@@ -52,7 +52,7 @@ from cplxsep.training.optim import build_optimizers
 PARENT = "dce-2spk"
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
 SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
-GROWN_HOURS, FRESH_HOURS = 1.25, 0.35
+GROWN_HOURS, FRESH_HOURS = 1.0, 0.35
 COMMON = ["train.batch=2", "train.accumulate=1", "train.workers=1", "train.precision=fp32"]
 COMMON += ["data.train_split=train,extra"]
 COMMON += ["train.save_every=100", "train.valid_every=1000", "optim.ema=0.999"]
@@ -154,10 +154,10 @@ def score(speech: Path, count: int = 300) -> None:
         for name in kind:
             if not (RUNS / name).is_dir():
                 continue
-            separator = at_the_end(RUNS / name)
-            rows[name] = measured(separator, mixtures) | {"steps": steps_of(name)}
+            rows[name] = {"parameters": parameters_of(name), "steps": steps_of(name)}
+            rows[name] |= measured(at_the_end(RUNS / name), mixtures)
             rows[name]["less_published"] = less(rows[name], rows[PARENT])
-            if name != first:
+            if name != first and "si_sdr" in rows.get(first, {}):
                 rows[name]["less_first"] = less(rows[name], rows[first])
     text = f"Made by `benchmarks/next_network.py` on {count} mixtures of the valid split; means\n"
     text += "of paired differences with their 95 % intervals."
@@ -166,11 +166,15 @@ def score(speech: Path, count: int = 300) -> None:
     print(table(rows))
 
 
+def parameters_of(name: str) -> int:
+    """How many a candidate has."""
+    return sum(each.numel() for each in SeparationModel(configuration(name).model).parameters())
+
+
 def measured(separator: Separator, mixtures: list[Work]) -> dict[str, Any]:
-    """A network's size, and its SI-SDR in dB of each mixture, the mean of its talkers."""
+    """SI-SDR in dB of each mixture, the mean of its talkers, and of all."""
     found = [quality(work, separator(work.mixture, work.rate))["si_sdr"] for work in mixtures]
     return {
-        "parameters": sum(each.numel() for each in separator.model.parameters()),
         "machine": in_words(machine()),
         "mean": float(np.mean(found)),
         "si_sdr": [round(value, 3) for value in found],
