@@ -5,10 +5,10 @@
         [--count 300] [--seed 0] [--write]
 
 Prepares mixtures of unseen talkers (0 to 5 dB, min mode) with a fixed seed at each of the model's
-rates, the same at each, separates and scores them with the commands a user has, and prints the
-summary: of all mixtures, by corpus, and, where `--speakers` gives the sex of each speaker, by pairs
-of one sex and of two. `--write` stores it in the model's metrics.json beside the checksum of the
-weights that it belongs to.
+rates, the same at each, separates them in float32 and scores them with the commands a user has, and
+prints the summary: of all mixtures, by corpus, and, where `--speakers` gives the sex of each
+speaker, by pairs of one sex and of two. `--write` stores it in the model's metrics.json beside the
+checksum of the weights that it belongs to.
 """
 
 import argparse
@@ -33,8 +33,8 @@ def score(options: argparse.Namespace, rate: int) -> dict[str, Any]:
     told = ("--speakers", options.speakers) if options.speakers else ()
     with tempfile.TemporaryDirectory() as folder:
         data = prepare_mixtures(options.speech, Path(folder), options.count, options.seed, rate)
-        scored = ("--model", options.model, "--data", data, "--metrics", METRICS, "--json", *told)
-        return json.loads(cplxsep("eval", *scored))
+        scored = ("--model", options.model, "--precision", "fp32", "--data", data)
+        return json.loads(cplxsep("eval", *scored, "--metrics", METRICS, "--json", *told))
 
 
 def groups(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
