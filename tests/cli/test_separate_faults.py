@@ -49,7 +49,7 @@ DONE = ["b_s1.wav", "b_s2.wav"]
 
 
 def test_file_that_is_cut_short_while_it_is_read(model, tmp_path):
-    save(tmp_path / "a.wav", 1200)
+    save(tmp_path / "a.wav", 4800)  # seconds: more than a fast machine reads before it is cut
     save(tmp_path / "b.wav", 1)
     with started(tmp_path, model, "a.wav", "b.wav") as process:
         under_way(process, tmp_path)
