@@ -1,7 +1,8 @@
 """Separation of conversations of the test split, a third overlapped, at 16 kHz.
 
     python benchmarks/conversations.py --speech ../shared/data/speech.csv \
-        --noise ../shared/data/noise.csv --model models/dce-talk [--count 60] [--seed 0] [--write]
+        --noise ../shared/data/noise.csv --model models/dce-talk [--split test] [--count 60] \
+        [--seed 0] [--chunk 8] [--write]
 
 Prepares conversations of 60 s of unseen talkers with the command a user has: dry; in noise, 5 to
 30 dB; in simulated rooms, each talker at a place of its own and the reference as heard; and dry
@@ -111,7 +112,7 @@ def _best_of_chunks(sources: np.ndarray, estimates: np.ndarray) -> np.ndarray:
 
 def measure(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Statistics of each score, by condition."""
-    separator = Separator.load(options.model)
+    separator = Separator.load(options.model, chunk=options.chunk)
     if RATE not in separator.rates or separator.sources != 2:
         raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
     found = {}
@@ -138,12 +139,13 @@ def main() -> None:
     parser.add_argument("--split", choices=FOLDERS, default="test")
     parser.add_argument("--count", type=int, default=60, help="conversations of each condition")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--chunk", type=float, default=CHUNK, help="seconds, of `separate --chunk`")
     parser.add_argument("--write", action="store_true", help="store in the model's metrics.json")
     options = parser.parse_args()
     if find_spec("spyder") is None:
         raise SystemExit("the diarization error rate needs spy-der: pip install spy-der")
-    if options.write and options.split != "test":
-        raise SystemExit("--write is for figures on the test split")
+    if options.write and (options.split != "test" or options.chunk != CHUNK):
+        raise SystemExit(f"--write is for figures on the test split with chunks of {CHUNK} s")
     if options.write:
         parts(options.model, "conversations")  # better known now than after the work
     found = measure(options)
