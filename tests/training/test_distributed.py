@@ -138,12 +138,9 @@ def test_complete_mixtures_are_filled_up_to_the_longest_of_all_processes(three, 
     """Regressions: each process filled up to the longest of its own, which changed the step; and
     the validation of complete mixtures was of what filled them up too.
     """
-    config = complete(three / "tiny.toml", three)
-    train(config, tmp_path)
+    train(complete(three / "tiny.toml", three), tmp_path)
     one, both = (checkpoint.load(f / checkpoint.NAME) for f in (tmp_path, three / "complete"))
-    # Of these longer mixtures, float32 rounds the sums by more than 1e-5 on some processors.
-    moved = furthest(one["model"], weights_at_start(config))
-    assert furthest(one["model"], both["model"]) < 1e-3 * moved
+    assert furthest(one["model"], both["model"]) < 1e-5
     [(_, score)], [(_, other)] = one["progress"]["history"], both["progress"]["history"]
     assert score == pytest.approx(other, abs=1e-3)
     assert one["progress"]["audio"] == both["progress"]["audio"]
