@@ -47,7 +47,7 @@ class TrainConfig(Section):
     epoch_steps: int = Field(1000, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     weights: Literal["float32", "float16"] = "float32"  # in the published model's file
-    compile: bool = True  # kernels: native code on a CPU, Triton on a GPU; without, half as fast
+    compile: bool = True  # or native code on a CPU, Triton on a GPU: false takes none of them
     valid_every: int = Field(500, ge=1)  # steps
     save_minutes: Positive = 2.0  # between checkpoints, from which a run that was ended goes on
     save_every: int = Field(0, ge=0)  # steps, for further checkpoints; 0: none
