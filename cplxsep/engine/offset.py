@@ -18,6 +18,9 @@ def without_offset(signals: Tensor, sample_rate: int) -> Tensor:
 
     Delays nothing, and near its ends looks at what is there, so a constant goes without a trace.
     """
+    if signals.is_cuda and len(signals) == 1:
+        # Sums along one row alone are made in parts whose order changes from run to run.
+        return without_offset(signals.expand(2, -1), sample_rate)[:1]
     size = signals.shape[1]
     half = min(round(WIDTH * sample_rate), size) // 2
     counts = _counts(size, half, signals.device)

@@ -17,7 +17,7 @@ SHARE = 0.8  # of the free memory
 Advance = Callable[[np.ndarray, bool], np.ndarray]  # of a block, and whether it is the last
 # Threads take turns on a device: side by side, work on it would only be slower. What a GPU was
 # given it does while the next one has the turn.
-_turns: defaultdict[torch.device, threading.RLock] = defaultdict(threading.RLock)
+_turns: defaultdict[tuple[str, int], threading.RLock] = defaultdict(threading.RLock)
 
 
 class Runner:
@@ -49,6 +49,7 @@ class Runner:
         self.dtype = dtype
         self.batch = batch or 1
         self._after = after
+        self._turn = _turns[device.type, device.index or 0]  # "cuda" is the first of them
         try:
             self._form = Form(model.to(device).eval(), device, dtype, around, after)
         except RuntimeError as error:
@@ -78,8 +79,9 @@ class Runner:
         todo = np.flatnonzero(chunks.any(axis=1))
         if len(todo) == len(chunks) <= self.batch and (found := self._attempt(chunks)):
             return found
-        silence = torch.zeros(len(chunks), sources, chunks.shape[1])
-        outputs = tuple(part.numpy() for part in (silence, *self._after(silence)))
+        silence = torch.zeros(1, sources, chunks.shape[1])
+        of_one = (silence, *self._after(silence))
+        outputs = tuple(part.numpy().repeat(len(chunks), axis=0) for part in of_one)
         while todo.size:
             part = todo[: self.batch]
             if found := self._attempt(chunks[part]):
@@ -98,7 +100,7 @@ class Runner:
 
         def advance(block: np.ndarray, last: bool) -> np.ndarray:
             try:
-                with _turns[self.device]:
+                with self._turn:
                     found = self._form.advance(signal, block[None], last)
             except (MemoryError, RuntimeError) as error:
                 self._only_memory(error)
@@ -116,26 +118,27 @@ class Runner:
             if len(chunks) == 1:
                 raise self._too_much from error
         # The error is gone by now, and with it what it held of the memory.
-        with _turns[self.device]:
+        with self._turn:
             self.batch = min(self.batch, len(chunks) // 2)
             self._form.release()
         return None
 
     def _finite(self, chunks: np.ndarray) -> tuple[np.ndarray, ...]:
-        with _turns[self.device]:
+        with self._turn:
             begun = self._form.begin(chunks)
         found = begun()
         if self.dtype is not None and not found.finite:
-            with _turns[self.device]:
+            with self._turn:
                 found = self._form.exact(chunks)
         return _checked(found)
 
     def _only_memory(self, error: Exception) -> None:
         """Raise an error again, unless it is that memory did not suffice."""
+        if out_of_memory(error):  # which may be an error of the accelerator too
+            return
         if isinstance(error, torch.AcceleratorError):
             raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
-        if not out_of_memory(error):
-            raise error
+        raise error
 
     @property
     def _too_much(self) -> DeviceError:
@@ -143,7 +146,7 @@ class Runner:
 
     def _fitting_batch(self, samples: int) -> int:
         """Power of two, at most MOST, that fits the free memory of the GPU."""
-        with _turns[self.device]:  # another's work would count as this one's
+        with self._turn:  # another's work would count as this one's
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)
             # One chunk shows what each takes; it warms the device up, too.

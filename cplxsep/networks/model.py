@@ -106,7 +106,8 @@ def fit_levels(sources: Tensor, mixture: Tensor) -> Tensor:
     gram = (unit.unsqueeze(2) * unit.unsqueeze(1)).sum(dim=-1)
     ridge = RIDGE * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     target = (unit * mixture.unsqueeze(1)).sum(dim=-1)
-    return unit * torch.linalg.solve(gram + ridge, target).unsqueeze(-1)
+    # The ridge keeps it regular; `solve` would make the host wait for a GPU to be sure of that.
+    return unit * torch.linalg.solve_ex(gram + ridge, target)[0].unsqueeze(-1)
 
 
 class SeparationModel(nn.Module):

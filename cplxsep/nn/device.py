@@ -63,7 +63,7 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
 
 
 # Of torch, and of oneDNN where there is none for the code that it makes of a convolution; then of
-# CUDA and its libraries, which have memory of their own.
+# CUDA, its libraries and Triton, which have memory of their own.
 _NO_MEMORY = (
     "DefaultCPUAllocator",
     "could not create a primitive",
@@ -71,6 +71,7 @@ _NO_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUFFT_ALLOC_FAILED",
+    "Triton Error [CUDA]: out of memory",
 )
 
 

@@ -4,7 +4,6 @@ The host only copies batches in and replays; it reads losses and norms some step
 graph for each sample rate and shape of a batch; all share parameters, optimisers and average.
 """
 
-import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from cplxsep.nn.device import out_of_memory
+from cplxsep.nn.cuda_graph import capture, why_not
 from cplxsep.training.graph_updates import Updates, have_forms
 from cplxsep.training.schedule import lr_at
 from cplxsep.training.state import RunContext, RunState
@@ -77,7 +76,9 @@ class GraphStep:
         self.report = torch.zeros(2, device=device)  # loss and norm of the last step
         self.reports = torch.zeros(AT_ONCE, 2, device=device)
         self.replays: dict[tuple[int, torch.Size, torch.Size], Replay] = {}
-        self.pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        on_gpu = device.type == "cuda"
+        self.stream = torch.cuda.Stream(device) if on_gpu else None  # of all captures
+        self.pool = torch.cuda.graph_pool_handle() if on_gpu else None
         self.pace = SECONDS  # seconds of the last steps, each
         self.given_up = False
 
@@ -148,17 +149,14 @@ class GraphStep:
             raise NoGraphError(f"batches have more than {GRAPHS} shapes")
         device = self.context.ranks.device
         inputs = [part.to(device, copy=True) for part in (mixtures, sources)]
+        step = partial(self._step, rate, *inputs)
         self.live.zero_()
         before = self.plain.copied_buffers()
         try:
-            run = captured(partial(self._step, rate, *inputs), device, self.pool)
+            run = captured(step, device, self.stream, self.pool)
         except Exception as error:
             self.plain.restore(before)
-            causes = list(_causes(error))
-            if short := next(filter(out_of_memory, causes), None):
-                raise short from None
-            reason = str(causes[-1]).strip() or type(causes[-1]).__name__
-            raise NoGraphError(reason.partition("\n")[0][:200]) from error
+            raise NoGraphError(why_not(error)) from error
         self.live.fill_(1)
         return Replay(inputs[0], inputs[1], run)
 
@@ -187,36 +185,19 @@ class GraphStep:
         return total, grads
 
 
-def captured(step: Callable[[], None], device: torch.device, pool: Any) -> Callable[[], None]:
+def captured(
+    step: Callable[[], None], device: torch.device, stream: Any, pool: Any
+) -> Callable[[], None]:
     """A step as one CUDA graph, after dry runs of it; elsewhere, for tests, the step itself."""
     if device.type != "cuda":
         step()
         return step
+    # Shapes stay, so that the fastest kernels of convolutions are worth a search.
     benchmark = torch.backends.cudnn.benchmark
-    with torch.cuda.device(device):
-        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        try:
-            # Shapes stay, so that the fastest kernels of convolutions are worth a search.
-            torch.backends.cudnn.benchmark = True
-            side.wait_stream(current)
-            with torch.cuda.stream(side):
-                for _ in range(DRY_RUNS):
-                    step()
-            current.wait_stream(side)
-            torch.cuda.synchronize()
-            gc.collect()  # nothing of the GPU may be let go during the capture
-            graph = torch.cuda.CUDAGraph()
-            # Meanwhile other threads make batches, and pin memory for them.
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-                step()
-        finally:
-            torch.backends.cudnn.benchmark = benchmark
-            torch.cuda.set_stream(current)  # which a capture that failed leaves at its own
+    torch.backends.cudnn.benchmark = True
+    try:
+        with torch.cuda.device(device):
+            graph, _ = capture(step, stream, pool, DRY_RUNS)
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
     return graph.replay
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came of: the end of a capture that failed has an error of its own."""
-    while error is not None:
-        yield error
-        error = error.__context__

@@ -157,13 +157,13 @@ def graphed(monkeypatch):
     return GraphedNetwork(Joined()), captured
 
 
-def test_batches_share_graphs_of_powers_of_two(graphed):
+def test_batches_share_graphs_of_few_sizes(graphed):
     run, captured = graphed
-    for count in (3, 4, 3, 1, 4, 3, 8, 5, 7, 6):
+    for count in (3, 4, 3, 1, 4, 3, 8, 5, 7, 6, 17, 24, 20, 25, 31, 32):
         mixture = torch.randn(count, 2, 5, 6)
         assert torch.equal(run(mixture), joined(mixture))
-    assert captured == [(4, 2, 5, 6), (8, 2, 5, 6)]
-    assert set(run.network.ran) == {1, 4, 8}
+    assert captured == [(rows, 2, 5, 6) for rows in (4, 8, 24, 32)]
+    assert set(run.network.ran) == {1, 4, 8, 24, 32}
 
 
 def test_graphs_are_few_and_of_what_comes_often(graphed):

@@ -42,6 +42,8 @@ def test_memory_shortage_halves_the_batch_for_good():
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("could not create a primitive"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        torch.AcceleratorError("CUDA error: out of memory"),  # for pinned memory
     ],
 )
 def test_memory_shortage_with_one_chunk_is_a_device_error(error):
@@ -50,6 +52,14 @@ def test_memory_shortage_with_one_chunk_is_a_device_error(error):
 
     with pytest.raises(DeviceError, match="out of memory"):
         runner(greedy)(np.ones((3, 10), np.float32), 2)
+
+
+def test_a_device_that_fails_is_a_device_error_of_its_own():
+    def broken(_):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access\nmore")
+
+    with pytest.raises(DeviceError, match=r"cpu failed: CUDA error: an illegal memory access$"):
+        runner(broken)(np.ones((3, 10), np.float32), 2)
 
 
 def test_other_errors_are_not_taken_for_a_shortage():

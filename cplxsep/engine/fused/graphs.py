@@ -1,5 +1,6 @@
 """CUDA graphs: a whole network launched at once, for each shape that comes again."""
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -7,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cplxsep.errors import tell
-from cplxsep.nn.device import out_of_memory
+from cplxsep.nn.cuda_graph import capture, why_not
 
 EAGER_RUNS = 2  # of a shape before it is captured: libraries settle, and short work never pays
 MOST = 16  # graphs at a time: each holds what goes in and what comes out
+SMALL = 16  # rows of a batch, up to which its size is a power of two
 
 
 class _Graph(NamedTuple):
@@ -22,9 +24,9 @@ class _Graph(NamedTuple):
 class GraphedNetwork(nn.Module):
     """A network (B, 2, F, T) -> (B, 2N, F, T) with a static graph for each input shape.
 
-    Batches are brought to a power of two, by rows that nobody looks at, so that there are few
-    shapes; all graphs work in the same memory, one after the other. The STFT and its inverse stay
-    outside. The output is overwritten by the next call of the same shape.
+    Batches are brought to few sizes, by rows that nobody looks at; all graphs work in the same
+    memory, one after the other. The STFT and its inverse stay outside. The output is overwritten by
+    the next call of the same shape.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -32,11 +34,12 @@ class GraphedNetwork(nn.Module):
         self.network = network
         self._runs: dict[torch.Size, int] = {}
         self._graphs: dict[torch.Size, _Graph] = {}
+        self._stream: torch.cuda.Stream | None = None  # of its own: another GPU has another
         self._fails = False
 
     def forward(self, mixture: Tensor) -> Tensor:
         count = len(mixture)
-        rows = 1 << (count - 1).bit_length()
+        rows = _rows(count)
         shape = torch.Size((rows, *mixture.shape[1:]))
         self._runs[shape] = self._runs.get(shape, 0) + 1
         if shape not in self._graphs:
@@ -65,24 +68,22 @@ class GraphedNetwork(nn.Module):
         try:
             self._graphs[shape] = self._captured(mixture)
         except RuntimeError as error:
-            if out_of_memory(error):
-                raise
+            why = why_not(error)
             self._fails = True
-            why = str(error).strip().partition("\n")[0]
             tell(f"no CUDA graphs, separating is slower: {why}")
         return not self._fails
 
     def _captured(self, mixture: Tensor) -> _Graph:
-        given = mixture.clone()
-        # What a capture needs must be ready on a stream that is not the default one.
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            self.network(given)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream()
         pool = next(iter(self._graphs.values())).graph.pool() if self._graphs else None
-        # Other threads may go on with their own work meanwhile.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            found = self.network(given)
+        given = mixture.clone()
+        graph, found = capture(partial(self.network, given), self._stream, pool, dry_runs=1)
         return _Graph(graph, given, found)
+
+
+def _rows(count: int) -> int:
+    """The next power of two, or of larger batches three quarters of one, to waste less."""
+    power = 1 << (count - 1).bit_length()
+    between = 3 * power // 4
+    return between if SMALL < count <= between else power
