@@ -111,7 +111,7 @@ class GraphStep:
         if self.given_up:
             self.replays.clear()  # their memory is needed
             return self.plain(itertools.chain([batch], batches) if batch else batches, 1)
-        return self.context.stop(), self.context.late()
+        return self.context.stop(), self.context.clock.late()
 
     def _enqueue(self, mixtures: Tensor, sources: Tensor, ahead: int) -> Enqueued:
         """Let the device make a step, the one `ahead` of what is counted."""
@@ -121,6 +121,7 @@ class GraphStep:
         key = (rate, mixtures.shape, sources.shape)
         if key not in self.replays:
             self.replays[key] = self._make(rate, mixtures, sources)
+            self.context.clock.restart()
         replay = self.replays[key]
         replay.mixtures.copy_(mixtures, non_blocking=True)
         replay.sources.copy_(sources, non_blocking=True)

@@ -83,7 +83,7 @@ class Trainer:
             due = progress.step % settings.valid_every == 0  # where the last stop was
         if due and not progress.validated():
             self._validate()
-        late = bool(self.context.ranks.sum(self.context.late()))
+        late = bool(self.context.ranks.sum(self.context.clock.late()))
         while progress.step < until_step and not (late or self._over()):
             stop, late = self.step(stream, self._undisturbed(until_step))
             if stop:

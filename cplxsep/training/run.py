@@ -22,6 +22,7 @@ from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import backends
 from cplxsep.nn.device import flushed_denormals, out_of_memory, pick_precision
 from cplxsep.training import checkpoint, init, optim
+from cplxsep.training.clock import Clock
 from cplxsep.training.distributed import Ranks, join
 from cplxsep.training.examples import load_examples
 from cplxsep.training.lock import exclusive
@@ -125,7 +126,7 @@ def _run(
         )
     log = Log(options.folder if ranks.first else None, console, say, config.train.steps, done)
     with log, StopSignals(ignore_second=ranks.count > 1) as stop:
-        context = RunContext(config, options.folder, log, ranks, autocast, stop, deadline)
+        context = RunContext(config, options.folder, log, ranks, autocast, stop, Clock(deadline))
         Trainer(state, context, train_set, valid_set).run(last_step)
     return state
 

@@ -38,7 +38,7 @@ def lr_at(
 ) -> float:
     """Learning rate for the 0-based `step`, before which training took `busy` seconds.
 
-    elapsed: share of the time until the deadline, where the decay is to end there; or 0.
+    elapsed: share of the time for steps, where the decay is to end at the deadline; or 0.
     """
     if optim.schedule in _EPOCHS:
         epoch = step // train.epoch_steps

@@ -1,7 +1,5 @@
 """A run as its parts see it: what it has made so far, and what stays the same."""
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ import torch
 from cplxsep.config import Config, OptimConfig
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training.averages import RunningAverage
+from cplxsep.training.clock import Clock
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.log import Log
 from cplxsep.training.optim import build_optimizers
@@ -87,21 +86,14 @@ class RunContext:
     ranks: Ranks = field(default_factory=Ranks)  # all of them must make the same calls
     autocast: torch.dtype | None = None  # for mixed precision
     stop: Callable[[], bool] = lambda: False  # asked whether to save and stop
-    deadline: float = math.inf  # of the monotonic clock
-    begun: float = field(default_factory=time.monotonic)
-
-    def late(self) -> bool:
-        """Whether the deadline has passed."""
-        return time.monotonic() > self.deadline
+    clock: Clock = field(default_factory=Clock)
 
     def elapsed(self) -> float:
-        """Share of the time until the deadline, by which the rate then goes; 0 where it does not.
+        """Share of the time for steps, by which the rate then goes; 0 where it does not.
 
         The mean of all processes, for their rate must be the same.
         """
         config = self.config
-        if not ends_at_deadline(config.optim, config.train, self.deadline):
+        if not ends_at_deadline(config.optim, config.train, self.clock.deadline):
             return 0.0
-        length = max(self.deadline - self.begun, 1e-9)
-        share = min(1.0, (time.monotonic() - self.begun) / length)
-        return self.ranks.sum(share) / self.ranks.count
+        return self.ranks.sum(self.clock.share()) / self.ranks.count

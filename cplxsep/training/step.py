@@ -104,7 +104,7 @@ class TrainingStep:
                 loss = self.forward(rate, some, theirs) / parts
                 loss.backward()
             total += loss.detach()
-        wishes = torch.tensor([context.stop(), context.late()], dtype=torch.float32)
+        wishes = torch.tensor([context.stop(), context.clock.late()], dtype=torch.float32)
         report = torch.cat([total.view(1), wishes.to(mixtures.device)])
         context.ranks.average([*self.statistics, report])
         loss, stop, late = report.tolist()

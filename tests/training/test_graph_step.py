@@ -12,6 +12,7 @@ from cplxsep.config import Config
 from cplxsep.errors import InputError
 from cplxsep.networks.model import SeparationModel
 from cplxsep.training import graph_step
+from cplxsep.training.clock import Clock
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.graph_step import GraphStep, training_step
 from cplxsep.training.log import Log
@@ -227,6 +228,28 @@ def test_where_a_capture_fails_it_goes_on_without_and_says_so_once(monkeypatch):
     assert log.steps == expected.steps  # none left out, none twice
     reason = "operation not permitted when stream is capturing"
     assert log.said == [f"no graph of the training step, it is slower: {reason}"]
+
+
+def test_the_making_of_graphs_is_no_warm_up(monkeypatch):
+    """Regression: two graphs of ten seconds each, and a run of minutes began at the full rate."""
+    now = [1000.0]
+    monkeypatch.setattr("cplxsep.training.clock.time.monotonic", lambda: now[0])
+
+    def slow(step, *_):
+        now[0] += 10.0
+        step()
+        return step
+
+    monkeypatch.setattr(graph_step, "captured", slow)
+    trapezoid = {"schedule": "trapezoid", "warmup_share": 0.05, "lr": 0.01}
+    values = {**DUAL_PATH, "optim": trapezoid}
+    values["train"] = {**DUAL_PATH["train"], "steps": 10_000}
+    config = Config.model_validate(values)
+    state, log = RunState(SeparationModel(config.model), config.optim), Kept()
+    step = GraphStep(state, RunContext(config, None, log, clock=Clock(1100.0)))
+    steps(state, step, batches(config), 4)
+    assert now[0] == 1020.0
+    assert max(one[3] for one in log.steps) < 0.1 * config.optim.lr
 
 
 def test_mixtures_of_many_lengths_are_left_to_the_plain_step():

@@ -4,6 +4,7 @@ import pytest
 
 from cplxsep.config import Config, OptimConfig, TrainConfig, read_config
 from cplxsep.training import checkpoint, curves, run
+from cplxsep.training.clock import Clock
 from cplxsep.training.schedule import lr_at
 from cplxsep.training.state import RunContext
 from cplxsep.training.step import TrainingStep
@@ -94,11 +95,11 @@ def test_a_run_by_the_clock_ends_with_its_decay_also_in_pieces(tiny_config, tmp_
 def test_max_minutes_is_where_the_decay_of_a_trapezoid_ends(monkeypatch):
     """Unless train.minutes says how long the run is: then they are one piece of it."""
     now = [1000.0]
-    monkeypatch.setattr("cplxsep.training.state.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cplxsep.training.clock.time.monotonic", lambda: now[0])
 
     def rates(**sections):
         config = Config.model_validate(sections)
-        context = RunContext(config, None, None, deadline=1100.0, begun=1000.0)
+        context = RunContext(config, None, None, clock=Clock(1100.0))
         found = []
         for now[0] in (1000.0, 1010.0, 1050.0, 1075.0, 1100.0):
             found.append(lr_at(0, config.optim, config.train, 0.0, context.elapsed()))
@@ -112,6 +113,23 @@ def test_max_minutes_is_where_the_decay_of_a_trapezoid_ends(monkeypatch):
     assert len(set(rates(optim={"schedule": "cosine"}))) == 1
     config = Config.model_validate({"optim": trapezoid})
     assert RunContext(config, None, None).elapsed() == 0.0
+
+
+def test_time_before_the_first_step_is_no_warm_up(monkeypatch):
+    """Regression: the first steps of a short run on a GPU were made at the full rate."""
+    now = [1000.0]
+    monkeypatch.setattr("cplxsep.training.clock.time.monotonic", lambda: now[0])
+    clock = Clock(1100.0)
+    now[0] = 1020.0  # a validation, workers, a graph
+    assert clock.share() == 0
+    now[0] = 1030.0
+    assert clock.share() == 1 / 8
+    clock.restart()  # the graph of another rate
+    now[0] = 1040.0
+    assert [clock.share(), clock.late()] == [0, False]
+    now[0] = 1100.5
+    assert [clock.share(), clock.late()] == [1, True]
+    assert clock.share() == 1
 
 
 def test_a_run_of_max_minutes_ends_with_its_decay(tiny_config, tmp_path, monkeypatch):
