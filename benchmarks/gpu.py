@@ -16,8 +16,9 @@ packages of `cplxsep`, pytest for the tests. Parts, in this order or that of --o
     profile       what the engine's time goes to; profile-*.txt
     mixtures      training mixtures made in a second, by recipe and rate
     training      steps of `cplxsep train` on made-up speech, beside the card's measured limits
-    train         `cplxsep train` with the minutes that are left, at most --train-minutes; its model
-                  in OUT/weights, in files of at most 15 MB
+    train         `cplxsep train` with the minutes that are left, at most --train-minutes, each
+                  batch as a whole; noise and rooms only where the data have noise.csv and rooms/;
+                  its model in OUT/weights, in files of at most 15 MB
 
 Every part is a process of its own with a time limit. What it finds it prints as lines of JSON, so
 that what it found before its limit or its failure is kept. OUT/report.md and OUT/report.json are
@@ -43,8 +44,8 @@ PARTS = {  # seconds that each may take
     "engine": 60.0,
     "files": 60.0,
     "profile": 45.0,
-    "mixtures": 75.0,
-    "training": 90.0,
+    "mixtures": 150.0,
+    "training": 150.0,
     "train": 660.0,
 }
 START_AND_END = 45.0  # seconds of a training that its minutes do not count: loading, publishing
@@ -117,9 +118,9 @@ class Machine:
             why = "no time" if self.data else "no data"
             self.report.add(Done("train", "train", 0.0, f"left out: {why}"))
             return
-        changes = [f"data.speech={self.data / 'speech.csv'}"]
-        if (self.data / "noise.csv").exists() and options.noise:
-            changes.append(f"noise.recordings={self.data / 'noise.csv'}")
+        from gpu_trainings import of_minutes  # whatever it lacks costs this part alone
+
+        changes = of_minutes(options.config, self.data, options.noise)
         command = [sys.executable, "-m", "cplxsep", "train", "--config", options.config]
         command += ["--run-dir", str(run), "--device", options.device]
         command += ["--max-minutes", f"{minutes:.2f}"]
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--train-minutes", type=float, default=10.0, help="at most")
     parser.add_argument("--parcels", type=Path, nargs="+", default=[])
     parser.add_argument("--data", type=Path, help="folder with speech.csv instead")
-    parser.add_argument("--noise", action="store_true", help="train in noise, where there is some")
+    parser.add_argument("--noise", action="store_true", help="for a configuration without it, too")
     parser.add_argument("--config", default="dce-2spk", help="of the training")
     parser.add_argument("--set", action="append", default=[], help="as of cplxsep train")
     parser.add_argument("--init", help="as of cplxsep train")

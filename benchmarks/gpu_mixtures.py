@@ -13,19 +13,19 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gpu_speed
 import numpy as np
 import soundfile
-import torch
 
 from cplxsep.config import Config, parse_config
-from cplxsep.data.on_device.choose import on_device
-from cplxsep.data.on_device.recipe import OnDevice
 from cplxsep.parallel import default_workers
-from cplxsep.training.batches import batches
-from cplxsep.training.examples import load_examples
+
+if TYPE_CHECKING:  # processes that draw mixtures load this file too, and need no torch
+    import torch
+
+    from cplxsep.data.on_device.recipe import OnDevice
 
 BATCH, SECONDS = 24, 4.0
 RECIPES = ("conversations", "noisy speech", "talkers")
@@ -34,6 +34,11 @@ RATES = (8000, 16000)
 
 def mixtures(options: argparse.Namespace) -> None:
     """Print a line for each recipe and rate."""
+    import torch
+
+    from cplxsep.data.on_device.choose import on_device
+    from cplxsep.training.examples import load_examples
+
     device = torch.device(options.device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -83,7 +88,11 @@ def _config(recipe: str, rate: int, folder: Path, quick: bool) -> Config:
     return parse_config(sections, recipe)
 
 
-def _rates(there: OnDevice, config: Config, options: argparse.Namespace) -> dict[str, float]:
+def _rates(there: "OnDevice", config: Config, options: argparse.Namespace) -> dict[str, float]:
+    import torch
+
+    from cplxsep.training.batches import batches
+
     batch = 2 if options.quick else BATCH
     group, device = there.at_once(batch), torch.device(options.device)
     examples = range(group * batch)
@@ -102,8 +111,10 @@ def _rates(there: OnDevice, config: Config, options: argparse.Namespace) -> dict
     }
 
 
-def _often(work: Callable[[], object], device: torch.device, quick: bool) -> float:
+def _often(work: Callable[[], object], device: "torch.device", quick: bool) -> float:
     """How often a second a work is done, over some three seconds."""
+    import torch
+
     count, begun = 0, time.perf_counter()
     while time.perf_counter() - begun < (0.2 if quick else 3.0):
         work()

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from commands import command, cplxsep, measure
+from commands import command, measure
 
 Row = dict[str, Any]
 # Networks by name, and the rates in Hz that they are run at.
 WORKS = (("dce-2spk", 8000), ("dce-talk", 16000), ("dce-denoise", 16000), ("large", 8000))
 # Shipped configurations that are trained, and the mixtures of a step.
-TRAININGS = {"dce-2spk": 24, "paper": 24, "conv-tasnet": 8}
+TRAININGS = {"dce-2spk": 24, "dce-2spk-8k-large": 24, "paper/conv-tasnet": 8}
 
 
 def say(row: Row) -> None:
@@ -58,7 +58,8 @@ def environment(options: argparse.Namespace) -> None:
         asked = "name,driver_version,memory.total,clocks.max.sm,power.limit"
         smi = ["nvidia-smi", f"--query-gpu={asked}", "--format=csv,noheader"]
         say({"what": "nvidia-smi", "value": subprocess.getoutput(" ".join(smi))})
-    found = json.loads(cplxsep("doctor", "--json"))
+    doctor = subprocess.run(command("doctor", "--json"), stdout=subprocess.PIPE, text=True)
+    found = json.loads(doctor.stdout)  # also where it ends with what does not work
     for name in ("gpus", "c++ compiler", "works"):
         say({"what": f"doctor, {name}", "value": str(found.get(name))})
 
@@ -219,6 +220,7 @@ def profile(options: argparse.Namespace) -> None:
 
 def training(options: argparse.Namespace) -> None:
     """Steps of `cplxsep train` on made-up speech, and what dense products would allow."""
+    from gpu_trainings import configuration
     from limits import demand, measure_limits
 
     from cplxsep.networks.model import SeparationModel
@@ -230,7 +232,7 @@ def training(options: argparse.Namespace) -> None:
         for name, batch in TRAININGS.items():
             row: Row = {"config": name, "batch": 2 if options.quick else batch}
             row |= _trained(name, row["batch"], Path(folder), options)
-            model = SeparationModel(_config(name).model).to(options.device)
+            model = SeparationModel(configuration(name).model).to(options.device)
             needed = demand(model, 4 * model.sample_rate)
             # The gradient for its input costs a product as much as itself, and that for weights.
             row["products allow s/s"] = 4 * limits.matrix["bf16"] / (3 * needed.flop)
@@ -241,24 +243,13 @@ def training(options: argparse.Namespace) -> None:
                 return
 
 
-def _config(name: str) -> Any:
-    """That of a shipped configuration or model."""
-    from cplxsep.config import read_config, shipped
-    from cplxsep.model_folder.catalogue import resolve
-    from cplxsep.model_folder.contents import CONFIG
-
-    return shipped.load(name) if name in shipped.names() else read_config(resolve(name) / CONFIG)
-
-
 def _trained(name: str, batch: int, folder: Path, options: argparse.Namespace) -> Row:
     """Audio trained on in a second, between the lines of the log; or the error's last line."""
-    run = folder / f"run-{name}"
-    steps, minutes = (20, 1.0) if options.quick else (400, 0.33)
-    changes = [f"data.speech={options.folder / 'speech.csv'}", "data.seconds=4.0"]
-    changes += [f"train.batch={batch}", "train.accumulate=1", "data.valid_mixtures=8"]
-    changes += ["train.precision=bf16", f"train.valid_every={steps}", f"train.save_every={steps}"]
-    if options.quick:
-        changes += ["data.seconds=0.25", "data.valid_seconds=0.5"]
+    from gpu_trainings import to_time
+
+    run = folder / f"run-{name.replace('/', '-')}"
+    steps, minutes = (20, 1.0) if options.quick else (400, 0.5)
+    changes = to_time(options.folder / "speech.csv", batch, steps, options.quick)
     arguments: list[object] = ["train", "--config", name, "--run-dir", run]
     arguments += ["--device", options.device, "--max-steps", steps, "--max-minutes", minutes]
     for change in changes:
@@ -273,6 +264,8 @@ def _trained(name: str, batch: int, folder: Path, options: argparse.Namespace) -
     log = (run / "log.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in log]
     lines = [line for line in lines if "loss" in line]
+    if not lines:
+        return {"outcome": "too few steps for a line of the log", "whole s": took}
     row: Row = {"outcome": "trained", "steps": lines[-1]["step"], "whole s": took}
     if len(lines) > 1:  # without what the first steps took
         first, last = lines[0], lines[-1]

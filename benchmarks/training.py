@@ -8,7 +8,8 @@ CPU, 24 on a GPU. The U-Net has F=16, k=1, C=0 (1.06 M parameters) and 8 mixture
 F=44, k=2, C=10 (14.04 M) and 24 of 4 s on a GPU. SI-SDR loss, AdamW. The forms take turns, so that
 a machine whose speed drifts is fair to all; the figure is the median step.
 
-    ours               as `cplxsep train` makes it, in bfloat16 and float32
+    ours               as `cplxsep train` makes it, in bfloat16 and float32; on a GPU its step
+                       without the graph, which `gpu.py OUT --only training` measures
     formula            the U-Net with the norm as written on paper and left to autograd; the
                        dual-path network with all operators in plain PyTorch
     native complex64   PyTorch's complex operators one after another (native_complex.py); U-Net only

@@ -14,6 +14,7 @@ import gpu_parity
 import gpu_speed
 import pytest
 from gpu_report import Process, Report
+from gpu_trainings import configuration, of_minutes, to_time
 
 from cplxsep.data.manifest import load_speech
 from cplxsep.nn import backends
@@ -76,6 +77,37 @@ def test_the_commands_in_figures(options, capsys):
     found = rows(capsys)[-1]
     assert found["outcome"] == "trained", found
     assert found["products allow s/s"] > 0
+
+
+def test_all_that_is_timed_is_a_configuration(tmp_path):
+    """Regression: two were not, and the part ended with the first of them."""
+    for name, batch in gpu_speed.TRAININGS.items():
+        changes = to_time(tmp_path / "speech.csv", batch, 400, quick=False)
+        config = configuration(name, changes)
+        assert config.data.mixtures == ""
+        assert config.train.batch == batch
+
+
+@pytest.mark.parametrize("name", ["dce-2spk", "dce-talk", "dce-denoise", "dce-denoise-live"])
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("there", [(), ("noise.csv",), ("noise.csv", "rooms")])
+def test_a_run_of_minutes_has_the_data_that_are_there(tmp_path, name, noise, there):
+    """Regressions: pauses beside noise, and rooms that no parcel has, were refused."""
+    for part in there:
+        (tmp_path / part).mkdir()
+    config = configuration(name, of_minutes(name, tmp_path, noise))
+    own = configuration(name).noise
+    in_noise = "noise.csv" in there and bool(noise or own.recordings)
+    assert config.noise.recordings == (str(tmp_path / "noise.csv") if in_noise else "")
+    in_rooms = "rooms" in there and bool(own.rooms)
+    assert config.noise.rooms == (str(tmp_path / "rooms") if in_rooms else "")
+    assert config.train.accumulate == 1
+
+
+def test_processes_that_draw_mixtures_load_no_torch():
+    code = "import sys, gpu_mixtures; sys.exit('torch' in sys.modules)"
+    folder = Path(gpu_mixtures.__file__).parent
+    assert subprocess.run([sys.executable, "-c", code], cwd=folder).returncode == 0
 
 
 def test_mixtures_in_figures(options, capsys):
