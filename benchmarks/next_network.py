@@ -186,7 +186,8 @@ def score(speech: Path, count: int = 300) -> None:
     text = f"Made by `benchmarks/next_network.py` on {count} mixtures of the valid split; means\n"
     text += "of paired differences with their 95 % intervals."
     write_text(stored, json.dumps(rows) + "\n")
-    write_text(REPORT.with_suffix(".md"), f"# What to train next\n\n{text}\n\n{table(rows)}\n\n{CHOICE}")
+    report = f"# What to train next\n\n{text}\n\n{table(rows)}\n\n{CHOICE}"
+    write_text(REPORT.with_suffix(".md"), report)
     print(table(rows))
 
 
