@@ -57,9 +57,9 @@ CHOICE = """## The choice
 
 The separator is trained on as it is. No grown form is ahead of plain continuation by more than
 chance, and the half level is behind it: hours on a core of mixtures of this speech have little left
-to teach, whatever learns. Heads would cost more than time: with them what is found of a chunk hangs
-on its length. Complex-linear maps are as good as real-linear ones with fewer parameters, for what
-sets them apart is no more than what sets two seeds of either apart. They need the same products and
+to teach, whatever learns. Heads would cost more than time: with them what is found of a chunk
+depends on its length. Complex-linear maps are as good as real-linear ones with fewer parameters:
+what sets them apart is no more than what sets two seeds of either apart. They need the same products and
 so the same time, and the published weights are real: only a training from nothing could take them.
 """
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")

@@ -24,7 +24,7 @@ from cplxsep.training.stop import Stopped
 
 COMMON = ["train.batch=6", "train.valid_every=2", "train.compile=false"]
 # One step, of SGD, which is in proportion to the gradient: equal weights mean equal gradients. The
-# activation has no kinks: CReLU's gradient hangs on the last digit of a map near zero, and weights
+# activation has no kinks: CReLU's gradient depends on the last digit of maps near zero: weights
 # changed by 1e-7 gave steps 1e-5 to 2e-4 apart with it, 1e-6 with this.
 SGD = ["optim.optimizer=sgd", "optim.lr=0.1", "optim.warmup_steps=0", "model.dropout=0.5"]
 SGD += ["model.activation=cardioid"]
