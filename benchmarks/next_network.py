@@ -59,8 +59,9 @@ The separator is trained on as it is. No grown form is ahead of plain continuati
 chance, and the half level is behind it: hours on a core of mixtures of this speech have little left
 to teach, whatever learns. Heads would cost more than time: with them what is found of a chunk
 depends on its length. Complex-linear maps are as good as real-linear ones with fewer parameters:
-what sets them apart is no more than what sets two seeds of either apart. They need the same products and
-so the same time, and the published weights are real: only a training from nothing could take them.
+what sets them apart is no more than what sets two seeds of either apart. They need the same
+products and so the same time, and the published weights are real: only a training from nothing
+could take them.
 """
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
 SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
