@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
+from cplxsep.audio.level import frame_of, from_db, rms
 
 # A frame is speech if it is so far above the background, the tenth of the frames that is softest;
 # but from 35 dB under the loudest frames at the most, and from 20 dB at the least: where nobody
@@ -21,7 +21,7 @@ class Activity:
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
-        self._frame = max(round(FRAME_SECONDS * sample_rate), 1)
+        self._frame = frame_of(sample_rate)
         self._rest: np.ndarray | None = None
         self._levels: list[np.ndarray] = []
 

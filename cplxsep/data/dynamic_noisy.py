@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio.level import FRAME_SECONDS, from_db
+from cplxsep.audio.level import frame_of, from_db
 from cplxsep.config import NoiseConfig
 from cplxsep.data.cache import Report, SpeechCache, open_cache
 from cplxsep.data.crop import Crop, Loudness, draw_crop, read_crop
@@ -159,7 +159,7 @@ def own_snr(audio: np.ndarray, sample_rate: int) -> float:
 
     Frames of 32 ms, 95th over 10th percentile of their powers; digital silence is no background.
     """
-    frame = round(FRAME_SECONDS * sample_rate)
+    frame = frame_of(sample_rate)
     whole = len(audio) // frame * frame
     if not whole:
         return 0.0

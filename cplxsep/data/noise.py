@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio.ffmpeg import tell_left_out
-from cplxsep.audio.level import FRAME_SECONDS
+from cplxsep.audio.level import frame_of
 from cplxsep.data.manifest import Utterance, probed, read_manifest
 from cplxsep.errors import InputError
 
@@ -40,7 +40,7 @@ def load_noise(source: Path, report: Callable[[InputError], None] | None = None)
 
 def active_runs(audio: np.ndarray, sample_rate: int) -> list[tuple[int, int]]:
     """Stretches (start, end) of (S,) without digital silence, in samples; frames of 32 ms."""
-    frame = max(round(FRAME_SECONDS * sample_rate), 1)
+    frame = frame_of(sample_rate)
     count = -(-len(audio) // frame)
     padded = np.zeros(count * frame, np.float32)
     padded[: len(audio)] = audio

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from cplxsep.audio.level import FRAME_SECONDS, from_db, rms
+from cplxsep.audio.level import frame_of, from_db, rms
 
 _RANGE_DB = -40.0  # a frame is speech down to this far under the loud tenth of all frames
 _LEAST = 1e-10  # of the other's energy: 100 dB
@@ -40,7 +40,7 @@ class Talking:
 
 def talking(references: np.ndarray, sample_rate: int) -> Talking:
     """Who of (N, S) speaks when. Silent references never do."""
-    frame = max(round(FRAME_SECONDS * sample_rate), 1)
+    frame = frame_of(sample_rate)
     count = references.shape[1] // frame
     levels = rms(references[:, : count * frame].reshape(len(references), count, frame))
     loud = np.quantile(levels.max(axis=0), 0.9) if count else 0.0
