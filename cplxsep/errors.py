@@ -41,6 +41,11 @@ class Note(UserWarning):
     """Something that a user should know of an input that is used all the same; one line."""
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line: its first, or else its name."""
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+
+
 def tell(text: str) -> None:
     """Give a Note."""
     warnings.warn(text, Note, stacklevel=2)

@@ -10,7 +10,7 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-from cplxsep.errors import UsageError
+from cplxsep.errors import UsageError, first_line
 from cplxsep.parallel import default_workers
 
 
@@ -49,7 +49,7 @@ def connected(address: str) -> Any:
             warnings.simplefilter("ignore")  # of what the error tells, too
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        why = str(error).strip().partition("\n")[0]
+        why = first_line(error)
         raise UsageError(f"--cluster {address}: cannot connect: {why}") from error
     finally:
         if threading.current_thread() is threading.main_thread():

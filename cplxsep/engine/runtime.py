@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cplxsep.engine.fused.form import After, Around, Form, Found
-from cplxsep.errors import DeviceError, InputError
+from cplxsep.errors import DeviceError, InputError, first_line
 from cplxsep.nn.device import out_of_memory
 
 MOST = 32  # chunks at once on a GPU: more gain little, and each file would be read further ahead
@@ -53,7 +53,7 @@ class Runner:
         try:
             self._form = Form(model.to(device).eval(), device, dtype, around, after)
         except RuntimeError as error:
-            raise DeviceError(f"cannot use device {device}: {_first_line(error)}") from error
+            raise DeviceError(f"cannot use device {device}: {first_line(error)}") from error
         if batch is None and device.type == "cuda" and not self.causal:
             self.batch = self._fitting_batch(samples)
 
@@ -137,7 +137,7 @@ class Runner:
         if out_of_memory(error):  # which may be an error of the accelerator too
             return
         if isinstance(error, torch.AcceleratorError):
-            raise DeviceError(f"{self.device} failed: {_first_line(error)}") from error
+            raise DeviceError(f"{self.device} failed: {first_line(error)}") from error
         raise error
 
     @property
@@ -163,7 +163,3 @@ def _checked(found: Found) -> tuple[np.ndarray, ...]:
     if not found.finite:
         raise InputError("the network's output is not finite: are the samples far beyond 1?")
     return found.parts
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from cplxsep.config import ModelConfig
-from cplxsep.errors import UsageError
+from cplxsep.errors import UsageError, first_line
 
 
 class TasNet(nn.Module):
@@ -18,8 +18,7 @@ class TasNet(nn.Module):
         try:
             from torchaudio.models import ConvTasNet
         except Exception as error:  # its compiled parts fail in ways of their own
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise UsageError(f"network conv-tasnet needs torchaudio: {reason}") from None
+            raise UsageError(f"network conv-tasnet needs torchaudio: {first_line(error)}") from None
         sizes = config.tasnet
         self.model = ConvTasNet(
             num_sources=config.sources,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from cplxsep.errors import first_line
 from cplxsep.nn.device import out_of_memory
 
 Result = TypeVar("Result")
@@ -49,8 +50,7 @@ def why_not(error: Exception) -> str:
     causes = list(_causes(error))
     if short := next(filter(out_of_memory, causes), None):
         raise short from None
-    reason = str(causes[-1]).strip() or type(causes[-1]).__name__
-    return reason.partition("\n")[0][:200]
+    return first_line(causes[-1])[:200]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from cplxsep.errors import tell
+from cplxsep.errors import first_line, tell
 from cplxsep.nn.complex_norm.statement import PlainNorm
 from cplxsep.nn.device import out_of_memory
 
@@ -31,7 +31,7 @@ class CompiledNorm(PlainNorm):
             except Exception as error:
                 if out_of_memory(error):
                     raise
-                reason = (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
+                reason = first_line(error)[:200]
             if vars(self):
                 vars(self).clear()  # the sweeps of the statement come to light
                 tell(f"no compiled norm, it is slower: {reason}")
