@@ -15,7 +15,7 @@ whole network hears 4 hours of mixtures on a core, and learns next to nothing of
 a quiet machine. `train` trains one candidate in runs/next/NAME, and goes on where it was stopped.
 `score` separates 300 mixtures of the valid split with each candidate whose run is here, weights at
 the end, not the best on the way, and adds its paired differences with their intervals to
-benchmarks/results/next_network.md.
+benchmarks/results/next_network.md. What was chosen of it, and why: next_network_choice.md there.
 """
 
 import argparse
@@ -53,16 +53,6 @@ from cplxsep.training.optim import build_optimizers
 PARENT = "dce-2spk"
 # All are grown from the weights that it had when the first one was.
 PARENT_FILE = "70368f3:models/dce-2spk/model.safetensors"
-CHOICE = """## The choice
-
-The separator is trained on as it is. No grown form is ahead of plain continuation by more than
-chance, and the half level is behind it: hours on a core of mixtures of this speech have little left
-to teach, whatever learns. Heads would cost more than time: with them what is found of a chunk
-depends on its length. Complex-linear maps are as good as real-linear ones with fewer parameters:
-what sets them apart is no more than what sets two seeds of either apart. They need the same
-products and so the same time, and the published weights are real: only a training from nothing
-could take them.
-"""
 RUNS, RESULTS = Path("runs/next"), Path("benchmarks/results")
 SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
 GROWN_HOURS, FRESH_HOURS = 1.0, 0.35
@@ -187,8 +177,7 @@ def score(speech: Path, count: int = 300) -> None:
     text = f"Made by `benchmarks/next_network.py` on {count} mixtures of the valid split; means\n"
     text += "of paired differences with their 95 % intervals."
     write_text(stored, json.dumps(rows) + "\n")
-    report = f"# What to train next\n\n{text}\n\n{table(rows)}\n\n{CHOICE}"
-    write_text(REPORT.with_suffix(".md"), report)
+    write_text(REPORT.with_suffix(".md"), f"# What to train next\n\n{text}\n\n{table(rows)}\n")
     print(table(rows))
 
 
