@@ -51,7 +51,7 @@ def mixtures(options: argparse.Namespace) -> None:
             (examples,), _ = load_examples(config, folder, lambda _: None)
             there = on_device(examples, device)
             row = {"recipe": recipe, "Hz": rate, "workers": options.workers}
-            gpu_speed.say(row | _rates(there, config, options))
+            gpu_speed.say(row | _rates(there, device, config, options))
 
 
 def _noise_and_rooms(folder: Path) -> None:
@@ -88,13 +88,13 @@ def _config(recipe: str, rate: int, folder: Path, quick: bool) -> Config:
     return parse_config(sections, recipe)
 
 
-def _rates(there: "OnDevice", config: Config, options: argparse.Namespace) -> dict[str, float]:
-    import torch
-
+def _rates(
+    there: "OnDevice", device: "torch.device", config: Config, options: argparse.Namespace
+) -> dict[str, float]:
     from cplxsep.training.batches import batches
 
     batch = 2 if options.quick else BATCH
-    group, device = there.at_once(batch), torch.device(options.device)
+    group = there.at_once(batch)
     examples = range(group * batch)
     drawn = there.drawing.draw(examples)
     seconds = batch * config.data.seconds
