@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from cplxsep.errors import InputError
 
@@ -44,15 +45,11 @@ def temporary(path: Path) -> Iterator[Path]:
     InputError: no file can be made there.
     """
     sweep(os.path.abspath(path.parent))
-    draft = path.parent / TEMPORARY.replace("*", uuid.uuid4().hex)
     try:
-        # Made here, so that the user's umask decides who may read it.
-        file = draft.open("xb")
+        draft, file = _locked_draft(path)
     except OSError as error:
         raise _failure(path, error) from error
     with file:
-        if not _locked(file.fileno()):
-            file.close()  # Windows, which has no such locks, renames no file that is open.
         try:
             yield draft
         finally:
@@ -101,14 +98,30 @@ def sweep(folder: str) -> None:
                 left.unlink()
 
 
-def _locked(handle: int) -> bool:
-    """Lock an open file. False: another process holds it, or there are no locks here."""
+def _locked_draft(path: Path) -> tuple[Path, BinaryIO]:
+    """A new temporary file beside `path`, locked where there are locks; else it is closed."""
+    while True:
+        draft = path.parent / TEMPORARY.replace("*", uuid.uuid4().hex)
+        # Made here, so that the user's umask decides who may read it.
+        file = draft.open("xb")
+        if not _locked(file.fileno(), wait=True):
+            file.close()  # Windows, which has no such locks, renames no file that is open.
+        if os.path.lexists(draft):
+            return draft, file
+        file.close()  # Another process swept it away before it was locked.
+
+
+def _locked(handle: int, wait: bool = False) -> bool:
+    """Lock an open file. False: another process holds it, or there are no locks here.
+
+    wait: until no other holds it; one that sweeps does so for a moment.
+    """
     if sys.platform == "win32":
         return False
     import fcntl
 
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return True
