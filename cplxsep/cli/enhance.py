@@ -71,7 +71,8 @@ def enhance(
                 "or use cplxsep separate"
             )
         tags = ("enhanced", "noise") if keep_noise else ("enhanced",)
-        naming = Naming(out, name, tags, kind, channel, with_plot)
+        drops = skip_silent is not None
+        naming = Naming(out, name, tags, kind, channel, with_plot, drops=drops)
     part: dict[str, Any] = {"start": start, "duration": duration, "skip_silent": skip_silent}
     settings = Settings(
         kind, subtype, rate == "model", enhancement=Enhancement(above, keep_noise, mix_back), **part

@@ -66,7 +66,8 @@ SkipSilent = Annotated[
     typer.Option(
         max=0,
         metavar="DB",
-        help="Keep no output whose level is so far below the input's, such as -20.",
+        help="Keep no output whose level is so far below the input's, such as -20. --exist skip "
+        "then does without those, but does files again of which nothing was kept.",
     ),
 ]
 Exist = Annotated[

@@ -59,7 +59,8 @@ def separate(
         if channel == "all":
             raise UsageError("channel 'all': use mix, each or a number from 1")
         sources = tuple(f"s{index + 1}" for index in range(catalogue.describe(folder).sources))
-        naming = Naming(out, name, sources, kind, channel, with_plot, rttm)
+        drops = skip_silent is not None
+        naming = Naming(out, name, sources, kind, channel, with_plot, rttm, drops)
     part: dict[str, Any] = {"start": start, "duration": duration, "skip_silent": skip_silent}
     settings = Settings(kind, subtype, rate == "model", sum_to_mix, **part)
     engine = {"device": device, "precision": precision, "chunk": chunk, "overlap": overlap}

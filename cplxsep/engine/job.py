@@ -16,7 +16,8 @@ from cplxsep.errors import tell
 class Job:
     """One channel of one file (None: the mean of all) and the file for each source.
 
-    every: all channels instead, each kept. rttm: file that says who speaks when.
+    every: all channels instead, each kept. rttm: file that says who speaks when. drops: outputs
+    that are too soft are not kept.
     """
 
     found: Found
@@ -25,6 +26,7 @@ class Job:
     plot: Path | None
     every: bool = False
     rttm: Path | None = None
+    drops: bool = False
 
     @property
     def label(self) -> str:
@@ -35,12 +37,19 @@ class Job:
     @property
     def written(self) -> tuple[Path, ...]:
         """All files that come of the job."""
-        return (*self.outputs, *(path for path in (self.plot, self.rttm) if path is not None))
+        return (*self.outputs, *self._beside)
 
     @property
     def is_there(self) -> bool:
-        """Whether all of them exist."""
-        return all(map(os.path.exists, self.written))
+        """Whether an earlier run wrote them: all, or one output where some may be dropped."""
+        enough = any if self.drops else all
+        there = os.path.exists
+        return enough(map(there, self.outputs)) and all(map(there, self._beside))
+
+    @property
+    def _beside(self) -> tuple[Path, ...]:
+        """The files that go with the outputs."""
+        return tuple(path for path in (self.plot, self.rttm) if path is not None)
 
     @property
     def channels(self) -> int:

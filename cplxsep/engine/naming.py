@@ -14,7 +14,10 @@ _WITH_MARK = re.compile(f"[-_. ]+{_MARK}|{_MARK}[-_. ]*")
 
 @dataclass(frozen=True)
 class Naming:
-    """How outputs are called: folder, template, names of the sources, channels, extras."""
+    """How outputs are called: folder, template, names of the sources, channels, extras.
+
+    drops: those that are too soft are not kept.
+    """
 
     out: Path
     template: str
@@ -23,6 +26,7 @@ class Naming:
     channel: str = "mix"
     plot: bool = False
     rttm: bool = False
+    drops: bool = False
 
     def __post_init__(self) -> None:
         if self.channel not in ("mix", "each", "all") and not (
@@ -58,7 +62,7 @@ class Naming:
         if plot in outputs or (plot and plot.suffix != ".png"):
             plot = outputs[0].with_name(f"{stem}_plot.png")
         rttm = folder / self._rttm_name(found, stem) if self.rttm else None
-        return Job(found, channel, outputs, plot, self.channel == "all", rttm)
+        return Job(found, channel, outputs, plot, self.channel == "all", rttm, self.drops)
 
     def _rttm_name(self, found: Found, stem: str) -> Path:
         """As the outputs, but for the source's name and what sets it apart."""

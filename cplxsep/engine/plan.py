@@ -48,7 +48,7 @@ def _unique(items: Iterable[PlanItem]) -> list[PlanItem]:
 
 
 def without_results(items: Sequence[PlanItem]) -> list[PlanItem]:
-    """The items without jobs on what an earlier run wrote, all of it, for another job.
+    """The items without jobs on what an earlier run wrote for another job that it ended.
 
     So a folder that grows can be worked on in place.
     """

@@ -56,7 +56,7 @@ class Work:
     rates: list[int] = field(default_factory=list)
 
     def skips(self, job: Job) -> bool:
-        """Whether a job is left out, because all its outputs are there."""
+        """Whether a job is left out, because an earlier run did it."""
         return self.exist == "skip" and job.is_there
 
     def rates_of(self, jobs: Iterable[Job]) -> list[int]:
@@ -115,7 +115,7 @@ class Work:
     def _do(self, job: Job, chunks: int, watch: WatchJob, cancelled: threading.Event) -> Outcome:
         written = [str(path) for path in job.written]
         if self.skips(job):
-            return Outcome(job.label, "skipped", written)
+            return Outcome(job.label, "skipped", [*filter(os.path.exists, written)])
         try:
             if self.exist == "error" and (there := [*filter(os.path.exists, written)]):
                 raise InputError(f"{job.label}: {there[0]} exists already")

@@ -86,6 +86,22 @@ def test_an_output_too_soft_to_keep(model, command, most, folder):
     assert (done.err == "a.wav: separated/a_s2.wav was too soft to keep\n") == bool(soft)
 
 
+@pytest.mark.usefixtures("audio")
+@pytest.mark.parametrize("out", ["grow", "out"])
+def test_a_file_with_an_output_too_soft_to_keep_is_not_done_again(model, command, out, folder):
+    (folder / "grow").mkdir()
+    (folder / "a.wav").rename("grow/a.wav")
+    options = ("-m", model, "-o", out, "--exist", "skip", "--skip-silent", "-30", "--plot")
+    done = command("separate", "grow", *options)
+    assert (done.code, done.out) == (0, f"{out}/a_s1.wav\n{out}/a_plot.png\n")
+    again = command("separate", "grow", *options, "--json")
+    (file,) = json.loads(again.out)["files"]
+    assert (again.code, file["status"]) == (0, "skipped")
+    assert file["outputs"] == [f"{out}/a_s1.wav", f"{out}/a_plot.png"]
+    (folder / out / "a_plot.png").unlink()
+    assert command("separate", "grow/a.wav", *options).out == done.out
+
+
 @pytest.mark.skipif("MP3" not in soundfile.available_formats(), reason="an old libsndfile")
 def test_mp3(audio, model, command, tmp_path_factory):
     done = command("separate", "a.wav", "-m", model, "--format", "mp3")
