@@ -33,12 +33,16 @@ def load_rooms(folder: Path, sample_rate: int) -> list[list[np.ndarray]]:
 
 def read_rooms(path: Path, sample_rate: int) -> list[np.ndarray]:
     """Responses of a file's channels, as `load_rooms`; silent ones are left out."""
+    return [room for room in read_channels(path, sample_rate) if room is not None]
+
+
+def read_channels(path: Path, sample_rate: int) -> list[np.ndarray | None]:
+    """The response of each of a file's channels, as `load_rooms`; None for a silent one."""
     audio, rate = io.read(path)
-    rooms = []
+    rooms: list[np.ndarray | None] = []
     for channel in resample(audio, rate, sample_rate):
         start = int(np.argmax(np.abs(channel)))
-        if channel[start]:
-            rooms.append(from_direct(channel, start, sample_rate))
+        rooms.append(from_direct(channel, start, sample_rate) if channel[start] else None)
     return rooms
 
 

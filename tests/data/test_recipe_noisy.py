@@ -10,6 +10,7 @@ from cplxsep.audio import io
 from cplxsep.audio.level import active_rms, db
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.noise import load_noise
+from cplxsep.data.recipes.drawn_rooms import find_rooms, read_response
 from cplxsep.data.recipes.noisy import NoisySettings, prepare_noisy
 from cplxsep.data.recipes.rebuild import Roots, rebuild
 from cplxsep.data.rooms import direct, read_rooms
@@ -224,6 +225,30 @@ def test_rooms_that_cannot_be_read_are_left_out(corpus, tmp_path):
     (done,) = prepare(corpus, tmp_path / "out", rooms=tmp_path / "rooms", report=told.append)
     assert told == done.left_out
     assert "bad.wav is not readable audio" in told[0]
+
+
+def test_a_silent_channel_of_a_room_is_no_place(tmp_path):
+    (tmp_path / "rooms").mkdir()
+    responses = 0.1 * np.random.default_rng(0).standard_normal((4, 50))
+    responses[:, 0] = 0.9
+    responses[1] = 0
+    path = tmp_path / "rooms" / "four.wav"
+    soundfile.write(path, responses.T, RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "rooms" / "silent.wav", np.zeros((50, 2)), RATE)
+    told = []
+    rooms, left_out = find_rooms(str(path.parent), told.append)
+    assert told == left_out == [f"{path.with_name('silent.wav')} is silent"]
+    places = rooms.draw_places(3, np.random.default_rng(0))
+    assert sorted(places) == ["four.wav#0", "four.wav#2", "four.wav#3"]
+    rng = np.random.default_rng(0)
+    assert {rooms.draw(rng) for _ in range(50)} == set(places)
+    for place in places:
+        own = responses[int(place[-1])]
+        response = read_response(place, path.parent, RATE)
+        np.testing.assert_allclose(response, own / np.abs(own).max(), atol=1e-6)
+    for room, says in (("four.wav#1", "is silent"), ("four.wav#4", "has 4 channels")):
+        with pytest.raises(InputError, match=says):
+            read_response(room, path.parent, RATE)
 
 
 def test_reflections_louder_than_the_direct_sound_are_not_it():

@@ -119,7 +119,7 @@ def prepare_conversations(
             **_identity(settings),
             "speech": fingerprint(own),
             "noise": fingerprint(sounds) if noises else None,
-            "rooms": places and [list(item) for item in places.files],
+            "rooms": places and places.identity,
         }
         files = [*subfolders(settings.sources), "noise"]
         planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate, shard))

@@ -98,7 +98,7 @@ def prepare_noisy(
             "snr": list(settings.snr),
             "speech": fingerprint(own),
             "noise": fingerprint(sounds),
-            "rooms": places and [list(item) for item in places.files],
+            "rooms": places and places.identity,
         }
         files = [] if manifest_only else SUBFOLDERS
         planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate, shard))
