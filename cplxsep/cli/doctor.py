@@ -1,6 +1,7 @@
 """`cplxsep doctor`: what is installed here, and whether separation works."""
 
 import platform
+import shlex
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -117,7 +118,7 @@ def _compiler() -> str:
     """The C++ compiler for the native code that makes training and separating fast."""
     from cplxsep.nn.native.build import find_compiler
 
-    return find_compiler()
+    return shlex.join(find_compiler())
 
 
 def _compiled_code() -> str:

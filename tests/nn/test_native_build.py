@@ -60,6 +60,37 @@ def test_a_compiler_that_fails_leaves_nothing(cache, compiler):
     assert list(cache.iterdir()) == []
 
 
+def test_a_compiler_that_fails_is_asked_once(cache, compiler):
+    log = cache.parent / "log"
+    compiler(f"echo begun >> {log}; exit 1")
+    for _ in range(2):
+        with pytest.raises(build.NoCompilerError, match="failed"):
+            build.library("position_norm")
+    assert log.read_text().count("begun") == 1
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_compiler_may_be_a_command_of_several_words(compiler, monkeypatch):
+    path = compiler('test "$1" = "g++ -x" || exit 1; while test "$1" != -o; do shift; done; : > $2')
+    monkeypatch.setenv("CXX", f"{path} 'g++ -x'")
+    assert build.find_compiler() == [str(path), "g++ -x"]
+    assert build.built("position_norm").is_file()
+    monkeypatch.setenv("CXX", f"{path} 'g++")
+    with pytest.raises(build.NoCompilerError, match="no C\\+\\+ compiler found"):
+        build.find_compiler()
+
+
+def test_unlike_arm_processors_share_no_library(monkeypatch):
+    """They may share a home folder, and the first that compiles decides what it holds."""
+    core = "processor\t: 0\nFeatures\t: fp{}\nCPU implementer\t: 0x41\nCPU part\t: {}\n\n"
+    cores = [core.format(*own) for own in (("", "0xd08"), (" sve", "0xd08"), ("", "0xd40"))]
+    names = set()
+    for info in cores:
+        monkeypatch.setattr(Path, "read_text", lambda *_, info=info, **__: info)
+        names.add(build._cpu())
+    assert len(names) == 3
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_cache_that_cannot_be_written(cache, compiler):
     compiler("exit 0")

@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,7 @@ FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp", "
 _INCLUDE = re.compile(rb'^#include "(.+)"$', re.MULTILINE)
 _compiling: set[subprocess.Popen] = set()
 _turns: defaultdict[str, Lock] = defaultdict(Lock)  # of building each library
+_failed: dict[Path, str] = {}  # why the compiler made no such library: it would not the next time
 
 
 class NoCompilerError(Exception):
@@ -60,6 +62,8 @@ def built(name: str) -> Path:
     path = _path(name, compiler, texts)
     try:
         with _turns[name]:  # whoever comes second finds the file
+            if path in _failed:
+                raise NoCompilerError(_failed[path])
             if not path.is_file():
                 _compile(compiler, texts, path)
     except OSError as error:
@@ -92,13 +96,22 @@ def begin(name: str) -> Thread:
     return thread
 
 
-def find_compiler() -> str:
-    """Path of a C++ compiler: $CXX, else the usual names. Raises NoCompilerError."""
+def find_compiler() -> list[str]:
+    """The command of a C++ compiler: $CXX, else the usual names. Raises NoCompilerError."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
     for name in names:
-        if found := shutil.which(name):
-            return found
+        for command in ([name], _words(name)):
+            if command and (found := shutil.which(command[0])):
+                return [found, *command[1:]]
     raise NoCompilerError(f"no C++ compiler found ({', '.join(names)})")
+
+
+def _words(command: str) -> list[str]:
+    """Those of a command as a shell has them, such as `ccache g++`; none where a quote is open."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return []
 
 
 def _texts(name: str) -> dict[str, bytes]:
@@ -113,14 +126,14 @@ def _texts(name: str) -> dict[str, bytes]:
     return texts
 
 
-def _path(name: str, compiler: str, texts: dict[str, bytes]) -> Path:
-    digest = hashlib.sha256(" ".join([compiler, *FLAGS, _cpu()]).encode())
+def _path(name: str, compiler: list[str], texts: dict[str, bytes]) -> Path:
+    digest = hashlib.sha256(" ".join([*compiler, *FLAGS, _cpu()]).encode())
     for text in texts.values():
         digest.update(text)
     return cache_folder() / f"{name}-{digest.hexdigest()[:16]}.so"
 
 
-def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
+def _compile(compiler: list[str], texts: dict[str, bytes], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         for file, text in texts.items():
@@ -129,7 +142,7 @@ def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
             target.write_bytes(text)
         sources = [file for file in texts if file.endswith(".cpp")]
         with subprocess.Popen(
-            [compiler, *FLAGS, *sources, "-o", path.name],
+            [*compiler, *FLAGS, *sources, "-o", path.name],
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -142,7 +155,9 @@ def _compile(compiler: str, texts: dict[str, bytes], path: Path) -> None:
         if process.returncode:
             lines = errors.splitlines()
             told = [line for line in lines if "error" in line or "No space left" in line]
-            raise NoCompilerError(f"{compiler}: {next(iter(told or lines), 'failed')[:200]}")
+            why = next(iter(told or lines), "failed")[:200]
+            _failed[path] = f"{shlex.join(compiler)}: {why}"
+            raise NoCompilerError(_failed[path])
         # Whole or not at all, also where two processes build at once.
         os.replace(Path(folder) / path.name, path)
 
@@ -154,7 +169,8 @@ def vendor() -> str:
 
 def _cpu() -> str:
     """What -march=native depends on: a home folder may be shared by unlike machines."""
-    return "".join(_cpu_lines("model", "flags")) or platform.machine() + platform.processor()
+    names = ("model", "flags", "Features", "CPU implementer", "CPU part")  # of x86, and of ARM
+    return "".join(_cpu_lines(*names)) or platform.machine() + platform.processor()
 
 
 def _cpu_lines(*names: str) -> list[str]:
