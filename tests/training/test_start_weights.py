@@ -142,16 +142,17 @@ def test_options_that_change_no_shape_are_the_runs_own(tmp_path):
     assert model.rates == (8000, 16000)
 
 
-def test_another_number_of_sources_leaves_the_head_alone(tmp_path):
+@pytest.mark.parametrize("correction", [False, True])
+def test_another_number_of_sources_leaves_the_head_alone(tmp_path, correction):
     """A trunk that separates talkers is a start for one that enhances."""
-    two = of_shape()
+    two = of_shape(correction=correction)
     source = published(tmp_path / "parent", two)
     one = Config(model={**two.model.model_dump(), "sources": 1})
     torch.manual_seed(0)
     fresh = SeparationModel(one.model).state_dict()
     model, _, said = started(tmp_path / "parent", one)
     for name, value in model.state_dict().items():
-        is_head = name.startswith(("network.head.", "network.head_bias"))
+        is_head = name.startswith(("network.head.", "network.head_bias", "network.correction."))
         assert torch.equal(value, (fresh if is_head else source.state_dict())[name]), name
     assert said[-1].endswith("of another number of sources, so the head begins anew")
     assert model(sound()).shape == (1, 1, 23 * 128)
