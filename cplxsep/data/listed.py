@@ -1,5 +1,6 @@
 """Training on the mixtures that a metadata.csv lists, made anew from the recordings each time."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ class ListedMixtures(Rounds):
         seconds: float,
         mix: str = "",
         seed: int = 0,
+        silent: Callable[[], None] | None = None,
     ) -> None:
         """`mix` names the kind of mixtures; without it they are those that the table names.
+        `silent`: as for `Rounds`.
 
         InputError: no mixture listed, or one of another rate or number of sources.
         """
@@ -42,7 +45,7 @@ class ListedMixtures(Rounds):
                     f"{metadata}: {row['name']} has {own} sources at {row.get('sample_rate')} Hz, "
                     f"not {sources} at {sample_rate} Hz"
                 )
-        super().__init__(len(self._rows), round(seconds * sample_rate), seed)
+        super().__init__(len(self._rows), round(seconds * sample_rate), seed, silent)
         self._roots = roots
         self._sources = sources
         self._mix = mix

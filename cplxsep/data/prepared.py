@@ -1,5 +1,6 @@
 """Training examples from folders of prepared mixtures, SPLIT/{mix,s1,s2,...}/NAME.wav."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cplxsep.data.folders import MixtureFolder
@@ -19,6 +20,7 @@ class PreparedMixtures(Rounds):
         sources: number N of talkers that the mixtures must have.
         seconds: length of a piece cut at random, zeros after a shorter mixture; 0: mixtures
             complete, each of its own length.
+        silent: as for `Rounds`; of conversations pieces are taken as they fall.
 
     Raises:
         UsageError: there is no such folder or split, or its mixtures have another rate, or not
@@ -36,6 +38,7 @@ class PreparedMixtures(Rounds):
         sources: int,
         seconds: float,
         seed: int = 0,
+        silent: Callable[[], None] | None = None,
     ) -> None:
         if not folder.is_dir():
             raise UsageError(
@@ -54,7 +57,8 @@ class PreparedMixtures(Rounds):
                 f"{self._mixtures.path} has mixtures of {self._mixtures.sources} sources, "
                 f"model.sources is {sources}"
             )
-        super().__init__(len(self._mixtures), round(seconds * sample_rate), seed)
+        silent = None if self.conversations else silent
+        super().__init__(len(self._mixtures), round(seconds * sample_rate), seed, silent)
         self._rate = sample_rate
         self.load(0)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
     config = expanded(config)
     data = config.data
     if data.mixtures:
-        return [_prepared(config, True)], _prepared(config, False)
+        return [_prepared(config, True, say)], _prepared(config, False, say)
     if not data.speech:
         raise UsageError(
             "neither data.speech is set, the manifest CSV or folder of speech to train on, "
@@ -111,17 +112,28 @@ def _named(key: str) -> Iterator[None]:
         raise InputError(f"{error} (set by {key})") from error
 
 
-def _prepared(config: Config, training: bool) -> Examples:
+def _prepared(config: Config, training: bool, say: Say) -> Examples:
     """Examples from a folder of prepared mixtures, or from their table where there are no files."""
     data = config.data
     folder = Path(data.mixtures)
     split = data.train_split if training else data.valid_split
+
+    @once
+    def silent() -> None:
+        if training:  # validation leaves them out
+            say(
+                f"in some pieces of {folder / split} a talker says nothing, which train.loss "
+                f"{config.train.loss} cannot take: set it to one of {', '.join(TAKE_SILENCE)}"
+            )
+
+    any_piece = training and config.train.loss in TAKE_SILENCE
     options: dict[str, Any] = {
         "sample_rate": config.model.sample_rate,
         "sources": config.model.sources,
         "seconds": data.seconds if training else data.valid_seconds,
         "seed": config.train.seed + 2 if training else VALID_SEED,
         "mix": data.mix,
+        "silent": None if any_piece else silent,
     }
     table = folder / split / METADATA
     if not table.is_file() or kinds(folder / split):

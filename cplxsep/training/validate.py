@@ -47,8 +47,9 @@ def validate(
 ) -> Quality:
     """Quality over `count` examples, best permutation of each.
 
-    Several processes take every so manieth. Stopped: `stop` came true before the end. InputError:
-    no conversation has a part in which several talk.
+    A mixture in which a talker is silent is left out, for SI-SDR means nothing of silence. Several
+    processes take every so manieth. Stopped: `stop` came true before the end. InputError: none of
+    them can be scored.
     """
     own = range(ranks.rank, count, ranks.count)
     sums = np.zeros(4)  # improvement and isolation, each with what it is a sum of
@@ -65,9 +66,15 @@ def validate(
             for parts in zip(mixtures, sources, estimates, strict=True):
                 sums += _of_conversation(*parts, model.sample_rate)
         else:
-            gains = _improvement(mixtures, sources, estimates)
+            heard = sources.any(dim=-1).all(dim=-1)
+            gains = _improvement(mixtures[heard], sources[heard], estimates[heard])
             sums += [float(gains.sum()), len(gains), 0.0, 0.0]
     gain, scored, apart, lone = (float(ranks.sum(float(value))) for value in sums)
+    if not scored and not conversations:
+        raise InputError(
+            "in none of the mixtures for validation all talkers are heard: raise "
+            "data.valid_seconds, or set data.mixtures to others"
+        )
     if not scored:
         raise InputError(
             "in none of the conversations for validation several talk at once: raise "

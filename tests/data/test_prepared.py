@@ -140,3 +140,46 @@ def test_librimix_folders(tmp_path):
         prepared(tmp_path, split="train-100", mix="mix_all")
     with pytest.raises(UsageError, match="has no split 'tr'; it has: train-100"):
         prepared(tmp_path)
+
+
+def sparse(folder, *talkers):
+    """A mixture of 8000 samples, of talkers who are heard from a first sample to a last."""
+    sources = np.zeros((len(talkers), 8000), np.float32)
+    for own, (first, last) in zip(sources, talkers, strict=True):
+        own[first:last] = 0.1
+    for sub, audio in {"mix": sources.sum(axis=0), "s1": sources[0], "s2": sources[1]}.items():
+        file = folder / "tr" / sub / "a.wav"
+        file.parent.mkdir(parents=True)
+        io.write(file, audio, RATE)
+    return folder
+
+
+def test_pieces_in_which_all_talkers_are_heard(tmp_path):
+    """Regression: most pieces of mixtures of mode max had a silent reference."""
+    told = []
+    place = sparse(tmp_path, (0, 5000), (3000, 8000))
+    anywhere = prepared(place, 0.1)
+    together = prepared(place, 0.1, silent=lambda: told.append(1))
+    pieces = [[example.example(index) for index in range(99)] for example in (anywhere, together)]
+    heard = [[np.count_nonzero(sources, axis=1).min() for _, sources in own] for own in pieces]
+    assert min(heard[0]) == 0
+    assert min(heard[1]) >= 100
+    assert len(set(heard[1])) > 20
+    assert not told
+    for index, (one, other) in enumerate(zip(*pieces, strict=True)):
+        if heard[0][index] >= 100:  # as it fell
+            np.testing.assert_array_equal(one[1], other[1])
+        np.testing.assert_array_equal(together.example(index)[1], other[1])
+
+
+def test_pieces_of_talkers_far_apart(tmp_path):
+    told = []
+    examples = prepared(
+        sparse(tmp_path, (0, 2000), (6000, 8000)), 0.1, silent=lambda: told.append(1)
+    )
+    assert not examples.example(0)[1].any(axis=1).all()
+    assert told == [1]
+    near = sparse(tmp_path / "near", (0, 4000), (4050, 8000))
+    sources = prepared(near, 0.0075, silent=lambda: told.append(1)).example(0)[1]
+    assert np.count_nonzero(sources, axis=1).min() == 5
+    assert told == [1]

@@ -90,3 +90,22 @@ def test_prepared_conversations_need_a_loss_that_takes_silence(tiny_config, tmp_
     config = read_config(tiny_config, [*changes, "train.loss=floored-snr"])
     _, valid = load_examples(config, tmp_path, print)
     assert are_conversations(config, valid)
+
+
+def test_a_loss_that_cannot_take_silence_does_not_get_it_unsaid(tiny_config, tmp_path):
+    """Regression: si-sdr was trained on silent references of sparse mixtures."""
+    halves = {"mix": np.full(8000, 0.1), "s1": np.zeros(8000), "s2": np.zeros(8000)}
+    halves["s1"][:1000] = halves["s2"][7000:] = 0.1
+    for split in ("tr", "cv"):
+        for kind, audio in halves.items():
+            (tmp_path / split / kind).mkdir(parents=True)
+            soundfile.write(tmp_path / split / kind / "a.wav", audio, 8000)
+    for loss, times in (("si-sdr", 1), ("snr", 0)):
+        said = []
+        config = read_config(tiny_config, [f"data.mixtures={tmp_path}", f"train.loss={loss}"])
+        (train,), valid = load_examples(config, tmp_path, said.append)
+        for index in range(3):
+            train.example(index)
+            valid.example(index)
+        assert len(said) == times
+        assert all("a talker says nothing, which train.loss si-sdr cannot" in line for line in said)

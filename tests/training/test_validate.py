@@ -76,3 +76,22 @@ def test_conversations_in_which_nobody_talks_over_another_cannot_be_scored(monke
     monkeypatch.setattr(Talks, "example", apart)
     with pytest.raises(InputError, match=r"raise conversation\.overlap"):
         quality(0.1)
+
+
+def test_mixtures_with_a_silent_talker_are_not_scored(monkeypatch):
+    """Regression: SI-SDR against silence drew the score, by which the best model is chosen."""
+    whole = Talks.example
+    silent = {0}
+
+    def some_silent(self, index):
+        _, sources = whole(self, index)
+        if index in silent:
+            sources[1] = 0
+        return sources.sum(axis=0), sources
+
+    expected = quality(0.1, conversations=False).si_sdr_i
+    monkeypatch.setattr(Talks, "example", some_silent)
+    assert quality(0.1, conversations=False).si_sdr_i == pytest.approx(expected, abs=0.1)
+    silent.update((1, 2))
+    with pytest.raises(InputError, match=r"all talkers are heard: raise data\.valid_seconds"):
+        quality(0.1, conversations=False)
