@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.data.layout import Talkers
+from cplxsep.data.layout import Talkers, read_mono
 from cplxsep.data.references import Cut, References, read_alike
 from cplxsep.errors import InputError
 
@@ -59,8 +59,16 @@ class EstimateFiles:
         references, mixture = self.references.files(name)
         estimates = self._talkers.pick(name, "estimate")
         paths = [*references, *estimates, *([mixture] if mixture else [])]
-        audio, rate = read_alike(paths, cut)
+        audio, rate = read_alike(paths, cut, name)
         return audio[-1] if mixture else None, audio[:sources], audio[sources : 2 * sources], rate
+
+    def shortest(self, name: str, sample_rate: int) -> int | None:
+        """The fewest samples of its files of a name; None where these cannot be scored."""
+        try:
+            found = [read_mono(path, "") for path in self._talkers.pick(name, "estimate")]
+        except InputError:  # which is told where they are to be scored
+            return None
+        return min(len(audio) if rate == sample_rate else 0 for audio, rate in found) or None
 
     def unused(self) -> int:
         """How many estimates have no reference: further names, or further sources."""

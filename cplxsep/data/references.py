@@ -1,6 +1,7 @@
 """A folder of references, and the mixtures that belong to them, in the layouts of the field."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,22 @@ from cplxsep.errors import InputError, UsageError
 
 @dataclass
 class Cut:
-    """Examples that were cut to the shortest of their files, and by how much at the most."""
+    """Examples that were cut to the shortest of their files: `seconds` at the most, by name.
 
-    examples: int = 0
-    seconds: float = 0.0
+    `others` tell how many samples the estimates of a side of a comparison have of a name, at a rate
+    in Hz, None where they cannot be scored: both sides are scored on the same.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    others: list[Callable[[str, int], int | None]] = field(default_factory=list)
+
+    def shortest(self, name: str, lengths: list[int], sample_rate: int) -> int:
+        """To how many samples files of these lengths are cut."""
+        others = [length for other in self.others if (length := other(name, sample_rate))]
+        least, most = min([*lengths, *others]), max(lengths)
+        if most > least:
+            self.seconds[name] = max(self.seconds.get(name, 0.0), (most - least) / sample_rate)
+        return least
 
 
 class References:
@@ -90,7 +103,7 @@ class References:
     def load(self, name: str, cut: Cut | None = None) -> tuple[np.ndarray | None, np.ndarray, int]:
         """Mixture (S,) or None, references (N, S), rate in Hz; InputError as `read_alike`."""
         references, mixture = self.files(name)
-        audio, rate = read_alike([*references, *([mixture] if mixture else [])], cut)
+        audio, rate = read_alike([*references, *([mixture] if mixture else [])], cut, name)
         return audio[-1] if mixture else None, audio[: self.sources], rate
 
 
@@ -116,10 +129,10 @@ def listed(path: Path) -> tuple[list[str], int]:
     return names, len(rows) - len(names)
 
 
-def read_alike(paths: list[Path], cut: Cut | None = None) -> tuple[np.ndarray, int]:
+def read_alike(paths: list[Path], cut: Cut | None = None, name: str = "") -> tuple[np.ndarray, int]:
     """Mono files of one rate and length as float32 (files, S), and the rate in Hz.
 
-    With `cut` their lengths may differ: all are cut to the shortest, which is counted there.
+    With `cut` their lengths may differ: all are cut to the shortest, noted there by `name`.
 
     InputError where one cannot be read, holds NaN, has several channels, or differs.
     """
@@ -136,8 +149,7 @@ def read_alike(paths: list[Path], cut: Cut | None = None) -> tuple[np.ndarray, i
                 f"{paths[0]} has {len(signals[0])} samples but {path} has {len(audio)}; "
                 "--cut scores what both have"
             )
-    lengths = [len(signal) for signal in signals]
-    if cut is not None and max(lengths) > min(lengths):
-        cut.examples += 1
-        cut.seconds = max(cut.seconds, (max(lengths) - min(lengths)) / rates[0])
-    return np.stack([signal[: min(lengths)] for signal in signals]), rates[0]
+    length = len(signals[0])
+    if cut is not None:
+        length = cut.shortest(name, [len(signal) for signal in signals], rates[0])
+    return np.stack([signal[:length] for signal in signals]), rates[0]

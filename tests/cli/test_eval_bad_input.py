@@ -162,6 +162,22 @@ def test_lengths_that_differ_are_cut_if_asked(command, data):
     assert command(*arguments(data, "--cut", "--limit", 1)).code == 0
 
 
+def test_both_sides_of_a_comparison_are_cut_alike(command, data):
+    """Regression: of the same estimates, the first half of a recording was better or worse."""
+    for number, estimate in enumerate(signals(NAMES[0])[1], 1):
+        for name in NAMES:
+            file = data / "est" / f"s{number}" / f"{name}.wav"
+            put(data / "b" / file.parent.name / file.name, io.read(file)[0][0])
+        put(data / "b" / f"s{number}" / f"{NAMES[0]}.wav", estimate[:1500])
+    (data / "b" / "s2" / f"{NAMES[1]}.wav").write_bytes(b"no audio")
+    form = ("eval", "--ref", data / "tt", "--compare", data / "est", data / "b", "--cut", "--json")
+    done = command(*form, "--metrics", "si-sdr")
+    compared = json.loads(done.out)["comparison"]
+    assert [pair["difference"]["si_sdr"] for pair in compared["per_example"]] == [0, 0]
+    assert compared["only_a"] == [NAMES[1]]
+    assert "cut to the shortest of their files: 1, by 0.1125 s at the most" in done.err
+
+
 def test_talkers_that_are_missing(command, data):
     for path in (data / "est" / "s2").iterdir():
         path.unlink()

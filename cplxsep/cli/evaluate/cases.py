@@ -23,7 +23,7 @@ Metadata = Mapping[str, Mapping[str, str]]
 class Data:
     """What systems are scored on: references by name, their metadata, whether lengths may differ.
 
-    names: those to score. cut: where to count what was cut to the shortest, if that is allowed.
+    names: those to score. cut: where to note what was cut to the shortest, if that is allowed.
     """
 
     references: "References"
@@ -98,6 +98,7 @@ class FileCases:
         self._data = data
         self.names = data.names
         self.has_mixture = data.references.mixtures is not None
+        self.shortest = self._estimates.shortest
         if unused := self._estimates.unused():
             common.note(f"{est}: {unused} estimates have no reference and are left out")
 
@@ -165,7 +166,10 @@ def of_system(
 ) -> "Cases":
     """Examples of a side of --compare: a model, run with these options, or estimates."""
     if is_estimates(system):
-        return FileCases(Path(system), data)
+        files = FileCases(Path(system), data)
+        if data.cut is not None:
+            data.cut.others.append(files.shortest)
+        return files
     try:
         return ModelCases(system, data, engine, far)
     except ModelError as error:

@@ -70,9 +70,9 @@ def _track(results: Iterable[Item], total: int) -> Iterable[Item]:
 
 def tell_of_cuts(cut: "Cut | None") -> None:
     """Say how many examples were cut to the shortest of their files, and by how much."""
-    if cut is not None and cut.examples:
-        seconds = f"{cut.seconds:.4g} s"
-        common.note(f"cut to the shortest of their files: {cut.examples}, by {seconds} at the most")
+    if cut is not None and cut.seconds:
+        count, seconds = len(cut.seconds), f"{max(cut.seconds.values()):.4g} s"
+        common.note(f"cut to the shortest of their files: {count}, by {seconds} at the most")
 
 
 def summed_up(
