@@ -52,7 +52,11 @@ def stdout(text: str) -> None:
         raise InputError("cannot write to standard output: it is closed")
     try:
         with _bars_aside():
-            sys.stdout.write(f"{text}\n")
+            try:
+                sys.stdout.write(f"{text}\n")
+            except UnicodeEncodeError as error:  # as in a terminal of another code page
+                known = text.encode(error.encoding, "backslashreplace")
+                sys.stdout.write(f"{known.decode(error.encoding)}\n")
             sys.stdout.flush()
     except BrokenPipeError:
         _to_nowhere(sys.stdout)
