@@ -1,6 +1,7 @@
 """What became of a job."""
 
 import math
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,11 +58,16 @@ class Outcome:
         return [seam for seam in self.seams if seam.weak]
 
 
+def _named(name: str) -> re.Pattern[str]:
+    """Finds a name that stands for itself: a file may be called as a part of any word."""
+    return re.compile(rf"(?<![\w./\\-]){re.escape(name)}(?![\w/\\-]|\.\w)")
+
+
 def failure(label: str, path: Path | None, error: CplxsepError) -> Outcome:
     """Outcome of an input that could not be done; its error names the input."""
     message = str(error)
-    if path is not None:
-        message = message.replace(str(path), label)
-    if label not in message:
+    if path is not None and not _named(label).search(message):
+        message = _named(str(path)).sub(lambda _: label, message, count=1)
+    if not _named(label).search(message):
         message = f"{label}: {message}"
     return Outcome(label, "failed", error=message, cause=error)

@@ -1,8 +1,13 @@
 """How errors are shown."""
 
+import io
+import sys
+from pathlib import Path
+
 import pytest
 
 from cplxsep.cli import common
+from cplxsep.engine.outcome import failure
 from cplxsep.errors import InputError
 from cplxsep.model_folder import catalogue
 
@@ -52,6 +57,28 @@ def test_tracebacks_behind_the_command(command):
     assert "Traceback" in command("models", "info", "nothing", "-vv").err
     assert "Traceback" in command("models", "info", "nothing", "-v", "-v").err
     assert "Traceback" not in command("models", "info", "nothing", "-v").err
+
+
+@pytest.mark.parametrize(
+    ("label", "path", "message", "told"),
+    [
+        ("s (channel 1)", "s", "cannot write this", "s (channel 1): cannot write this"),
+        ("s (channel 1)", "s", "s holds no samples", "s (channel 1) holds no samples"),
+        ("s", "s", "its samples", "s: its samples"),
+        ("<stdin>", "/t/stdin", "cannot read /t/stdin: no", "cannot read <stdin>: no"),
+    ],
+)
+def test_a_failure_names_its_input_once(label, path, message, told):
+    assert failure(label, Path(path), InputError(message)).error == told
+
+
+def test_results_that_stdout_cannot_encode(monkeypatch):
+    """As on a terminal of Western Europe: the others are still to be told."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "cp1252"))
+    common.stdout("\u65e5_s1.wav")
+    common.stdout("\u00e4_s1.wav")
+    assert written.getvalue().split() == [b"\\u65e5_s1.wav", b"\xe4_s1.wav"]
 
 
 def test_error_lines_hold_names_as_they_are(capsys):
