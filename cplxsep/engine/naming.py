@@ -80,7 +80,7 @@ class Naming:
         }
         try:
             name = self.template.format(**fields)
-        except (KeyError, IndexError, ValueError, AttributeError):
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
             known = ", ".join(f"{{{field}}}" for field in fields)
             raise UsageError(f"name '{self.template}': use {known} only") from None
         name = name.lstrip("/\\")
