@@ -55,11 +55,13 @@ Subtype = Annotated[
     typer.Option(help="Sample type. FLAC has no float: pcm24; Ogg and MP3 have one of their own."),
 ]
 Start = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="Begin so far into each recording.")
+    float, typer.Option(min=0, max=1e9, metavar="SECONDS", help="Begin so far into each recording.")
 ]
 Duration = Annotated[
     float | None,
-    typer.Option(min=0.001, metavar="SECONDS", help="Go on for so long, such as 60 for a try."),
+    typer.Option(
+        min=0.001, max=1e9, metavar="SECONDS", help="Go on for so long, such as 60 for a try."
+    ),
 ]
 SkipSilent = Annotated[
     float | None,

@@ -74,6 +74,22 @@ def test_nothing_is_left_after_the_end(model, command, folder):
 
 
 @pytest.mark.usefixtures("audio")
+def test_what_was_wrong_with_a_channel_is_told_with_its_name_once(model, command):
+    done = command("separate", "a.wav", "-m", model, "--channel", "each", "--start", "3")
+    says = "a.wav (channel 1) is 3.00 s long: nothing is left after --start"
+    assert done.err == f"error: {says}\n"
+
+
+@pytest.mark.usefixtures("audio")
+@pytest.mark.parametrize("option", ["--start", "--duration"])
+@pytest.mark.parametrize("value", ["inf", "1e308"])
+def test_times_without_an_end(model, command, option, value):
+    done = command("separate", "a.wav", "-m", model, option, value)
+    assert (done.code, done.out) == (2, "")
+    assert f"Invalid value for '{option}'" in done.err
+
+
+@pytest.mark.usefixtures("audio")
 @pytest.mark.parametrize("most", ["-30", "-50"])
 def test_an_output_too_soft_to_keep(model, command, most, folder):
     done = command("separate", "a.wav", "-m", model, "--skip-silent", most, "--json")
