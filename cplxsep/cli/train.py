@@ -113,7 +113,7 @@ def _settings(config: Path, changes: list[str]) -> "tuple[Config, str, str]":
     from cplxsep.model_folder.contents import CONFIG
 
     name = config.as_posix()
-    if os.path.exists(config):
+    if os.path.exists(config) and not os.path.isdir(config):  # it may be a pipe
         settings = read_config(config, changes)
     elif name.startswith(shipped.FAMILIES) or name in shipped.names():
         settings = shipped.load(name, changes)

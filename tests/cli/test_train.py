@@ -119,6 +119,16 @@ def test_mistakes_are_one_line(command, tiny_config, tmp_path, monkeypatch, code
     assert done.out == ""
 
 
+def test_a_folder_does_not_hide_the_shipped_config_of_its_name(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dce-2spk").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert "[model]" in command("train", "--config", "dce-2spk", "--show").out
+    done = command("train", "--config", "mine", "--show")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: there is no file and no shipped config mine: ")
+
+
 def test_one_speaker_cannot_be_mixed(command, tiny_config, tmp_path, tiny_speech):
     rows = tiny_speech.read_text().splitlines()
     alone = tiny_speech.with_name("alone.csv")
