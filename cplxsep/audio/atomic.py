@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import sys
 import uuid
 from collections.abc import Iterator
@@ -20,8 +21,11 @@ _TRIAL = bytes(1 << 20)
 def replacing(path: Path, *failures: type[Exception]) -> Iterator[Path]:
     """A temporary file beside `path` to write; it takes the place of `path` when all went well.
 
-    OSError, and `failures` where a library has its own, become an InputError.
+    OSError, and `failures` where a library has its own, become an InputError; so does a pipe or
+    device there, which would be gone.
     """
+    if _is_special(path):
+        raise _not_regular(path)
     kinds: tuple[type[Exception], ...] = (OSError, *failures)
     try:
         with temporary(path) as draft:
@@ -65,8 +69,11 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
 
-def check_target(path: Path) -> None:
-    """Make the folder of a file that will be written. InputError, before the work: it cannot be."""
+def check_target(path: Path, *, text: bool = False) -> None:
+    """Make the folder of a file that will be written. InputError, before the work: it cannot be.
+
+    text: by `write_text`, which takes pipes and devices as well.
+    """
     make_folder(path.parent)
     if os.path.isdir(path):
         raise InputError(f"cannot write {path}: it is a folder")
@@ -76,17 +83,62 @@ def check_target(path: Path) -> None:
         pass
     except OSError as error:  # its name is too long
         raise _failure(path, error) from error
-    with temporary(path):
-        pass
+    if not _is_special(path):
+        with temporary(path):
+            pass
+    elif not text or not _takes_text(path):
+        raise _not_regular(path)
+    elif not os.access(path, os.W_OK):
+        raise _failure(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, line ends as given. InputError where that fails.
 
-    Names of files that are no valid text are written as the very bytes that they are.
+    Names of files that are no valid text are written as the very bytes that they are. A pipe or
+    device, such as /dev/stdout, gets the text itself.
     """
+    if _is_special(path):
+        _write_into(path, text.encode(errors="surrogateescape"))
+        return
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _write_into(path: Path, data: bytes) -> None:
+    """Write to what is no file of its own. InputError where that fails."""
+    if not _takes_text(path):
+        raise _not_regular(path)
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise _failure(path, error) from error
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something is there, links followed, whose place no file can take.
+
+    The names in /dev and /proc of what a process has open stand for it, even where it is a file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if stat.S_ISDIR(mode):
+        return False  # which says so itself
+    place = os.path.realpath(path.parent)
+    return not stat.S_ISREG(mode) or place == "/dev" or place.startswith(("/proc/", "/dev/fd"))
+
+
+def _takes_text(path: Path) -> bool:
+    """Whether text can be written into what is special: no disk or socket."""
+    mode = path.stat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _not_regular(path: Path) -> InputError:
+    return InputError(f"cannot write {path}: it is no regular file: name another")
 
 
 @cache

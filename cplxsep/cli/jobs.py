@@ -131,7 +131,7 @@ class Run:
         if self.report and os.path.isdir(self.report):
             raise UsageError(f"--report {self.report} is a folder: give the name of a file")
         if self.report:
-            check_target(self.report)
+            check_target(self.report, text=True)
         return items
 
     def _do(self, work: "Work", items: Sequence["PlanItem"], jobs: Sequence["Job"]) -> None:

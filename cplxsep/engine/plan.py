@@ -71,6 +71,7 @@ def check_clashes(jobs: Sequence[Job], named: Iterable[Path], report: Path | Non
     """
     inputs = {_identity(path) for path in (*(job.found.path for job in jobs), *named)}
     writers: dict[str, Job] = {}
+    told = _real(report) if report else None
     if report and _identity(report) in inputs:
         raise UsageError(f"--report {report} would replace an input")
     for job in jobs:
@@ -78,7 +79,9 @@ def check_clashes(jobs: Sequence[Job], named: Iterable[Path], report: Path | Non
             if _identity(path) in inputs:
                 skip = ", or --exist skip if an earlier run wrote it" if job.is_there else ""
                 raise UsageError(f"{path} would replace an input: choose another --out{skip}")
-            if report and _real(path) == _real(report):
+            if told and _real(path).startswith(told + os.sep):
+                raise UsageError(f"--report {report}: {path} needs a folder there: name another")
+            if told and _real(path) == told:
                 raise UsageError(
                     f"--report and {job.label} would both write {path}: name another file"
                 )

@@ -1,6 +1,7 @@
 """Where outputs go: names that are too long, places that cannot be written, work in place."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -101,6 +102,26 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(folder, model, 
         (line,) = done.err.splitlines()
         assert "cannot " in line
         assert not (folder / "separated").exists()
+
+
+@pytest.mark.parametrize(("report", "out"), [("new", "new"), ("new", "new/out")])
+def test_a_report_where_a_folder_will_be_is_told_before_the_work(
+    folder, model, command, report, out
+):
+    save(folder / "a.wav")
+    done = command("separate", "a.wav", "-m", model, "--report", report, "-o", out)
+    assert done.code == 2
+    assert done.err.startswith(f"error: --report {report}: {out}/a_s1.wav needs a folder there")
+    assert files(folder) == ["a.wav"]
+
+
+def test_a_report_into_a_pipe(folder, model, command):
+    save(folder / "a.wav")
+    os.mkfifo(folder / "pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
+        assert command("separate", "a.wav", "-m", model, "--report", "pipe").code == 0
+        assert (folder / "pipe").is_fifo()
+        assert json.loads(reader.communicate(timeout=60)[0])["done"] == 1
 
 
 @pytest.mark.parametrize("option", ["--html", "--csv"])

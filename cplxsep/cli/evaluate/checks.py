@@ -67,7 +67,7 @@ def check_target(
         raise InputError(f"{option} {path} is a folder: give the name of a file")
     if _is_data(path, data) or any(_inside(path, folder) for folder in folders if folder):
         raise UsageError(f"{option} {path} lies among the inputs: choose another place")
-    atomic.check_target(path)
+    atomic.check_target(path, text=True)
 
 
 def _inside(path: Path, folder: Path) -> bool:
