@@ -51,9 +51,15 @@ def read(path: Path) -> tuple[np.ndarray, int]:
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1), file.sample_rate
 
 
-def blocks(path: Path, frames: int) -> Iterator[np.ndarray]:
-    """Yield float32 (channels, S) blocks of `frames`, the last one shorter; errors as `read`."""
+def blocks(path: Path, frames: int, known: AudioInfo | None = None) -> Iterator[np.ndarray]:
+    """Yield float32 (channels, S) blocks of `frames`, the last one shorter; errors as `read`.
+
+    known: what `probe` said before. InputError: the file has another rate or channels by now.
+    """
     with _open(path) as file:
+        now = (file.sample_rate, file.channels)
+        if known and now != (known.sample_rate, known.channels):
+            raise InputError(f"{path} changed while this ran: run it again")
         yield from file.blocks(frames)
 
 

@@ -35,7 +35,9 @@ class Found:
 
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
         """The audio as float32 blocks (C, `frames`), the last one shorter. InputError."""
-        return self.stream.blocks(frames) if self.stream else io.blocks(self.path, frames)
+        if self.stream:
+            return self.stream.blocks(frames)
+        return io.blocks(self.path, frames, self.info)
 
 
 def expand(named: str, out: Path) -> list[Found]:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from cplxsep.engine import work
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals, pipes and mounts")
 RATE = 8000
 
@@ -71,6 +73,26 @@ def test_file_that_vanishes_before_its_turn(model, tmp_path):
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert errors.splitlines() == ["error: c.wav does not exist"]
+    assert left(tmp_path) == DONE
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(RATE // 2, 1), (RATE, 2)])
+def test_file_that_another_takes_the_place_of_before_its_turn(
+    model, tmp_path, monkeypatch, command, rate, channels
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.wav", "c.wav"):
+        save(tmp_path / name, 1)
+    separate = work.separate_file
+
+    def meanwhile(*given, **options):
+        soundfile.write("c.wav", np.full((rate, channels), 0.1), rate)
+        return separate(*given, **options)
+
+    monkeypatch.setattr(work, "separate_file", meanwhile)
+    done = command("separate", "b.wav", "c.wav", "-m", model)
+    assert done.code == 1
+    assert done.err.splitlines() == ["error: c.wav changed while this ran: run it again"]
     assert left(tmp_path) == DONE
 
 
