@@ -112,7 +112,8 @@ def scan_folder(
     ffmpeg.tell_left_out(folder, root.rglob("*"))
     utterances = [
         Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
-        for speaker in sorted(item for item in root.iterdir() if item.is_dir())
+        for speaker in sorted(root.iterdir())
+        if speaker.is_dir() and not speaker.name.startswith(".")
         for path, info in probed(speaker, report)
     ]
     if not utterances:
@@ -124,7 +125,7 @@ def probed(
     folder: Path, report: Callable[[InputError], None] | None = None
 ) -> Iterator[tuple[Path, io.AudioInfo]]:
     """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
-    for path in io.audio_files(folder.rglob("*"), folder.parent, io.extensions()):
+    for path in io.audio_files(folder.rglob("*"), folder, io.extensions()):
         if path.is_dir():
             continue
         try:

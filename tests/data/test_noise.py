@@ -1,6 +1,7 @@
 """Noise recordings, rooms, and noisy speech made while training."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +54,19 @@ def noisy(folders, seconds=0.8, **options):
 def test_load_noise_finds_files_at_any_depth(folders):
     found = load_noise(folders / "noise")
     assert [item.speaker for item in found] == ["deep/short.wav", "hiss.wav"]
+
+
+def test_only_what_lies_in_a_folder_may_be_hidden(folders, tmp_path, monkeypatch):
+    """Not the folder that the user names."""
+    for name in (".hidden", "speech/.trash", "speech/a"):
+        (tmp_path / name).mkdir(parents=True)
+        soundfile.write(tmp_path / name / "x.wav", np.ones(RATE) / 2, RATE)
+    monkeypatch.chdir(folders / "noise" / "deep")
+    assert len(load_noise(Path(".."))) == 2
+    assert len(load_rooms(Path("../../rooms"), RATE)) == 1
+    assert len(load_rooms(Path(".."), RATE)) == 2
+    assert len(load_noise(tmp_path / ".hidden")) == 1
+    assert [item.speaker for item in scan_folder(tmp_path / "speech")] == ["a"]
 
 
 def test_load_noise_reads_a_manifest_without_speakers(folders, tmp_path):
