@@ -56,7 +56,7 @@ class Decoded:
     def __init__(self, path: Path, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None
         stream = WavStream(process.stdout, str(path))
-        self._stream, self._process = stream, process
+        self._stream, self._process, self._path = stream, process, path
         self.sample_rate, self.channels = stream.info.sample_rate, stream.info.channels
         self.format, self.subtype = "ffmpeg", stream.info.subtype
 
@@ -64,12 +64,12 @@ class Decoded:
         """Float32 blocks (channels, S) of `size`, the last one shorter. InputError."""
         yield from self._stream.blocks(size)
         if self._process.wait():
-            raise InputError("it broke off")
+            raise InputError(f"{self._path} is not readable audio: ffmpeg broke off")
 
 
 @contextmanager
 def decoding(path: Path) -> Iterator[Decoded]:
-    """A file that ffmpeg decodes. InputError: it cannot; with what it says."""
+    """A file that ffmpeg decodes. InputError: it cannot, as it says, or it holds no audio."""
     command = [
         *("ffmpeg", "-nostdin", "-v", "error", "-xerror", "-i", f"file:{path}"),
         *("-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "wav", "-"),
@@ -89,7 +89,10 @@ def decoding(path: Path) -> Iterator[Decoded]:
                 process.wait()
                 said.seek(0)
                 lines = said.read().decode(errors="replace").splitlines()
-                last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
-                raise InputError(f"{path} is not readable audio: ffmpeg says: {last}") from error
+                last = next((line.strip() for line in reversed(lines) if line.strip()), None)
+                if last is None and isinstance(error, InputError):
+                    raise  # It decoded well: the audio itself is what cannot be used.
+                told = f"ffmpeg says: {last or 'nothing'}"
+                raise InputError(f"{path} is not readable audio: {told}") from error
             finally:
                 process.kill()

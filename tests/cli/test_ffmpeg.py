@@ -90,6 +90,19 @@ def test_a_folder_with_videos(command, tmp_path, model):
 
 
 @pytest.mark.usefixtures("ffmpeg")
+@pytest.mark.parametrize(
+    ("rate", "value", "says"), [(RATE, np.nan, "NaN"), (500, 0.1, "sample rate of 500 Hz")]
+)
+def test_decoded_audio_that_cannot_be_used(command, tmp_path, model, rate, value, says):
+    path = tmp_path / "a.m4a"
+    soundfile.write(path, np.full(4000, value), rate, format="WAV", subtype="FLOAT")
+    path.write_bytes(BOX + path.read_bytes())
+    done = command("separate", path, "-m", model, "-o", tmp_path / "out")
+    (line,) = done.err.splitlines()
+    assert (done.code, says in line, "ffmpeg" in line) == (1, True, False)
+
+
+@pytest.mark.usefixtures("ffmpeg")
 def test_mixtures_of_phone_recordings(command, tmp_path):
     for talker in range(3):
         save(tmp_path / "speech" / f"{talker}" / "a.m4a", 1.0, talker)
