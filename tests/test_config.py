@@ -160,6 +160,7 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path):
         ("nonsense", [], "not valid TOML"),
         ("", ["model.start_maps"], "section.key=value"),
         ("", ["model.nothing=1"], "unknown key 'model.nothing'; known: "),
+        ("[optim]\nclip = inf", [], r"optim.clip.*finite"),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path, text, changes, message):

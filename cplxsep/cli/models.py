@@ -1,13 +1,13 @@
 """`cplxsep models`: what is shipped, and whether it is intact."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cplxsep.cli import common, completion
-from cplxsep.errors import ModelError
+from cplxsep.errors import DeviceError, ModelError
 
 app = typer.Typer(help="List, describe and verify models.", no_args_is_help=True)
 
@@ -23,7 +23,8 @@ def list_models(json_output: Json = False) -> None:
     entries = [catalogue.describe(catalogue.resolve(name)) for name in catalogue.names()]
     if json_output:
         models = [asdict(entry) for entry in entries]
-        common.stdout(report.to_json({"folder": str(catalogue.root()), "models": models}))
+        found = {"folder": str(catalogue.root()), "models": models}
+        common.stdout(_as_json(found, f"a model in {catalogue.root()}"))
         return
     if not entries:
         common.note(f"no models in {catalogue.root()}")
@@ -53,7 +54,6 @@ def info(
     json_output: Json = False,
 ) -> None:
     """Print a model's card, the rates it runs at, and its configuration."""
-    from cplxsep import report
     from cplxsep.config import to_toml
     from cplxsep.model_folder import catalogue, contents
     from cplxsep.model_folder.card import read_card
@@ -68,7 +68,7 @@ def info(
             "config": config.model_dump(),
             "metrics": contents.metrics(folder),
         }
-        common.stdout(report.to_json(facts))
+        common.stdout(_as_json(facts, f"model {entry.name}"))
         return
     common.stdout(card or f"{folder} has no model card ({contents.CARD})\n")
     common.stdout(
@@ -96,11 +96,12 @@ def verify(
     chosen = [name] if name else catalogue.names()
     if not chosen:
         raise ModelError(f"there are no models in {catalogue.root()}")
-    results = []
+    results, code = [], 0
     for each in chosen:
         try:
             remark = common.verified(each)
-        except ModelError as error:
+        except (ModelError, DeviceError) as error:
+            code = code or error.exit_code
             results.append({"name": each, "ok": False, "remark": str(error)})
             common.fail(error)
         else:
@@ -109,8 +110,20 @@ def verify(
                 common.stdout(f"{each}: ok" + (f" ({remark})" if remark else ""))
     if json_output:
         common.stdout(report.to_json({"models": results}))
-    if not all(result["ok"] for result in results):
-        raise typer.Exit(ModelError.exit_code)
+    if code:
+        raise typer.Exit(code)
+
+
+def _as_json(facts: Mapping[str, Any], whose: str) -> str:
+    """One JSON object. ModelError: there is a number among the facts that JSON does not have."""
+    from cplxsep import report
+
+    try:
+        return report.to_json(facts)
+    except ValueError:
+        raise ModelError(
+            f"{whose}: its metrics.json holds NaN or infinity: put a number or null there"
+        ) from None
 
 
 def _listed(rates: Sequence[int]) -> str:

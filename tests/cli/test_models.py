@@ -3,6 +3,7 @@ import json
 import pytest
 from standins import TWO_RATES, checkpoint, tiny_model
 
+from cplxsep.errors import DeviceError
 from cplxsep.model_folder import catalogue, defaults
 
 
@@ -83,6 +84,28 @@ def test_verify_says_what_it_could_not_check(models, command):
     assert "no sha256" in command("models", "verify", "one").out
     (models / "one/metrics.json").write_text("{")
     assert command("models", "verify", "one").code == 3
+
+
+@pytest.mark.usefixtures("models")
+def test_verify_goes_on_where_memory_does_not_suffice(command, monkeypatch):
+    def check(folder):
+        if folder.name == "one":
+            raise DeviceError("out of memory")
+
+    monkeypatch.setattr("cplxsep.engine.check.check", check)
+    done = command("models", "verify", "--json")
+    assert (done.code, done.err) == (4, "error: out of memory\n")
+    assert [entry["ok"] for entry in json.loads(done.out)["models"]] == [False, True]
+
+
+def test_numbers_that_json_does_not_have(models, command):
+    (models / "one/metrics.json").write_text('{"test": {"si_sdr_i": {"mean": NaN}}}')
+    for arguments in (("info", "one"), ("list",)):
+        assert command("models", *arguments).code == 0
+        done = command("models", *arguments, "--json")
+        assert (done.code, done.out) == (3, "")
+        assert "metrics.json holds NaN or infinity" in done.err
+        assert len(done.err.splitlines()) == 1
 
 
 def test_empty_catalogue(tmp_path, monkeypatch, command):
