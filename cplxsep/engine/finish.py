@@ -47,10 +47,15 @@ class Finish:
             above = heard - guides[0]
             part = part + (above * guides[1].clip(0, 1) if len(guides) > 1 else above)
         if self.sum_to_mix:
-            part = part + (heard - part.sum(axis=0)) / len(part)
+            part = with_shares(part, heard - part.sum(axis=0))
         if self.rest:
             part = np.concatenate([part, (heard - part.sum(axis=0))[None]])
         return part
+
+
+def with_shares(sources: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Sources (N, S), each with an equal part of what they leave of the input (S,)."""
+    return sources + rest / len(sources)
 
 
 def follow_gain(mixture: np.ndarray, source: np.ndarray, sample_rate: int) -> np.ndarray:

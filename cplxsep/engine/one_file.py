@@ -16,6 +16,7 @@ from cplxsep.audio.atomic import check_target, write_text
 from cplxsep.audio.level import db
 from cplxsep.engine.blocks import Meter, Part
 from cplxsep.engine.enhance import Enhancement, enhanced
+from cplxsep.engine.finish import with_shares
 from cplxsep.engine.job import Job
 from cplxsep.engine.outcome import Outcome
 from cplxsep.engine.plot import plot
@@ -91,7 +92,7 @@ def separate_file(
             blocks,
             info.sample_rate,
             at_model_rate=settings.at_model_rate,
-            sum_to_mix=settings.sum_to_mix,
+            rest=settings.sum_to_mix,
             seams=seams,
         )
 
@@ -111,10 +112,11 @@ def separate_file(
                 inspect=lambda files: _write_beside(job, files, part, heard_of),
             ) as writer,
         ):
-            for sources in parts:
-                writer.write(sources)
-                if heard_of:
+            for rows in parts:
+                sources = rows[: len(job.outputs)]
+                if heard_of:  # before all get a share of what is no talker's, such as an offset
                     heard_of.push(sources)
+                writer.write(with_shares(sources, rows[-1]) if settings.sum_to_mix else sources)
             if not writer.frames:
                 raise InputError(f"{job.label} has nothing after --start")
     except MemoryError as error:

@@ -23,6 +23,7 @@ from cplxsep.audio.encoding import (
     libsndfile_subtype,
 )
 from cplxsep.audio.level import common_gain
+from cplxsep.engine.blocks import SILENT
 from cplxsep.errors import InputError
 
 UNKNOWN = 1 << 62  # samples, as good as any number that is not known
@@ -53,7 +54,7 @@ class SourceWriter:
         ]
         for file in self._files:
             tags.write(file, own_tags)
-        self._energy = np.zeros(len(paths))
+        self._sum, self._energy = np.zeros((2, len(paths), channels))
         self.frames = 0
         self.peak = 0.0
         self.gain = 1.0  # what the finished files are scaled by
@@ -65,15 +66,17 @@ class SourceWriter:
         for file, samples in zip(self._files, sources, strict=True):
             _put(file, np.ascontiguousarray(samples.T))
         self.peak = max(self.peak, float(np.abs(sources).max()))
-        powers = np.square(sources, dtype=np.float64).reshape(len(sources), -1, sources.shape[-1])
-        self._energy += powers.mean(axis=1).sum(axis=1)
+        rows = sources.reshape(*self._sum.shape, -1)
+        self._sum += rows.sum(axis=-1, dtype=np.float64)
+        self._energy += np.square(rows, dtype=np.float64).sum(axis=-1)
         self.frames += sources.shape[-1]
 
     @property
     def levels(self) -> list[float | None]:
-        """RMS of each source as written, in dB re full scale; None for silence."""
-        powers = self._energy * self.gain**2 / max(self.frames, 1)
-        return [round(10 * float(np.log10(p)), 2) if p > 0 else None for p in powers]
+        """RMS of each source as written, less its mean, in dB re full scale; None for silence."""
+        count = max(self.frames, 1)
+        powers = (self._energy / count - np.square(self._sum / count)).mean(axis=1) * self.gain**2
+        return [round(10 * float(np.log10(p)), 2) if p > SILENT else None for p in powers]
 
     def close(self) -> None:
         """End the files. OSError if one did not take all."""

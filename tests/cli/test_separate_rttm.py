@@ -41,6 +41,20 @@ def test_who_speaks_when(folder, model, command):
     np.testing.assert_allclose([low, high], [(1, 3), (2, 5)], atol=0.05)
 
 
+def test_an_offset_that_the_sources_sum_to_is_nobodys_speech(folder, model, command):
+    audio, _ = soundfile.read("talk one.wav")
+    soundfile.write("talk one.wav", audio + 0.1, RATE, subtype="FLOAT")
+    options = ("-m", model, "--device", "cpu", "--rttm", "--sum-to-mix", "--json")
+    done = command("separate", "talk one.wav", *options)
+    (_, *low), (_, *high) = spoken(folder / "separated" / "talk one.rttm")
+    np.testing.assert_allclose([low, high], [(1, 3), (2, 5)], atol=0.05)
+    (file,) = json.loads(done.out)["files"]
+    spread = 10 * np.log10([0.2**2 / 2 * share / 7 for share in (2, 3)])
+    np.testing.assert_allclose(sorted(file["levels"]), spread, atol=0.1)
+    sources = [soundfile.read(path)[0] for path in file["outputs"][:2]]
+    np.testing.assert_allclose(sum(sources), audio + 0.1, atol=1e-6)
+
+
 def test_times_are_those_of_the_whole_recording(folder, model, command):
     done = command(
         *("separate", "talk one.wav", "-m", model, "--rttm", "--device", "cpu"),
