@@ -13,9 +13,12 @@ from synthetic import make_manifest, make_speech
 from cplxsep.audio import io
 from cplxsep.audio.atomic import sweep
 from cplxsep.audio.level import active_rms, db, rms
+from cplxsep.config import ConversationConfig
 from cplxsep.data.folders import MixtureFolder
 from cplxsep.data.recipes import mix as recipe
+from cplxsep.data.recipes.conversations import ConversationSettings, prepare_conversations
 from cplxsep.data.recipes.mix import MixSettings, prepare_mix
+from cplxsep.data.recipes.noisy import NoisySettings, prepare_noisy
 from cplxsep.errors import InputError, UsageError
 
 
@@ -255,6 +258,7 @@ def test_full_disk_leaves_no_half_file(manifest, tmp_path):
 import resource, sys
 from pathlib import Path
 from cplxsep.data.recipes.mix import MixSettings, prepare_mix
+from cplxsep.data.recipes.noisy import NoisySettings, prepare_noisy
 from cplxsep.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (14000, 14000))
 settings = MixSettings(count=20, seed=1)
@@ -391,3 +395,28 @@ def test_a_split_of_any_name(tmp_path):
     manifest.write_text(manifest.read_text().replace(",test,", ",dev,"))
     prepare(manifest, tmp_path / "out", ("dev",))
     assert json.loads((tmp_path / "out" / "dev" / "preparation.json").read_text())["left_out"] == []
+
+
+@pytest.mark.parametrize(
+    ("splits", "says"),
+    [
+        (("train", "tr"), "splits 'train' and 'tr' would both be written to tr"),
+        (("test", "..", "valid"), r"split '\.\.' is no name for a folder"),
+        (("a/b",), "split 'a/b' is no name for a folder"),
+    ],
+)
+def test_splits_that_no_folder_can_take(manifest, tmp_path, splits, says):
+    """Regressions: of two splits in one folder the second was refused when the first was done,
+    and one named .. was written outside of the folder asked for.
+    """
+    around = (
+        MixSettings(count=1),
+        NoisySettings(count=1),
+        ConversationSettings(ConversationConfig(), count=1),
+    )
+    recipes = prepare_mix, prepare_noisy, prepare_conversations
+    for make, settings in zip(recipes, around, strict=True):
+        noise = [manifest] if make is prepare_noisy else []
+        with pytest.raises(UsageError, match=says):
+            list(make(manifest, *noise, tmp_path / "out", settings, splits=splits))
+    assert not (tmp_path / "out").exists()

@@ -52,6 +52,24 @@ def open_collection(
     return Collection(source, root, without_copies(recordings, leave_out), left_out)
 
 
+def check_splits(splits: Sequence[str]) -> None:
+    """UsageError: one has a name that no folder can have, or two would be written to one."""
+    taken: dict[str, str] = {}
+    for split in splits:
+        if split in ("", ".", "..") or {*split} & {"/", "\\", "\0"}:
+            raise UsageError(
+                f"split {split!r} is no name for a folder: rename it in the manifest, or leave it "
+                "out with --split"
+            )
+        folder = FOLDERS.get(split, split)
+        # Some file systems take names that differ in case for the same.
+        if (other := taken.setdefault(folder.casefold(), split)) != split:
+            raise UsageError(
+                f"splits {other!r} and {split!r} would both be written to {folder}: choose one of "
+                "them with --split, and another -o for the other"
+            )
+
+
 def check_speakers(where: str, recordings: Sequence[Utterance], least: int, advice: str) -> None:
     """InputError: fewer speakers than `least`."""
     if (count := len(by_speaker(recordings))) < least:

@@ -10,7 +10,12 @@ from cplxsep.audio.resample import change_speed
 from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level, Mixed, Mode, layout, mix
 from cplxsep.data.plan import MixturePlan, Range
-from cplxsep.data.recipes.collection import FOLDERS, check_speakers, open_collection
+from cplxsep.data.recipes.collection import (
+    FOLDERS,
+    check_speakers,
+    check_splits,
+    open_collection,
+)
 from cplxsep.data.recipes.drawn import DrawnRecipe, bucket, called, check_amount, relative
 from cplxsep.data.recipes.preparation import (
     Preparation,
@@ -87,6 +92,7 @@ def prepare_mix(
     """
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
+    check_splits(splits)
     talkers = open_collection(speech, load_speech, out, report)
     check_speakers(f"{speech}", talkers.recordings, settings.sources, "")
     planned = []

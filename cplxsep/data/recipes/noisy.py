@@ -11,7 +11,12 @@ from cplxsep.data.manifest import SPLITS, Utterance, fingerprint, load_speech
 from cplxsep.data.mixing import Level, Mixed, add, mix
 from cplxsep.data.noise import load_noise, odds
 from cplxsep.data.plan import Planner, Range
-from cplxsep.data.recipes.collection import FOLDERS, check_speakers, open_collection
+from cplxsep.data.recipes.collection import (
+    FOLDERS,
+    check_speakers,
+    check_splits,
+    open_collection,
+)
 from cplxsep.data.recipes.drawn import DrawnRecipe, bucket, called, check_amount, relative
 from cplxsep.data.recipes.drawn_rooms import Rooms, find_rooms, read_response, room_file
 from cplxsep.data.recipes.noise_bank import NoiseBank, cut, offset_of
@@ -79,6 +84,7 @@ def prepare_noisy(
     """
     splits = list(splits)
     check_amount(settings.count, settings.hours, splits)
+    check_splits(splits)
     places, unread = find_rooms(rooms, report)
     talkers = open_collection(speech, load_speech, out, report)
     noises = open_collection(noise, load_noise, out, report)
