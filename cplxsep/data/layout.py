@@ -131,11 +131,14 @@ def read_mono(path: Path, why: str) -> tuple[np.ndarray, int]:
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, str]]:
-    """Rows of a metadata.csv by name; none if it is missing. InputError: unreadable, no names."""
+    """Rows of a metadata.csv by name, which each has as `name`, whatever its column is called.
+
+    None if the file is missing. InputError: unreadable, no names.
+    """
     if not path.is_file():
         return {}
     columns, rows = read_table(path)
     column = next((key for key in NAME if key in columns), None)
     if column is None:
         raise InputError(f"{path} has no column name")
-    return {row[column]: row for _, row in rows}
+    return {row[column]: row | {"name": row[column]} for _, row in rows}

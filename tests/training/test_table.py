@@ -63,6 +63,19 @@ def test_a_table_has_the_mixtures_that_are_asked_for(tmp_path, monkeypatch):
         example("mix")
 
 
+def test_a_table_may_name_its_mixtures_as_librimix_does(tmp_path, monkeypatch):
+    """Regression: what was wrong with one was told as KeyError: 'name'."""
+    table = tmp_path / "metadata.csv"
+    table.write_text("mixture_ID,sample_rate,source_1_path,source_2_path\na,8000,x,y\n")
+    options = {"sources": 2, "seconds": 0}
+    with pytest.raises(InputError, match="a has 2 sources at 8000 Hz, not 2 at 16000 Hz"):
+        ListedMixtures(table, Roots(tmp_path), sample_rate=16000, **options)
+    mixtures = ListedMixtures(table, Roots(tmp_path), sample_rate=8000, **options)
+    monkeypatch.setattr(listed, "rebuild", lambda *_: dict.fromkeys(("mix_both", "s1", "s2"), 0))
+    with pytest.raises(InputError, match="a: there is no mixture ''; there are: mix_both"):
+        mixtures.load(0)
+
+
 def test_one_talker_without_noise_is_no_task(tiny_config, tmp_path):
     """Regression: a network was trained to give back what it got."""
     with pytest.raises(UsageError, match=r"model\.sources = 1 leaves nothing to separate"):
