@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,8 @@ def labels(values: Sequence[str | None], step: float | None = None) -> list[str]
     """The condition of each value: itself, a bin `LOW to HIGH`, or `(none)` where it is empty.
 
     Numbers are put into bins where `step` is given or more than DISTINCT of them differ. A bin
-    holds its lower bound and not its upper, but the last one holds both.
+    holds its lower bound and not its upper, but the last one holds both. Bins too narrow to count
+    hold one number each.
     """
     texts = [(value or "").strip() for value in values]
     numbers = [_number(text) for text in texts if text]
@@ -43,7 +45,9 @@ def labels(values: Sequence[str | None], step: float | None = None) -> list[str]
     finite = [number for number in numbers if number is not None]
     if step is None and len(set(finite)) <= DISTINCT:
         return [text or UNGROUPED for text in texts]
-    width = step or _nice((max(finite) - min(finite)) / DISTINCT)
+    width = step or _nice(max(finite) / DISTINCT - min(finite) / DISTINCT)
+    if math.isinf(max(map(abs, finite)) / width):
+        return [text or UNGROUPED for text in texts]
     last = max(_steps(min(finite), width), math.ceil(max(finite) / width - 1e-9) - 1)
     return [_bin(_number(text), width, last) if text else UNGROUPED for text in texts]
 
@@ -73,7 +77,7 @@ def _steps(value: float, width: float) -> int:
 
 def _nice(width: float) -> float:
     """The least of 1, 2, 5, 10, ... times a power of ten that is not below `width`."""
-    power = 10.0 ** math.floor(math.log10(width))
+    power = 10.0 ** math.floor(math.log10(max(width, sys.float_info.min)))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width * (1 - 1e-9))
 
 

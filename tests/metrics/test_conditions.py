@@ -61,3 +61,14 @@ def test_a_bin_holds_its_numbers(values):
 )
 def test_columns(text, expected):
     assert Column.parse(text, ["snr", "a:5"]) == expected
+
+
+def test_bins_too_narrow_for_their_numbers():
+    """Regression: an OverflowError."""
+    assert labels(["1", "", "2"], 1e-320) == ["1", "(none)", "2"]
+    assert labels(["1e308", "-1e308", "0"], 0.1) == ["1e308", "-1e308", "0"]
+    for texts in (
+        [f"{number}e-323" for number in range(1, 11)],
+        [f"{number}e307" for number in range(-9, 9)],
+    ):
+        assert len(labels(texts)) == len(texts)
