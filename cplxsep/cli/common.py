@@ -29,17 +29,26 @@ class Verbosity:
     level: int = 0
 
 
-class _Stderr(Console):
-    """Where everything but results goes; with nobody left who reads it, work goes on in silence."""
+class _Unfailing(io.TextIOWrapper):
+    """Standard error: once it takes no more, for want of a reader or of room, work goes on."""
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        _to_nowhere(sys.stderr)
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            _to_nowhere(self)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            _to_nowhere(self)
 
 
 Item = TypeVar("Item")
 verbosity = Verbosity()
-stderr = _Stderr(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def stdout(text: str) -> None:
@@ -176,16 +185,23 @@ def _notes() -> Iterator[None]:
 
 @contextmanager
 def _own_stderr() -> Iterator[None]:
-    """Write on a descriptor of our own: the common one is taken away while MP3 is decoded."""
+    """Write on a descriptor of our own: the common one is taken away while MP3 is decoded.
+
+    One that never fails, whoever writes on it: an error could be told nowhere.
+    """
     before = sys.stderr
     try:
         if before.fileno() != 2:
             raise OSError
-        own = os.fdopen(os.dup(2), "w", encoding=before.encoding, errors="backslashreplace")
+        own = _Unfailing(
+            os.fdopen(os.dup(2), "wb"),
+            encoding=before.encoding,
+            errors="backslashreplace",
+            line_buffering=True,
+        )
     except (OSError, ValueError, AttributeError):  # a stand-in, or none at all
         yield
         return
-    own.reconfigure(line_buffering=True)
     sys.stderr = own
     try:
         yield
@@ -203,7 +219,16 @@ def run(command: Callable[[], object]) -> int:
         # Paths need not be valid text; what goes out must be the very bytes that came in.
         sys.stdout.reconfigure(errors="surrogateescape")
     try:
-        with _notes(), _own_stderr():
+        with _own_stderr():
+            return _exit_code(command)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(command: Callable[[], object]) -> int:
+    try:
+        with _notes():
             command()
     except CplxsepError as error:
         return _ended_by(error)
@@ -213,9 +238,6 @@ def run(command: Callable[[], object]) -> int:
     except Interrupted:
         stderr.print("interrupted", markup=False)
         return 130
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     return 0
 
 

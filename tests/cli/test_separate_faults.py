@@ -299,3 +299,15 @@ def test_standard_streams_that_are_closed(model, tmp_path):
         "error: cannot write to standard output: it is closed",
     ]
     assert left(tmp_path) == DONE
+
+
+def test_standard_error_on_a_full_disk(model, tmp_path):
+    save(tmp_path / "b.wav", 1)
+    with open("/dev/full", "w") as full:
+        arguments = ("nothing.wav", "b.wav", "--report", "r.json")
+        with started(tmp_path, model, *arguments, stderr=full) as process:
+            out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out.split() == [f"separated/{name}" for name in DONE]
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["error"], report["done"], report["failed"]) == (None, 1, 1)
