@@ -154,3 +154,13 @@ def test_rooms_are_made_once(tmp_path):
     (tmp_path / "full" / "note.txt").write_text("mine")
     with pytest.raises(InputError, match="already holds other files"):
         prepare_rooms(tmp_path / "full", count=1)
+
+
+def test_lost_speech_times_are_made_again(corpus, tmp_path):
+    """Regression: a finished preparation was taken for whole without them."""
+    rows, folder = prepare(corpus, tmp_path)
+    file = folder / "rttm" / f"{rows[0]['name']}.rttm"
+    before = file.read_bytes()
+    file.unlink()
+    assert prepare(corpus, tmp_path)[0] == rows
+    assert file.read_bytes() == before

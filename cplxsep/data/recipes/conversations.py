@@ -128,7 +128,8 @@ def prepare_conversations(
             "rooms": places and places.identity,
         }
         files = [*subfolders(settings.sources), "noise"]
-        planned.append(Preparation(folder, recipe, identity, files, settings.sample_rate, shard))
+        texts, rate = [f"{RTTM}/{{name}}.rttm"], settings.sample_rate
+        planned.append(Preparation(folder, recipe, identity, files, rate, shard, texts))
     left_out = unread + talkers.left_out + (noises.left_out if noises else [])
     for one in planned:
         yield one.run(workers, report, watch, left_out)

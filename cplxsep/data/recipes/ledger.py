@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cplxsep.parallel import Shard
 
 _JOURNALS = ".progress*.jsonl"
 _MARKS = ".shard-*.done"
+_WAV_HEADER = 44  # bytes
 
 
 class Ledger:
@@ -24,9 +26,16 @@ class Ledger:
     """
 
     def __init__(
-        self, folder: Path, identity: dict[str, Any], files: list[str], shard: Shard
+        self,
+        folder: Path,
+        identity: dict[str, Any],
+        files: list[str],
+        shard: Shard,
+        texts: Sequence[str] = (),
     ) -> None:
-        """`files` are the sub-folders where a mixture's WAV files lie."""
+        """`files` are the sub-folders where a mixture's WAV files lie, `texts` what is beside them,
+        such as rttm/{name}.rttm.
+        """
         self.folder = folder
         self.metadata = folder / METADATA
         self._identity = identity
@@ -34,6 +43,7 @@ class Ledger:
         self._shard = shard
         self._journal_file = folder / _journal(shard)
         self._subfolders = files
+        self._texts = texts
         self._finished: dict[str, Row] = {}
 
     def claim(self) -> tuple[list[Row], list[str]] | None:
@@ -54,7 +64,7 @@ class Ledger:
         if known is not None and "left_out" in known:
             there = self.metadata.is_file()
             rows = [row for _, row in read_table(self.metadata)[1]] if there else []
-            if rows and all(self._is_whole(row["name"]) for row in rows):
+            if rows and all(map(self._is_whole, rows)):
                 return rows, known["left_out"]
         own = _read_lines(self._journal_file)
         # Written again: the last line may have been cut off.
@@ -64,7 +74,7 @@ class Ledger:
 
     def _read_journals(self) -> None:
         rows = [row for path in self._left(_JOURNALS) for row in _read_lines(path)]
-        self._finished = {row["name"]: row for row in rows if self._is_whole(row["name"])}
+        self._finished = {row["name"]: row for row in rows if self._is_whole(row)}
 
     def _left(self, pattern: str) -> list[Path]:
         return sorted(self.folder.glob(pattern))
@@ -103,8 +113,15 @@ class Ledger:
         for path in (*self._left(_JOURNALS), *self._left(_MARKS)):
             path.unlink(missing_ok=True)
 
-    def _is_whole(self, name: str) -> bool:
-        return all((self.folder / part / f"{name}.wav").is_file() for part in self._subfolders)
+    def _is_whole(self, row: Row) -> bool:
+        """Whether the files of a mixture are there, none of them cut off."""
+        name, least = row["name"], _least_size(row)
+        audio = [(self.folder / part / f"{name}.wav", least) for part in self._subfolders]
+        texts = [(self.folder / text.format(name=name), 0) for text in self._texts]
+        try:
+            return all(file.stat().st_size >= size for file, size in audio + texts)
+        except OSError:
+            return False
 
     def _read_identity(self) -> dict[str, Any] | None:
         if not self._identity_file.is_file():
@@ -129,6 +146,14 @@ class Ledger:
 
     def _write_identity(self, more: dict[str, Any]) -> None:
         write_text(self._identity_file, json.dumps(self._identity | more, indent=1) + "\n")
+
+
+def _least_size(row: Row) -> int:
+    """Bytes of a WAV file of 16 bits of a mixture, if its row tells the length."""
+    try:
+        return _WAV_HEADER + 2 * round(float(row["seconds"]) * int(row["sample_rate"]))
+    except (KeyError, ValueError):
+        return 0
 
 
 def _journal(shard: Shard) -> str:

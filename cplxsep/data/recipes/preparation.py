@@ -1,6 +1,6 @@
 """What all recipes share: one folder of mixtures made from tasks, in any number of threads."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -78,7 +78,8 @@ class Preparation(Generic[P]):
     """The preparation of one folder of mixtures.
 
     `identity` is what decides the bytes; `subfolders` are those of a mixture's files, none where
-    only the table is written. The last shard to be done ends the folder, as one run would.
+    only the table is written; `texts` what the recipe writes beside them, as for `Ledger`. The last
+    shard to be done ends the folder, as one run would.
     """
 
     def __init__(
@@ -89,12 +90,13 @@ class Preparation(Generic[P]):
         subfolders: list[str],
         sample_rate: int,
         shard: Shard = WHOLE,
+        texts: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.recipe = recipe
         self.sample_rate = sample_rate
         self.subfolders = subfolders
-        self.ledger = Ledger(folder, identity, subfolders, shard)
+        self.ledger = Ledger(folder, identity, subfolders, shard, texts)
         self.shard = shard
         self._bad: dict[str, str] = {}
         self._told: set[str] = set()
