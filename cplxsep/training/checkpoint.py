@@ -134,7 +134,7 @@ def choose(
         before = parse_config(state["config"], name)
         _compare(before.model_dump(), config.model_dump(), name, say)
         if not model.exists():  # what earned the best score is not here
-            state["progress"]["best"] = float("-inf")
+            state["progress"] |= {"best": float("-inf"), "piece": (-1, float("-inf"))}
     return state
 
 

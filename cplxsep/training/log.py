@@ -176,11 +176,12 @@ class Board:
 def result_table(progress: Progress, network: nn.Module, folder: Path, model: Path) -> str:
     """A table of a finished run, and what to do with its model."""
     sound = [(score, step) for step, score in progress.history if math.isfinite(score)]
-    best = max(sound, default=(float("nan"), 0), key=lambda item: item[0])
+    best = max(sound, default=progress.piece[::-1], key=lambda item: item[0])
+    score = progress.best if math.isfinite(progress.best) else best[0]
     parameters = sum(parameter.numel() for parameter in network.parameters())
     bad = f", {progress.bad_steps} of them not finite and left out" if progress.bad_steps else ""
     rows = [
-        ["valid SI-SDR improvement", f"{progress.best:.2f} dB"],
+        ["valid SI-SDR improvement", f"{score:.2f} dB"],
         ["best single validation", f"{best[0]:.2f} dB at step {best[1]}"],
         ["steps", f"{progress.step}{bad}"],
         ["audio", f"{progress.audio / 3600:.2f} h"],

@@ -11,7 +11,7 @@ from cplxsep.training import checkpoint
 from cplxsep.training.batches import Examples, batches
 from cplxsep.training.distributed import peer_lost
 from cplxsep.training.graph_step import training_step
-from cplxsep.training.schedule import is_over
+from cplxsep.training.schedule import ends_at_deadline, is_over
 from cplxsep.training.selection import ModelSelection
 from cplxsep.training.state import RunContext, RunState
 from cplxsep.training.stop import Stopped
@@ -57,8 +57,8 @@ class Trainer:
         state.optimizers.set_mode(training=True)
         try:
             with closing(stream):
-                self._steps(stream, until_step)
-            self._finish()
+                late = self._steps(stream, until_step)
+            self._finish(late)
         except Stopped:
             self._save()
             ranks.barrier()  # or the others' end would end the first while it writes
@@ -72,8 +72,11 @@ class Trainer:
                 raise InputError(f"another process ended, at step {state.progress.step}") from error
             raise
 
-    def _steps(self, stream: Iterator[tuple[Tensor, Tensor]], until_step: int) -> None:
-        """Steps, with validations and checkpoints between, to the end of the run."""
+    def _steps(self, stream: Iterator[tuple[Tensor, Tensor]], until_step: int) -> bool:
+        """Steps, with validations and checkpoints between, to the end of the run.
+
+        Returns whether it was the deadline that ended them.
+        """
         settings, progress = self.context.config.train, self.state.progress
         if progress.step == 0:
             # From here on the folder is recognised as a run, whenever it is stopped.
@@ -92,6 +95,7 @@ class Trainer:
                 self._validate()
             elif self._save_due():
                 self._save()
+        return late
 
     def _undisturbed(self, until_step: int) -> int:
         """Steps until the run may end, or validate, or write a checkpoint by steps."""
@@ -107,13 +111,23 @@ class Trainer:
         patience = settings.patience
         return patience > 0 and progress.since_best(settings.valid_every) >= patience
 
-    def _finish(self) -> None:
-        """Validate the last weights, and the average of the best ones if there is to be one."""
-        progress = self.state.progress
+    def _finish(self, late: bool) -> None:
+        """Validate the last weights, and the average of the best ones if there is to be one.
+
+        Of a piece of a run what would not be validated in one go does not count.
+        """
+        config, progress = self.context.config, self.state.progress
+        deadline = self.context.clock.deadline
+        over = self._over() or (late and ends_at_deadline(config.optim, config.train, deadline))
+        if not over and progress.step % config.train.valid_every:
+            if progress.piece[0] != progress.step:
+                self.selection.validate_piece()
+                self._save()
+            return
         # Without a best there is no model to give: one that was removed is published again.
         if not progress.validated() or progress.best == float("-inf"):
             self._validate()
-        if self.context.config.train.average_best > 1 and progress.averaged != progress.step:
+        if over and config.train.average_best > 1 and progress.averaged != progress.step:
             self.selection.validate_average()
             self._save()
 

@@ -17,6 +17,8 @@ class Progress:
     best: float = float("-inf")
     history: list[tuple[int, float]] = field(default_factory=list)
     averaged: int = -1  # step at which the best weights were averaged last
+    # Step and score of the last validation that did not count: at the end of a piece of a run.
+    piece: tuple[int, float] = (-1, float("-inf"))
 
     @property
     def speed(self) -> float:
@@ -29,15 +31,15 @@ class Progress:
         self.bad_steps += not finite
         self.bad_in_a_row = 0 if finite else self.bad_in_a_row + 1
 
-    def facts(self) -> dict[str, Any]:
-        """What a published model tells of its training."""
+    def facts(self, score: float | None = None) -> dict[str, Any]:
+        """What a published model tells of its training; its score is the best unless given."""
         return {
             "training": {
                 "step": self.step,
                 "audio_hours": round(self.audio / 3600, 2),
                 "hours": round(self.busy / 3600, 3),
             },
-            "valid": {"si_sdr_i": round(self.best, 3)},
+            "valid": {"si_sdr_i": round(self.best if score is None else score, 3)},
         }
 
     def validated(self) -> bool:

@@ -1,5 +1,6 @@
 """Which weights of a run are given away: the best by validation, or the average of the best."""
 
+import math
 from collections.abc import Sized
 
 from cplxsep.errors import CplxsepError
@@ -40,6 +41,26 @@ class ModelSelection:
                 progress.history.pop()  # the resumed run does it again
                 raise
 
+    def validate_piece(self) -> None:
+        """Log the quality at the end of a piece of a run, which would not be validated in one go.
+
+        It does not count, so that pieces choose the model that one run would; it is published only
+        where nothing else is there yet.
+        """
+        context, progress = self.context, self.state.progress
+        with self.state.evaluating():
+            quality = self._quality()
+            score = quality.si_sdr_i
+            context.log.validation(progress, quality)
+            if progress.best == -math.inf and math.isfinite(score):
+                self._publish(score)
+        if score > progress.best > -math.inf:
+            context.log.note(
+                f"the model stays the one of {progress.best:.2f} dB: a validation at the end of a "
+                "piece, between those by train.valid_every, does not count"
+            )
+        progress.piece = progress.step, score
+
     def validate_average(self) -> None:
         """The same for the average of the best weights, where there are several."""
         ranks, progress = self.context.ranks, self.state.progress
@@ -79,9 +100,12 @@ class ModelSelection:
         if score > before:
             progress.best = score
             try:
-                if self.context.ranks.first:
-                    folder, model = self.context.folder / OF_RUN, self.state.model
-                    publish(folder, model, self.context.config, progress.facts(), self.state.parent)
+                self._publish(score)
             except CplxsepError:
                 progress.best = before
                 raise
+
+    def _publish(self, score: float) -> None:
+        if self.context.ranks.first:
+            folder, facts = self.context.folder / OF_RUN, self.state.progress.facts(score)
+            publish(folder, self.state.model, self.context.config, facts, self.state.parent)

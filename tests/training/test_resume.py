@@ -24,6 +24,7 @@ from cplxsep.training.distributed import Ranks
 from cplxsep.training.lock import exclusive
 from cplxsep.training.optim import build_optimizers
 from cplxsep.training.progress import Progress
+from cplxsep.training.validate import Quality
 
 
 def command(config, folder, *more):
@@ -107,10 +108,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_previous(uninterrupted, tiny_con
     done = finish(tiny_config, folder)
     assert "corrupt" in done.stderr
     assert "previous checkpoint" in done.stderr
-    # One validation more than the uninterrupted run: at the early end. Weights are the same.
-    state = checkpoint.load(path)
-    for name, value in uninterrupted["model"].items():
-        assert torch.equal(value, state["model"][name])
+    assert_same(checkpoint.load(path), uninterrupted)
 
 
 def test_both_checkpoints_corrupt_is_one_line_and_exit_2(tiny_config, tmp_path):
@@ -315,3 +313,41 @@ def test_a_named_checkpoint_of_another_run_is_named(tiny_config, tmp_path):
     with pytest.raises(UsageError) as error:
         checkpoint.choose(new, new / "model", str(path), read_config(tiny_config), print)
     assert str(error.value).startswith(f"the checkpoint {path} is of another run")
+
+
+def test_a_run_in_pieces_gives_the_model_of_one(tiny_config, tmp_path, monkeypatch):
+    """Regression: the validation at the end of each piece counted for the model, and the average
+    of the best was made there.
+    """
+    scores = {3: 20.0, 5: 5.0, 8: 30.0, 10: 4.0, 12: 4.5}
+    asked = []
+
+    class State(run.RunState):
+        def __init__(self, *args):
+            super().__init__(*args)
+            asked.append(self)
+
+    monkeypatch.setattr(run, "RunState", State)
+    monkeypatch.setattr(
+        "cplxsep.training.selection.validate",
+        lambda *_, **__: Quality(scores[asked[-1].progress.step]),
+    )
+    changes = ["train.compile=false", "train.average_best=2", "train.steps=12"]
+    config = read_config(tiny_config, changes)
+    for name, ends in {"whole": (None,), "parts": (3, 8, 8, 10, None)}.items():
+        options = run.Options(tmp_path / name, device="cpu")
+        for end in ends:
+            said = []
+            run.train(config, replace(options, max_steps=end), None, said.append)
+            metrics = json.loads((tmp_path / name / "model" / "metrics.json").read_text())
+            expected = {3: (3, 20.0)}.get(end, (5, 5.0))
+            assert (metrics["training"]["step"], metrics["valid"]["si_sdr_i"]) == expected
+            assert any(f"{expected[1]:.2f} dB" in line for line in said[-1].splitlines())
+            assert any("does not count" in line for line in said) == (end == 8 and len(said) > 2)
+    states = [checkpoint.load(tmp_path / name / checkpoint.NAME) for name in ("whole", "parts")]
+    assert_same(*states)
+    assert states[0]["progress"]["best"] == states[1]["progress"]["best"] == 5.0
+    for file in ("model/model.safetensors", "best/5.safetensors", "best/12.safetensors"):
+        whole, parts = (tmp_path / name / file for name in ("whole", "parts"))
+        assert whole.read_bytes() == parts.read_bytes()
+    assert len([*(tmp_path / "parts" / "best").iterdir()]) == 2
