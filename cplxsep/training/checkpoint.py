@@ -23,6 +23,7 @@ KEYS = {"step", "model", "optimizer", "average", "progress", "config"}
 LATER = {"parent"}  # of newer checkpoints only
 # The state of the run means nothing under another value of these.
 _FIXED = ("model", "optim.optimizer")
+_SCORES = ("best", "history")  # of the validations so far
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -109,7 +110,8 @@ def choose(
 
     Raises:
         UsageError: the folder holds something else, or the checkpoint is corrupt or of another
-            network or optimiser.
+            network or optimiser, or a named one would take the place of another run, or of what
+            came after it.
     """
     ours = any((folder / name).exists() for name in (NAME, PREVIOUS))
     if model.exists() and not ours:
@@ -128,6 +130,8 @@ def choose(
             say(f"{problem}; using the previous checkpoint")
     else:
         state = load(Path(wanted))
+        if ours and model.exists():
+            _check_known(folder, state, wanted)
     if state:
         # Through the schema, which fills in keys that came after the checkpoint.
         name = f"the checkpoint in {folder}" if wanted == "auto" else f"the checkpoint {wanted}"
@@ -136,6 +140,24 @@ def choose(
         if not model.exists():  # what earned the best score is not here
             state["progress"] |= {"best": float("-inf"), "piece": (-1, float("-inf"))}
     return state
+
+
+def _check_known(folder: Path, state: dict[str, Any], wanted: str) -> None:
+    """UsageError unless the model in a run's folder is the one that a checkpoint knows.
+
+    By its scores another would be judged, which could be better than those to come, and replaced.
+    """
+    own, _ = newest(folder)
+    if own is None:
+        return
+    # Written out, for a score that is no number does not equal itself.
+    one, other = (repr([at["progress"].get(key) for key in _SCORES]) for at in (own, state))
+    if one != other or own["step"] > state["step"]:
+        raise UsageError(
+            f"{folder} has a run of its own, at step {own['step']}, that --resume {wanted} at step "
+            f"{state['step']} would replace: leave --resume out to go on with it, or give another "
+            "--run-dir"
+        )
 
 
 def _compare(

@@ -351,3 +351,29 @@ def test_a_run_in_pieces_gives_the_model_of_one(tiny_config, tmp_path, monkeypat
         whole, parts = (tmp_path / name / file for name in ("whole", "parts"))
         assert whole.read_bytes() == parts.read_bytes()
     assert len([*(tmp_path / "parts" / "best").iterdir()]) == 2
+
+
+def test_a_named_checkpoint_does_not_take_the_place_of_a_better_run(tiny_config, tmp_path):
+    """Regression: the folder's better model was replaced, or the score told was of another."""
+    config = read_config(tiny_config)
+    run_dir, before = tmp_path / "run", tmp_path / "before"
+    scored = {"best": 3.0, "history": [(5, 3.0), (10, math.nan)]}
+
+    def saved(step, **progress):
+        return {**state(step), "config": config.model_dump(), "progress": scored | progress}
+
+    def resume(named):
+        checkpoint.save(before, named)
+        path, model = str(before / checkpoint.NAME), run_dir / "model"
+        return checkpoint.choose(run_dir, model, path, config, print)
+
+    resume(saved(9))
+    (run_dir / "model").mkdir(parents=True)
+    checkpoint.save(run_dir, saved(11))
+    for other in (saved(9), saved(12, best=4.0), saved(12, history=[])):
+        with pytest.raises(UsageError, match=r"run of its own, at step 11, .*another --run-d"):
+            resume(other)
+    assert resume(saved(11))["step"] == 11
+    assert resume(saved(12))["step"] == 12
+    (run_dir / "model").rmdir()
+    assert resume(saved(9))["progress"]["best"] == -math.inf
