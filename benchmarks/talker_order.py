@@ -9,15 +9,17 @@ both do, with pauses of 0.5 to 10 s between, over faint noise. Two figures:
 leaky oracle: the true sources with 15 dB of cross-talk, shuffled at random in each chunk; how
 many of the chunks with a word in them come out in the order that most of their conversation has.
 
-checkpoint: SI-SDR of a model's outputs over each whole conversation with one order, beside
-that with the best order for each chunk. Swaps inside a chunk, the network's own, are in both.
+checkpoint: SI-SDR of a model's outputs over each whole conversation with one order, beside that of
+what it gives of each chunk alone, in the best order for each. Swaps inside a chunk, the network's
+own, are in both; but those behind a pause are undone where both voices are known, so that the first
+may be the better one.
 """
 
 import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,32 +108,36 @@ def _talk(speeches: list[Speech], rng: np.random.Generator) -> np.ndarray:
     return sources
 
 
-def follow(chunks: list[tuple[int, np.ndarray]]) -> tuple[list[bool], list[Seam]]:
-    """Which chunks `TalkerOrder` swaps, and its seams."""
+Chunks = list[tuple[int, np.ndarray]]
+
+
+def follow(chunks: Chunks) -> tuple[Chunks, list[Seam]]:
+    """The chunks as `TalkerOrder` arranges them, and its seams."""
     order = TalkerOrder(RATE)
-    swapped, seams = [], []
+    arranged, seams = [], []
     for start, sources in chunks:
-        arranged = order.arrange(start, sources)
-        swapped.append(not np.array_equal(arranged[0], sources[0]))
-        if order.latest is not None:
-            seams.append(order.latest)
-    return swapped, seams
+        arranged.append((start, order.arrange(start, sources)))
+        seams += order.latest
+    return arranged, seams
 
 
 def oracle(talk: Conversation, plan: ChunkPlan, rng: np.random.Generator) -> dict:
     """How the leaky true sources come out of random orders."""
     leaky = talk.sources + np.float32(LEAK) * talk.sources[::-1] + talk.noise
-    flips = []
-    chunks = []
+    pieces, chunks = [], []
     for start, samples in cut(np.arange(leaky.shape[1]), plan):
-        flips.append(bool(rng.integers(2)))
-        piece = leaky[:, samples]
-        chunks.append((start, piece[::-1] if flips[-1] else piece))
-    swapped, seams = follow(chunks)
-    spoken = [_speaks(talk.sources[:, start : start + piece.shape[1]]) for start, piece in chunks]
-    upside = [a != b for a, b, s in zip(flips, swapped, spoken, strict=True) if s]
-    right = max(sum(upside), len(upside) - sum(upside))
-    return {"chunks": len(upside), "right": right, "seams": count(seams)}
+        pieces.append(leaky[:, samples])
+        chunks.append((start, pieces[-1][::-1] if rng.integers(2) else pieces[-1]))
+    arranged, seams = follow(chunks)
+    pairs = [
+        (piece, found)
+        for piece, (start, found) in zip(pieces, arranged, strict=True)
+        if _speaks(talk.sources[:, start : start + piece.shape[1]])
+    ]
+    right = max(
+        sum(np.array_equal(piece[::step], found) for piece, found in pairs) for step in (1, -1)
+    )
+    return {"chunks": len(pairs), "right": right, "seams": count(seams)}
 
 
 def _speaks(sources: np.ndarray) -> bool:
@@ -143,17 +149,20 @@ def _speaks(sources: np.ndarray) -> bool:
     )
 
 
-def checkpoint(talk: Conversation, plan: ChunkPlan, run: Callable) -> dict:
+def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> dict:
     """SI-SDR (dB, mean of both talkers) of a model's outputs, one order against the best."""
     mixture = (talk.sources + talk.noise).sum(axis=0)
-    chunks = [(start, run(samples)) for start, samples in cut(mixture, plan)]
-    swapped, seams = follow(chunks)
-    best = [_is_swapped(talk.sources[:, start:], sources) for start, sources in chunks]
-    one = mean_si_sdr(talk.sources, join(chunks, swapped, plan))
+    seams: list[Seam] = []
+    whole = separator(mixture, RATE, seams=seams)
+    chunks = [(start, separator(samples, RATE)) for start, samples in cut(mixture, plan)]
+    best = [
+        (start, sources[::-1] if _is_swapped(talk.sources[:, start:], sources) else sources)
+        for start, sources in chunks
+    ]
     return {
-        "si_sdr": one,
-        "si_sdr_best_order": mean_si_sdr(talk.sources, join(chunks, best, plan)),
-        "si_sdr_as_given": mean_si_sdr(talk.sources, join(chunks, [False] * len(chunks), plan)),
+        "si_sdr": mean_si_sdr(talk.sources, whole),
+        "si_sdr_best_order": mean_si_sdr(talk.sources, join(best, plan)),
+        "si_sdr_as_given": mean_si_sdr(talk.sources, join(chunks, plan)),
         "seams": count(seams),
     }
 
@@ -170,12 +179,9 @@ def cut(signal: np.ndarray, plan: ChunkPlan) -> Iterator[tuple[int, np.ndarray]]
     yield from cutter.finish()
 
 
-def join(chunks: list[tuple[int, np.ndarray]], swapped: list[bool], plan: ChunkPlan) -> np.ndarray:
+def join(chunks: Chunks, plan: ChunkPlan) -> np.ndarray:
     joiner = Joiner(plan)
-    parts = [
-        joiner.add(start, sources[::-1] if swap else sources)
-        for (start, sources), swap in zip(chunks, swapped, strict=True)
-    ]
+    parts = [joiner.add(start, sources) for start, sources in chunks]
     return np.concatenate([*parts, joiner.finish()], axis=1)
 
 
@@ -197,7 +203,7 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
     rng, rows = np.random.default_rng(options.seed), []
     for talk in conversations(options.speech, options.split, options.minutes, options.seed):
         leaky = oracle(talk, plan, rng)
-        found = checkpoint(talk, plan, lambda chunk: separator(chunk, RATE))
+        found = checkpoint(talk, plan, separator)
         rows.append({"talkers": talk.talkers, "oracle": leaky, "checkpoint": found})
         print(f"{len(rows)}: {', '.join(talk.talkers)}", file=sys.stderr)
     chunks = sum(row["oracle"]["chunks"] for row in rows)

@@ -97,8 +97,8 @@ class AtRate:
         pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
         for chunk, sources, known in self._found(pushed, order):
             ordered = order.arrange(chunk.start, sources, known)
-            if seams is not None and order.latest is not None:
-                seams.append(order.latest)
+            if seams is not None:
+                seams.extend(order.latest)
             guides = finish.guides(chunk.samples, ordered, self.rate)
             rows = np.concatenate([ordered, guides]) if len(guides) else ordered
             yield joiner.add(chunk.start, rows)

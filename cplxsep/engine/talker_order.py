@@ -1,19 +1,21 @@
-"""Keeps the talkers in one order across chunks.
+"""Keeps the talkers in one order across chunks, and across pauses within them.
 
-A separation network is free to swap its outputs from one chunk to the next. Two things tell who
-is who. Where neighbouring chunks overlap they hold the same speech; that counts for as much as
-the order before it is sure, and for nothing where nobody speaks: a silent overlap matches by
-chance. And each talker has a voice, learnt as the recording goes on, which tells after a pause.
-Where neither tells the order stays. Every decision depends on ratios of levels only, so that
-scaling a recording changes none.
+A separation network is free to swap its outputs from one chunk to the next, and it does now and
+then behind a pause. Two things tell who is who. Where neighbouring chunks overlap they hold the
+same speech; that counts for as much as the order before it is sure, and for nothing where nobody
+speaks: a silent overlap matches by chance. And each talker has a voice, learnt as the recording
+goes on, which tells after a pause. Where neither tells the order stays. Every decision depends on
+ratios of levels only, so that scaling a recording changes none.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from cplxsep.audio.level import frame_of
 from cplxsep.engine.measured import Measured, measured
+from cplxsep.engine.passages import in_orders, passages
 from cplxsep.engine.voices import Voice, likeness, voice_of
 from cplxsep.metrics.assignment import best_permutation
 
@@ -21,10 +23,14 @@ from cplxsep.metrics.assignment import best_permutation
 # quiet ones, the background; the second only down to 10 dB, for there are steady sounds too.
 QUIET, BACKGROUND, STEADY = 10**-2.5, 10**0.6, 10**-1.0
 ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
-VOICE_FRAMES = 5  # frames of speech that a chunk needs to tell of a talker
+VOICE_FRAMES = 5  # frames of speech that a passage needs to tell of a talker
+NEW_FRAMES = 15  # the same, of one not heard before: less may be what leaks
+KNOWN_FRAMES = 20  # frames of each talker from which voices tell within a chunk
+PAUSE_FRAMES = 8  # frames without speech (0.26 s) behind which the network may have swapped
 CLEAR_MATCH = 0.25  # lead of an overlap's best order from which it is as sure as can be
 OVERLAP_WEIGHT = 2.0  # likeness of voices that a clear overlap outweighs
 UNLIKE = 1.0  # the same, that a talker not heard before differs from a known one
+STAYS = 0.35  # lead of a chunk's own order behind a pause; a clear overlap has 1
 DOMINANT = 2.0  # times the power of all others that a frame of one talker must have
 LEAST_SURE = 0.1  # how far even a guess is trusted afterwards
 WEAK = 0.1  # confidence below which a seam is little more than a guess
@@ -32,7 +38,7 @@ WEAK = 0.1  # confidence below which a seam is little more than a guess
 
 @dataclass(frozen=True)
 class Seam:
-    """How the order at one seam was found.
+    """How the order at one seam was found: where a chunk begins, or behind a pause within it.
 
     seconds: position. method: "overlap" or "voice", whichever said more, "kept" where nothing
     told, or "silence" where nobody speaks after the seam, so that any order is right.
@@ -51,8 +57,24 @@ class Seam:
         return self.confidence < WEAK
 
 
+class _Overlap(NamedTuple):
+    """Frames (N, T, S) of the chunk before and of this one where both are, and who speaks (T,)."""
+
+    old: np.ndarray
+    new: np.ndarray
+    spoken: np.ndarray
+
+    def part(self, first: int, last: int) -> "_Overlap":
+        """From one frame to before another."""
+        return _Overlap(self.old[:, first:last], self.new[:, first:last], self.spoken[first:last])
+
+
 class TalkerOrder:
-    """Puts the sources of each chunk into the order of the chunks before."""
+    """Puts the sources of each chunk into the order of the chunks before.
+
+    latest: the seams of the latest chunk: its beginning, but for the first one's, and each pause
+    within it behind which its order was changed.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
@@ -60,68 +82,118 @@ class TalkerOrder:
         self._loud = 0.0  # power of the recording's loud frames
         self._background = np.inf  # power of its quiet ones
         self._voices: list[Voice | None] = []
-        self._sure = 1.0  # confidence of the latest chunk's order
+        self._sure = 1.0  # confidence of the latest chunk's order, at its end
         self._last: tuple[int, np.ndarray] | None = None
-        self.latest: Seam | None = None
+        self.latest: list[Seam] = []
 
     def arrange(self, start: int, sources: np.ndarray, known: Measured | None = None) -> np.ndarray:
         """The chunk's sources (N, S), in the order of the chunk before; sets `latest`.
 
         known: what is measured of these sources, where that was done already.
         """
-        self.latest = None
+        self.latest = []
         if len(sources) == 1:
             return sources
         found = known or measured(sources, self._rate)
-        powers = found.powers
-        self._adapt(powers)
-        voices = self._heard(found)
-        if self._last is None:
-            self._voices = [None] * len(sources)
-        else:
-            order, self.latest = self._decide(start, sources, powers, voices)
-            if self.latest.swapped:
-                sources, voices = sources[order], [voices[index] for index in order]
-            # Before any voice is known there is no order that could be wrong.
-            any_known = any(voice is not None for voice in self._voices)
-            self._sure = max(self.latest.confidence, LEAST_SURE) if any_known else 1.0
-        self._learn(voices)
+        self._adapt(found.powers)
+        overlap = self._overlap(start, sources)
+        # The chunk as a whole, then each of its passages, which may tell that it is not one.
+        order, sure = self._begin(start, overlap, found)
+        pieces = []
+        for first, last in passages(self._spoken(found.powers), PAUSE_FRAMES):
+            there = Measured(found.powers[:, first:last], found.bands[:, first:last])
+            if self._spoken(there.powers).any():
+                heard = self._heard(there)
+                match = self._match(overlap.part(first, last)) if overlap else None
+                before = order
+                order, sure, method = self._pass(before, sure, match, heard)
+                if (order != before).any():
+                    self._changed(start, first, method, sure, order)
+                self._learn([heard[index] for index in order], sure)
+            pieces.append((first * self._frame, order))
+        self._sure = sure
+        sources = in_orders(sources, pieces, self._frame)
         self._last = (start, sources)
         return sources
 
-    def _decide(
-        self, start: int, sources: np.ndarray, powers: np.ndarray, voices: list[Voice | None]
-    ) -> tuple[np.ndarray, Seam]:
-        match = self._sure * self._match(start, sources)
-        alike = likeness(self._voices, voices, UNLIKE) / OVERLAP_WEIGHT
-        stay = np.arange(len(sources))
+    def _begin(
+        self, start: int, overlap: _Overlap | None, found: Measured
+    ) -> tuple[np.ndarray, float]:
+        """The order of a chunk as a whole, and how sure it is; adds its seam."""
+        stay = np.arange(len(found.powers))
+        if overlap is None:
+            self._voices = [None] * len(stay)
+            return stay, 1.0
+        match = self._match(overlap)
+        alike = likeness(self._voices, self._heard(found), UNLIKE) / OVERLAP_WEIGHT
         # A hair for the present order: it stays where nothing tells.
-        order, lead = _best_order(match + alike + 1e-6 * np.eye(len(sources)))
+        order, lead = _best_order(match + alike + 1e-6 * np.eye(len(stay)))
         confidence = round(min(lead, 1.0), 3)
-        if not self._speech(powers).any():
+        if not self._spoken(found.powers).any():
             method, confidence = "silence", 1.0
         elif confidence == 0:
             method = "kept"
         else:
-            method = "overlap" if _lead_of(order, match) >= _lead_of(order, alike) else "voice"
-        return order, Seam(start / self._rate, method, confidence, bool((order != stay).any()))
+            method = _what_told(order, match, alike)
+        swapped = bool((order != stay).any())
+        self.latest.append(Seam(start / self._rate, method, confidence, swapped))
+        return order, self._trust(confidence)
 
-    def _match(self, start: int, sources: np.ndarray) -> np.ndarray:
-        """How well old source i and new source j (N, N) agree where they overlap in speech.
+    def _pass(
+        self, before: np.ndarray, sure: float, match: np.ndarray | None, heard: list[Voice | None]
+    ) -> tuple[np.ndarray, float, str]:
+        """The order of a passage behind one that is as sure as that, how sure, and what told."""
+        count = len(before)
+        match = np.zeros((count, count)) if match is None else match
+        alike = np.zeros((count, count))
+        if all(voice is not None and voice.frames >= KNOWN_FRAMES for voice in self._voices):
+            alike = likeness(self._voices, heard, UNLIKE) / OVERLAP_WEIGHT
+        stays = np.zeros((count, count))
+        # Another order differs in two places at least.
+        stays[np.arange(count), before] = STAYS * sure / 2
+        order, lead = _best_order(match + alike + stays + 1e-6 * np.eye(count))
+        told = _lead_of(order, match + alike)
+        if (order != before).any():
+            sure = min(lead, 1.0)
+        elif told < 0:
+            sure = min(lead, sure)
+        else:
+            sure = max(sure, min(told, 1.0))
+        return order, self._trust(sure), _what_told(order, match, alike)
 
-        Scaled so that the best order leads by 1 where it is clear.
-        """
-        assert self._last is not None
+    def _changed(self, start: int, first: int, method: str, sure: float, order: np.ndarray) -> None:
+        """Add the seam of a passage that differs from the one before, or from its whole chunk."""
+        if first == 0:
+            self.latest.clear()
+        swapped = first > 0 or bool((order != np.arange(len(order))).any())
+        seconds = (start + first * self._frame) / self._rate
+        self.latest.append(Seam(seconds, method, round(sure, 3), swapped))
+
+    def _trust(self, confidence: float) -> float:
+        """How far an order is trusted afterwards."""
+        # Before any voice is known there is no order that could be wrong.
+        any_known = any(voice is not None for voice in self._voices)
+        return max(confidence, LEAST_SURE) if any_known else 1.0
+
+    def _overlap(self, start: int, sources: np.ndarray) -> _Overlap | None:
+        """What a chunk and the one before have of the same time; None for the first chunk."""
+        if self._last is None:
+            return None
         before, previous = self._last
         old = previous[:, start - before :]
-        new = sources[:, : old.shape[1]]
-        if old.shape[1] < self._frame:
-            return np.zeros((len(old), len(old)))
-        old, new = self._frames(old), self._frames(new)
-        spoken = self._speech(_powers(old)).any(axis=0) & self._speech(_powers(new)).any(axis=0)
+        old, new = self._frames(old), self._frames(sources[:, : old.shape[1]])
+        return _Overlap(old, new, self._spoken(_powers(old)) & self._spoken(_powers(new)))
+
+    def _match(self, overlap: _Overlap) -> np.ndarray:
+        """How well old source i and new source j (N, N) agree where they overlap in speech.
+
+        Scaled so that the best order leads by as much as the order before is sure where it is
+        clear.
+        """
+        old, new, spoken = overlap
         match = _agreement(old[:, spoken], new[:, spoken])
         lead = _best_order(match)[1]
-        weight = min(1.0, spoken.sum() / ACTIVE_FRAMES)
+        weight = self._sure * min(1.0, spoken.sum() / ACTIVE_FRAMES)
         return match * (weight / max(lead, CLEAR_MATCH))
 
     def _adapt(self, powers: np.ndarray) -> None:
@@ -135,18 +207,22 @@ class TalkerOrder:
             self._background = min(quiet, 1.25 * self._background)
 
     def _frames(self, sources: np.ndarray) -> np.ndarray:
-        """Sources (N, S) in frames (N, T, S'), float64."""
-        frame = min(self._frame, sources.shape[1])
-        count = sources.shape[1] // frame
-        return sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, -1)
+        """Sources (N, S) in whole frames (N, T, S'), float64."""
+        count = sources.shape[1] // self._frame
+        whole = sources[:, : count * self._frame].astype(np.float64)
+        return whole.reshape(len(sources), count, self._frame)
 
     def _speech(self, powers: np.ndarray) -> np.ndarray:
         """In which frames (N, T) each source speaks."""
         background = min(BACKGROUND * self._background, STEADY * self._loud)
         return powers > max(QUIET * self._loud, background)
 
+    def _spoken(self, powers: np.ndarray) -> np.ndarray:
+        """In which frames (T,) anybody speaks."""
+        return np.asarray(self._speech(powers).any(axis=0))
+
     def _heard(self, found: Measured) -> list[Voice | None]:
-        """Voice of each source of a chunk; None where one says too little.
+        """Voice of each source of a chunk or passage; None where one says too little.
 
         From the frames that are its own, where nothing that leaks can be.
         """
@@ -160,8 +236,8 @@ class TalkerOrder:
             for bands, speaks in zip(found.bands, own, strict=True)
         ]
 
-    def _learn(self, heard: list[Voice | None]) -> None:
-        """Add what was heard, already in order, to the voices of those who said it."""
+    def _learn(self, heard: list[Voice | None], sure: float) -> None:
+        """Add what was heard, in an order as sure as that, to the voices of those who said it."""
         found = [(voice.frames, index) for index, voice in enumerate(heard) if voice is not None]
         for _, index in sorted(found, reverse=True):
             known, voice = self._voices[index], heard[index]
@@ -170,10 +246,10 @@ class TalkerOrder:
             # Half of a talker whom the network split over two outputs is no other talker.
             if scores[index] < scores.max():
                 continue
-            if known is None:
+            if known is not None:
+                known.learn(voice, sure)
+            elif voice.frames >= NEW_FRAMES:
                 self._voices[index] = voice
-            else:
-                known.learn(voice, self._sure)
 
 
 def _powers(frames: np.ndarray) -> np.ndarray:
@@ -215,6 +291,11 @@ def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
         if len(order) == 2:
             break  # there is one other, and it differs in both
     return float(lead)
+
+
+def _what_told(order: np.ndarray, match: np.ndarray, alike: np.ndarray) -> str:
+    """Which of the two said more for an order: "overlap" or "voice"."""
+    return "overlap" if _lead_of(order, match) >= _lead_of(order, alike) else "voice"
 
 
 def _best_order(scores: np.ndarray) -> tuple[np.ndarray, float]:

@@ -1,0 +1,39 @@
+"""Passages of a chunk, between pauses in which nobody speaks. Numpy only."""
+
+import numpy as np
+
+# A position in frames or samples, and the order (N,) of the sources from there on.
+Piece = tuple[int, np.ndarray]
+
+
+def passages(speaks: np.ndarray, pause: int) -> list[tuple[int, int]]:
+    """First frame of each passage and the frame behind its last; together they are all frames.
+
+    Cut in the middle of each pause.
+
+    Args:
+        speaks: whether anybody speaks in each frame (T,).
+        pause: frames without speech that are one.
+    """
+    spoken = np.flatnonzero(speaks)
+    last, following = spoken[:-1], spoken[1:]
+    cuts = ((last + following + 1) // 2)[following - last > pause].tolist()
+    return list(zip([0, *cuts], [*cuts, len(speaks)], strict=True))
+
+
+def in_orders(sources: np.ndarray, pieces: list[Piece], fade: int) -> np.ndarray:
+    """Sources (N, S) in the order of each piece, which begin at samples, the first at none.
+
+    Cross-faded over `fade` samples around the beginning of each.
+    """
+    before = pieces[0][1]
+    arranged = sources[before]
+    for begin, order in pieces[1:]:
+        if (order != before).any():
+            first, last = begin - fade // 2, begin - fade // 2 + fade
+            ramp = ((np.arange(fade) + 0.5) / fade).astype(np.float32)
+            old, new = arranged[:, first:last], sources[order, first:last]
+            arranged[:, first:last] = old + ramp * (new - old)
+            arranged[:, last:] = sources[order, last:]
+            before = order
+    return arranged
