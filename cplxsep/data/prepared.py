@@ -48,9 +48,12 @@ class PreparedMixtures(Rounds):
         if split not in splits:
             known = f"it has: {', '.join(splits)}" if splits else "it has no folder SPLIT/mix"
             raise UsageError(f"{folder} has no split '{split}'; {known}")
-        if mix and not (folder / split / mix).is_dir():
-            known = ", ".join(kinds(folder / split))
-            raise UsageError(f"{folder / split} has no folder data.mix = '{mix}'; it has: {known}")
+        there = kinds(folder / split)
+        if mix and mix not in there:  # another folder, as that of a talker, is no mixture
+            known = ", ".join(there)
+            raise UsageError(
+                f"{folder / split} has no mixtures data.mix = '{mix}'; it has: {known}"
+            )
         self._mixtures = MixtureFolder(folder / split, mix)
         if self._mixtures.sources != sources:
             raise UsageError(

@@ -134,10 +134,11 @@ def test_librimix_folders(tmp_path):
         assert sources.shape == (2, 100)
     with pytest.raises(InputError, match=r"holds mix_both and mix_clean: choose one by data\.mix"):
         prepared(tmp_path, split="train-100")
-    with pytest.raises(
-        UsageError, match=r"no folder data\.mix = 'mix_all'; it has: mix_both, mix_"
-    ):
-        prepared(tmp_path, split="train-100", mix="mix_all")
+    for other in ("mix_all", "s1"):  # regression: a talker could be the mixture
+        with pytest.raises(
+            UsageError, match=rf"no mixtures data\.mix = '{other}'; it has: mix_both, mix_"
+        ):
+            prepared(tmp_path, split="train-100", mix=other)
     with pytest.raises(UsageError, match="has no split 'tr'; it has: train-100"):
         prepared(tmp_path)
 
