@@ -101,6 +101,14 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path):
         ("[train]\nloss = 'sisdr'", [], r"is 'sisdr'\); did you mean 'si-sdr'\?"),
         ("[train]\nbatch = 'eight'", [], "'train.batch': must be a whole number .is 'eight'"),
         ("[train]\nbatch = 2.5", [], "'train.batch': must be a whole number .is 2.5"),
+        # Regressions: true was taken for 1.
+        (
+            "",
+            ["train.steps=true"],
+            r"--set train.steps=true: 'train.steps': must be a number .is T",
+        ),
+        ("[data]\nsnr = [false, 5]", [], "'data.snr': must be a number"),
+        ("[data]\nspeech = true", [], "'data.speech': must be text in quotes"),
         ("[train]\ncompile = 'maybe'", [], "'train.compile': must be true or false"),
         ("[data]\nspeech = 3", [], "'data.speech': must be text in quotes .is 3"),
         ("[data]\nsnr = 3", [], "'data.snr': must be a list .is 3"),
