@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.data.layout import (
+    METADATA,
     Talkers,
     files_by_name,
     kinds,
@@ -110,9 +111,15 @@ class References:
 def of_prepared(folder: Path, mix: Path | None) -> References:
     """The references of prepared mixtures: of a split's folder, or of one that holds one split.
 
-    InputError, UsageError: as References; several splits are there.
+    InputError, UsageError: as References; several splits are there, or a table without audio.
     """
     if not talker_folders(folder) and not any(folder.glob("*_s1.*")):
+        tables = [*folder.glob(METADATA), *folder.glob(f"*/{METADATA}")]
+        if tables and not any(map(kinds, (folder, *folder.iterdir()))):
+            raise InputError(
+                f"{tables[0]} lists mixtures without their audio, which eval needs: prepare them "
+                "without --manifest-only"
+            )
         folder = split_folder(folder)
     return References(folder, mix)
 

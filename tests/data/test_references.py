@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cplxsep.audio import io
-from cplxsep.data.references import References
+from cplxsep.data.references import References, of_prepared
 from cplxsep.errors import InputError, UsageError
 
 SIGNALS = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 400)).astype(np.float32)
@@ -88,3 +88,14 @@ def test_rates_that_differ(tmp_path):
     put(tmp_path, {"s2/a": S2}, 16000)
     with pytest.raises(InputError, match=r"s1/a.wav has 8000 Hz but .*s2/a.wav has 16000 Hz"):
         References(tmp_path).load("a")
+
+
+def test_a_table_without_audio_is_told(tmp_path):
+    """Regression: that a table by --manifest-only is no folder of mixtures did not help."""
+    (tmp_path / "tt").mkdir()
+    (tmp_path / "tt" / "metadata.csv").write_text("name\na\n")
+    for folder in (tmp_path, tmp_path / "tt"):
+        with pytest.raises(InputError, match=r"tt/metadata\.csv lists .* without --manifest-only"):
+            of_prepared(folder, None)
+    put(tmp_path, {"cv/mix/a": S1, "cv/s1/a": S1})
+    assert of_prepared(tmp_path, None).names == ["a"]
