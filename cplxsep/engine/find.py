@@ -40,8 +40,16 @@ class Found:
         return io.blocks(self.path, frames, self.info)
 
 
-def expand(named: str, out: Path) -> list[Found]:
-    """Audio files behind a file name, a folder or a glob pattern.
+@dataclass(frozen=True)
+class Unread:
+    """A folder inside one that the user named, and why it cannot be read."""
+
+    path: Path
+    error: InputError
+
+
+def expand(named: str, out: Path) -> list[Found | Unread]:
+    """Audio files behind a file name, a folder or a glob pattern, and folders that hide theirs.
 
     Folders are searched through, but not the output folder inside one: what one run wrote is no
     input to the next.
@@ -51,21 +59,56 @@ def expand(named: str, out: Path) -> list[Found]:
     """
     path = Path(named)
     if os.path.isdir(path):
-        inside = _audio_files(path.rglob("*"), path, out)
-        if not inside:
+        paths, unread = _searched(path, out)
+        inside = _audio_files(paths, path, out)
+        if not inside and not unread:
             raise InputError(f"no audio files in folder {named}")
-        return inside
+        return [*inside, *unread]
     if not os.path.exists(path) and glob.has_magic(named):
         matches = map(Path, glob.glob(named, recursive=True))
         matching = _audio_files(matches, _fixed_part(path), out)
         if not matching:
             raise InputError(f"no audio files match {named}")
-        return matching
+        return [*matching]
     return [_found(path)]
 
 
 def _found(path: Path, below: Path = Path()) -> Found:
     return Found(path, str(path), path.stem, path.absolute().parent.name, below)
+
+
+def _searched(top: Path, out: Path) -> tuple[list[Path], list[Unread]]:
+    """The files in a folder and those below it, links followed, and the folders that are closed.
+
+    Each folder is entered once, by its own name where it has one here; hidden ones are not.
+    """
+    paths: list[Path] = []
+    unread: list[Unread] = []
+    home, done = Path(os.path.realpath(top)), Path(os.path.realpath(out))
+    entered = {home}
+
+    def closed(error: OSError) -> None:
+        why = InputError(f"cannot read the folder {error.filename}: {error.strerror or error}")
+        unread.append(Unread(Path(error.filename), why))
+
+    def enters(folder: Path) -> bool:
+        real = Path(os.path.realpath(folder))
+        # A link may lead to what is found without it, or around to where it lies itself.
+        needless = folder.is_symlink() and (
+            real.is_relative_to(home)
+            or Path(os.path.realpath(folder.parent)).is_relative_to(real)
+            or home.is_relative_to(real)
+        )
+        written = real.is_relative_to(done) and not home.is_relative_to(done)
+        if folder.name.startswith(".") or real in entered or needless or written:
+            return False
+        entered.add(real)
+        return True
+
+    for place, folders, names in os.walk(top, onerror=closed, followlinks=True):
+        paths += (Path(place, name) for name in names)
+        folders[:] = [name for name in sorted(folders) if enters(Path(place, name))]
+    return paths, unread
 
 
 def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:

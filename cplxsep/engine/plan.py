@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from cplxsep.engine.find import Found, expand
+from cplxsep.engine.find import Found, Unread, expand
 from cplxsep.engine.job import Job
 from cplxsep.engine.naming import Naming
 from cplxsep.engine.outcome import Outcome, failure
@@ -23,12 +23,16 @@ def plan(
     """
     items: list[PlanItem] = []
     for named in dict.fromkeys(inputs):
+        files: Sequence[Found | Unread]
         try:
             files = [standard_input()] if named == "-" else expand(named, naming.out)
         except InputError as error:
             items.append(failure("<stdin>" if named == "-" else named, None, error))
             continue
         for found in files:
+            if isinstance(found, Unread):
+                items.append(failure(str(found.path), found.path, found.error))
+                continue
             try:
                 items += naming.jobs(found)
             except InputError as error:

@@ -207,3 +207,34 @@ def test_the_next_run_removes_what_a_killed_one_left(folder, model, command, opt
     atomic.sweep.cache_clear()  # as in a new process
     assert command("separate", "a.wav", "-m", model).code == 0
     assert files(folder / "separated") == ["a_s1.wav", "a_s2.wav"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_linked_folders_are_searched_once_each(folder, model, command):
+    for name in ("in/a.wav", "in/x/b.wav", "far/c.wav", "far/deep/d.wav", "out/e_s1.wav"):
+        save(folder / name)
+    links = {"in/far": "far", "in/more": "far/deep", "in/y": "in/x", "in/x/up": "in"}
+    links |= {"far/back": "far", "far/home": "in", "in/top": ".", "in/done": "out"}
+    for link, target in links.items():
+        (folder / link).symlink_to(folder / target)
+    done = command("separate", "in", "-m", model, "-o", "out", "--dry-run", "--json")
+    found = [entry["input"] for entry in json.loads(done.out)["files"]]
+    assert found == ["in/a.wav", "in/far/c.wav", "in/more/d.wav", "in/x/b.wav"]
+
+
+@pytest.mark.parametrize("closed", ["in/x", "in"])
+def test_a_folder_that_cannot_be_read_fails_alone(folder, model, command, monkeypatch, closed):
+    save(folder / "in/a.wav")
+    save(folder / "in/x/b.wav")
+    list_folder = os.scandir
+
+    def refuse(place="."):  # root may read all
+        if os.fspath(place) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return list_folder(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    done = command("separate", "in", "-m", model, "--dry-run")
+    assert done.code == 1
+    assert done.err == f"error: cannot read the folder {closed}: Permission denied\n"
+    assert ("separated/a_s1.wav" in done.out) == (closed == "in/x")
