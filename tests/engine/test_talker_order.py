@@ -100,6 +100,35 @@ def test_one_talker_split_over_both_outputs_is_not_taken_for_two():
         assert np.array_equal(arranged[0], both[0, start : start + PLAN.length])
 
 
+def test_voices_are_of_talkers_and_not_of_what_leaks_or_of_halves():
+    talker = voice(8, 0, 1)
+    blip, halves = np.stack([talker, 0 * talker]), np.stack([talker, 0 * talker])
+    blip[:, -2560:] = blip[::-1, -2560:]  # 10 frames
+    halves[:, 5 * RATE :] = halves[::-1, 5 * RATE :]
+    for given in (blip, halves):
+        order = TalkerOrder(RATE)
+        order.arrange(0, given)
+        assert order._voices[0] is not None
+        assert order._voices[1] is None
+
+
+def test_a_clear_overlap_with_a_chunk_in_doubt_is_in_doubt():
+    order = TalkerOrder(RATE)
+    chunks = np.zeros((3, 2, PLAN.length), np.float32)
+    chunks[0, 0, : RATE * 2] = voice(2, 0, 1)
+    word = voice(1, 0, 1)[: 4 * 256]  # fewer frames than a voice needs
+    begin = PLAN.hop // 256 * 256 + 1024
+    chunks[1, 0, begin : begin + len(word)] = word
+    chunks[2, 1, begin - PLAN.hop : begin - PLAN.hop + len(word)] = word
+    confidences = []
+    for index, chunk in enumerate(chunks):
+        arranged = order.arrange(index * PLAN.hop, chunk)
+        confidences += [seam.confidence for seam in order.latest]
+    assert np.array_equal(arranged, chunks[2, ::-1])
+    assert confidences[0] == 0
+    assert 0 < confidences[1] <= 0.1
+
+
 def test_order_is_carried_through_a_long_pause():
     sources = np.stack([voice(60, 0, 1), voice(60, 1, 2)])
     sources[:, 20 * RATE : 40 * RATE] = 0
