@@ -41,19 +41,17 @@ class SourceWriter:
         own_tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._paths = paths
-        self._files = [
-            soundfile.SoundFile(
-                file_name(path),
-                "w",
-                sample_rate,
-                channels,
-                "FLOAT",
-                format=libsndfile_format("wav", frames * channels),
-            )
-            for path in paths
-        ]
-        for file in self._files:
-            tags.write(file, own_tags)
+        self._files: list[soundfile.SoundFile] = []
+        form = libsndfile_format("wav", frames * channels)
+        try:
+            for path in paths:
+                name = file_name(path)
+                file = soundfile.SoundFile(name, "w", sample_rate, channels, "FLOAT", format=form)
+                self._files.append(file)
+                tags.write(file, own_tags)
+        except BaseException:
+            self.abandon()
+            raise
         self._sum, self._energy = np.zeros((2, len(paths), channels))
         self.frames = 0
         self.peak = 0.0
