@@ -8,6 +8,7 @@ from cplxsep.errors import InputError, UsageError
 from cplxsep.metrics import conditions, processes, score, sexes, statistics
 from cplxsep.metrics.cases import Cases
 from cplxsep.metrics.conditions import Column
+from cplxsep.metrics.names import DEFAULT_METRICS
 from cplxsep.parallel import Workers
 
 Item = TypeVar("Item")
@@ -36,7 +37,7 @@ class Scores:
 def run(
     cases: Cases,
     names: Sequence[str],
-    metrics: Sequence[str] = score.DEFAULT_METRICS,
+    metrics: Sequence[str] = DEFAULT_METRICS,
     *,
     by: Sequence[str] | None = None,
     workers: Workers = 1,

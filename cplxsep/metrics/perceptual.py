@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cplxsep.errors import UsageError
 from cplxsep.metrics.coherence import Array
+from cplxsep.metrics.names import PACKAGES
 
-PACKAGES = {"pesq": "pesq", "pesq-nb": "pesq", "pesq-wb": "pesq", "stoi": "pystoi"}
 PESQ_MODES = {"pesq-nb": "nb", "pesq-wb": "wb"}
 PESQ_RATES = {"nb": (8000, 16000), "wb": (16000,)}
 

@@ -10,15 +10,12 @@ from cplxsep.metrics import bss, perceptual
 from cplxsep.metrics.assignment import best_permutation, closest
 from cplxsep.metrics.coherence import Array, signals, silent
 from cplxsep.metrics.isolation import isolation
+from cplxsep.metrics.names import BSS_METRICS, DEFAULT_METRICS, ISOLATION, PACKAGES
 from cplxsep.metrics.perceptual import UndefinedError
 from cplxsep.metrics.sisdr import si_sdr_matrix
 
-ISOLATION = "isolation"
-METRICS = ("sdr", "sir", "sar", "si-sdr", ISOLATION, *perceptual.PACKAGES)
-BSS_METRICS = ("sdr", "sir", "sar")
-DEFAULT_METRICS = (*BSS_METRICS, "si-sdr")
 # The mixture has no artefacts: its SAR is without bound, and an improvement over it means nothing.
-IMPROVED = ("sdr", "sir", "si-sdr", *perceptual.PACKAGES)
+IMPROVED = ("sdr", "sir", "si-sdr", *PACKAGES)
 
 _NOT_FINITE = "is not finite"
 ALONE_DB = 60.0

@@ -6,11 +6,14 @@ import sys
 import pytest
 
 from cplxsep.cli.app import app
+from cplxsep.metrics.names import DEFAULT_METRICS, METRICS
 
 HEAVY = ("torch", "numpy", "scipy", "soundfile", "soxr", "matplotlib", "safetensors")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["separate", "--help"], ["models", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["separate", "--help"], ["models", "--help"], ["eval", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     code = (
         "import sys\n"
@@ -28,6 +31,13 @@ def test_help_loads_nothing_heavy(arguments):
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
     assert ("may stand anywhere" in done.stdout) == (arguments == ["--help"])
+
+
+def test_the_help_names_all_metrics(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    told = " ".join(command("eval", "--help").out.replace("│", " ").split())
+    assert f"Of {', '.join(METRICS)}; with commas." in told
+    assert f"[default: {','.join(DEFAULT_METRICS)}]" in told
 
 
 def test_refusing_an_unknown_model_loads_no_torch():

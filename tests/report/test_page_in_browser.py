@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from page_cases import Synthetic, compared, evaluated
 
-from cplxsep.metrics.score import DEFAULT_METRICS
+from cplxsep.metrics.names import DEFAULT_METRICS
 from cplxsep.report.html.page import write_page
 
 FLAGS = """

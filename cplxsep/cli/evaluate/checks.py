@@ -33,14 +33,13 @@ def check_form(given: Mapping[str, object]) -> None:
 
 def read_metrics(text: str) -> list[str]:
     """Names of the metrics asked for. UsageError: unknown, or its package is not installed."""
-    from cplxsep.metrics import perceptual, score
+    from cplxsep.metrics import perceptual
+    from cplxsep.metrics.names import METRICS
 
     wanted = list(dict.fromkeys(part.strip().lower().replace("_", "-") for part in text.split(",")))
     for metric in wanted:
-        if metric not in score.METRICS:
-            raise UsageError(
-                f"--metrics: {metric!r} is not a metric; known: {', '.join(score.METRICS)}"
-            )
+        if metric not in METRICS:
+            raise UsageError(f"--metrics: {metric!r} is not a metric; known: {', '.join(METRICS)}")
     perceptual.require(wanted)
     return wanted
 

@@ -9,13 +9,12 @@ from cplxsep import report
 from cplxsep.cli import common, completion, options
 from cplxsep.cli.evaluate import cases, checks, running
 from cplxsep.errors import UsageError
+from cplxsep.metrics.names import DEFAULT_METRICS, METRICS
 from cplxsep.parallel import WHOLE
 from cplxsep.version import own_version
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Cases
-
-DEFAULT_METRICS = "sdr,sir,sar,si-sdr"
 
 
 def evaluate(
@@ -49,8 +48,8 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         str,
-        typer.Option(help="Of sdr, sir, sar, si-sdr, pesq, pesq-nb, pesq-wb, stoi; with commas."),
-    ] = DEFAULT_METRICS,
+        typer.Option(help=f"Of {', '.join(METRICS)}; with commas."),
+    ] = ",".join(DEFAULT_METRICS),
     by: Annotated[
         list[str] | None,
         typer.Option(
