@@ -179,6 +179,8 @@ def _notes() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", Note)
+        # Of names in pictures: it draws boxes for what its font lacks, and the names are known.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing|.*does not support \w+ natively")
         warnings.showwarning = tell  # type: ignore[assignment]
         yield
 
