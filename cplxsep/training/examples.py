@@ -35,6 +35,11 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
     """
     config = expanded(config)
     data = config.data
+    if shared := _names(data.train_split) & _names(data.valid_split):
+        say(
+            f"data.train_split and data.valid_split share {', '.join(sorted(shared))}: the score "
+            "of validation is of talkers that were trained on, and others will have less"
+        )
     if data.mixtures:
         return [_prepared(config, True, say)], _prepared(config, False, say)
     if not data.speech:
@@ -168,6 +173,10 @@ def _recordings(source: str, load: Callable[..., list[Utterance]], say: Say) -> 
     recordings = assign_splits(found)
     check_disjoint(recordings)
     return recordings
+
+
+def _names(splits: str) -> set[str]:
+    return {name.strip() for name in splits.split(",")}
 
 
 def _of_split(source: str, recordings: list[Utterance], splits: str) -> list[Utterance]:

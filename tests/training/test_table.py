@@ -122,3 +122,14 @@ def test_a_loss_that_cannot_take_silence_does_not_get_it_unsaid(tiny_config, tmp
             valid.example(index)
         assert len(said) == times
         assert all("a talker says nothing, which train.loss si-sdr cannot" in line for line in said)
+
+
+def test_splits_that_share_talkers_are_told(tiny_config, tmp_path):
+    """Regression: a model was chosen by talkers that it was trained on, without a word."""
+    for split, told in (("tr,cv", ["share cv"]), ("cv", ["share cv"]), ("tr", [])):
+        said = []
+        load_examples(
+            read_config(tiny_config, [f"data.train_split={split}"]), tmp_path, said.append
+        )
+        assert [line for line in said if any(text in line for text in told)] == said
+        assert len(said) == len(told)
