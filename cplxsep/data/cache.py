@@ -14,7 +14,7 @@ import numpy as np
 from cplxsep.audio.atomic import make_folder, replacing, write_text
 from cplxsep.audio.level import rms
 from cplxsep.data.manifest import Utterance, fingerprint
-from cplxsep.data.recordings import decode
+from cplxsep.data.recordings import check_length, decode
 from cplxsep.errors import InputError
 from cplxsep.parallel import default_workers, in_threads
 
@@ -133,6 +133,7 @@ def _decode_all(
     def work(utterance: Utterance) -> tuple[np.ndarray, float] | InputError:
         try:
             audio = decode(utterance.path, sample_rate)
+            check_length(utterance, len(audio) / sample_rate)
         except InputError as error:
             return error
         steps = np.rint(audio * (_FULL / np.max(np.abs(audio)))).astype(np.int16)

@@ -70,10 +70,14 @@ def usable(path: Path, sample_rate: int) -> np.ndarray:
 def usable_speech(item: Utterance, sample_rate: int) -> np.ndarray:
     """Read as `usable`. InputError also where it is much shorter than its manifest says."""
     audio = usable(item.path, sample_rate)
-    seconds = len(audio) / sample_rate
+    check_length(item, len(audio) / sample_rate)
+    return audio
+
+
+def check_length(item: Utterance, seconds: float) -> None:
+    """InputError where a recording is much shorter than its manifest says."""
     if seconds < _LEAST_LENGTH * item.seconds - SHORTEST_SECONDS:
         raise InputError(f"{item.path} has {seconds:.1f} s, not {item.seconds:.1f} as is listed")
-    return audio
 
 
 def check_clipping(path: Path, audio: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,3 +121,12 @@ def test_index_is_plain_json(utterances, tmp_path):
     open_cache(utterances, 8000, tmp_path / "cache")
     (index,) = (tmp_path / "cache").glob("*.json")
     assert sorted(json.loads(index.read_text())) == ["kept", "lengths", "levels"]
+
+
+def test_a_recording_much_shorter_than_listed_is_left_out(utterances):
+    """Regression: training took what `prepare` leaves out, as half of a recording."""
+    listed = [replace(utterances[0], seconds=2 * utterances[0].seconds + 1), *utterances[1:]]
+    said = []
+    opened = open_cache(listed, 8000, None, report=said.append)
+    assert opened.kept.tolist() == list(range(1, len(listed)))
+    assert [str(error).partition(" has ")[0] for error in said] == [str(listed[0].path)]
