@@ -189,7 +189,8 @@ class Separator:
             rest: give what is missing to the mixture as one more row.
             above: what becomes of the band above that of `rate_for(sample_rate)`: "drop", or with
                 a model of one source "keep" or "follow", attenuated as the highest band heard.
-            seams: a list to which is added how each chunk was joined to the one before.
+            seams: a list to which is added how each chunk was joined to the one before, and where
+                talkers who had changed places behind a pause were put back.
 
         Raises:
             UsageError: the options make no sense together.
