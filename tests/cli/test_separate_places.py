@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from standins import tiny_model
 
 from cplxsep.audio import atomic
 
@@ -158,6 +159,16 @@ def test_a_folder_that_grows_is_worked_on_in_place(folder, model, command):
     assert done.code == 2
     assert done.err.endswith("error: in/a_s1.wav would replace an input: choose another --out\n")
     assert (folder / "in/a_s1.wav").read_bytes() == before
+
+
+def test_a_file_is_no_result_of_itself(folder, command, tmp_path_factory):
+    """It was left out without a word, as if all were done."""
+    denoiser = tiny_model(tmp_path_factory.mktemp("models") / "d", sources=1, task="enhancement")
+    save(folder / "in/a.wav")
+    arguments = ("enhance", "in", "-o", "in", "-m", denoiser, "--name", "{stem}.{ext}")
+    done = command(*arguments, "--exist", "skip")
+    assert done.code == 2
+    assert done.err.startswith("error: in/a.wav would replace an input: choose another --out")
 
 
 @pytest.mark.parametrize(

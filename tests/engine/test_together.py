@@ -52,7 +52,12 @@ def test_calls_that_wait_share_a_batch_of_equal_lengths():
     assert len(sizes) < len(requests)
 
 
-def test_calls_of_one_owner_share_no_batch():
+@pytest.mark.parametrize(
+    ("owners", "batches"),
+    # Two have their turns at once; then one of each owner, and all that have none.
+    [(["a", "b", "a", "b", None, None], [1, 1, 4]), (["a", "b", "a", "a", None], [1, 1, 1, 2])],
+)
+def test_calls_of_one_owner_share_no_batch(owners, batches):
     sizes, started, go = [], threading.Event(), threading.Event()
 
     def slow(chunks):
@@ -63,7 +68,6 @@ def test_calls_of_one_owner_share_no_batch():
 
     together = Together(slow, lambda: 8, turns=2)
     with ThreadPoolExecutor(8) as pool:
-        owners = ["a", "b", "a", "b", None, None]
         found = []
         for number, owner in enumerate(owners):
             found.append(pool.submit(together, np.full((1, 5), 1.0 + number), owner))
@@ -72,8 +76,7 @@ def test_calls_of_one_owner_share_no_batch():
         go.set()
         for number, future in enumerate(found):
             assert same(future.result(), doubled(np.full((1, 5), 1.0 + number)))
-    # Two had their turns at once; then one of each owner, and all that have none.
-    assert sorted(sizes) == [1, 1, 4]
+    assert sorted(sizes) == batches
 
 
 def test_bad_chunks_of_one_call_do_no_harm_to_the_others():

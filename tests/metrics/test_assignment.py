@@ -33,6 +33,11 @@ def test_silent_signals_do_not_change_how_the_others_are_assigned(count):
     np.testing.assert_array_equal(permutation[1:], np.array(columns)[inner])
 
 
+def test_no_score_is_so_high_that_a_missing_one_is_taken_for_it():
+    scores = np.array([[np.nan, 0.0, 0.0], [0.0, 100.0, 0.0], [np.nan, 0.0, 100.0]])
+    np.testing.assert_array_equal(best_permutation(scores), [1, 0, 2])
+
+
 def test_infinite_and_missing_scores_give_a_permutation():
     assert sorted(best_permutation(np.full((3, 3), np.nan))) == [0, 1, 2]
     np.testing.assert_array_equal(best_permutation([[0.0, np.inf], [-np.inf, 1.0]]), [1, 0])
