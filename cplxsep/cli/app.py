@@ -9,15 +9,19 @@ from typer.core import TyperGroup
 
 from cplxsep.cli import common, doctor, enhance, models, prepare, separate, train
 from cplxsep.cli.evaluate.command import evaluate
+from cplxsep.errors import UsageError
 from cplxsep.version import own_version
 
 _OURS = re.compile("-q|-v+|--quiet|--verbose")
+_EMPTY = re.compile("(--[a-z-]+=)?")
 
 
 class _Commands(TyperGroup):
     """Takes -q and -v behind a command, too; tells of wrong values in plain words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # as for completion, of what is not written yet
+            _check_none_empty(args)
         end = args.index("--") if "--" in args else len(args)
         ours = [arg for arg in args[:end] if _OURS.fullmatch(arg)]
         others = [arg for arg in args[:end] if not _OURS.fullmatch(arg)]
@@ -30,6 +34,14 @@ class _Commands(TyperGroup):
             # How pydantic begins, which newer versions of Typer pass on.
             error.message = error.message.removeprefix("Value error, ")
             raise
+
+
+def _check_none_empty(args: list[str]) -> None:
+    """UsageError: one is. As a path it would be the current folder, and all that is in it."""
+    for before, arg in zip(["", *args], args, strict=False):
+        if _EMPTY.fullmatch(arg):
+            option = arg or (f"{before} " if before.startswith("-") else "")
+            raise UsageError(f"{option}'': nothing is named; is a variable of the shell not set?")
 
 
 app = typer.Typer(

@@ -157,7 +157,7 @@ def test_an_interruption_ends_all(folder, model):
     assert found["error"] == "interrupted"
 
 
-@pytest.mark.parametrize("address", ["", "here", "ray://host", "10.0.0.1:6379"])
+@pytest.mark.parametrize("address", ["here", "ray://host", "10.0.0.1:6379"])
 def test_what_is_no_address(command, address):
     done = command("separate", "a.wav", f"--cluster={address}")
     assert (done.code, len(done.err.splitlines())) == (2, 1)

@@ -84,3 +84,20 @@ def test_results_that_stdout_cannot_encode(monkeypatch):
 def test_error_lines_hold_names_as_they_are(capsys):
     common.fail(InputError("rec:100:a.wav [bold] is bad"))
     assert capsys.readouterr().err == "error: rec:100:a.wav [bold] is bad\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["separate", ""], "''"),
+        (["separate", "a.wav", "-m", ""], "-m ''"),
+        (["separate", "a.wav", "-o", ""], "-o ''"),
+        (["enhance", "a.wav", "--out="], "--out=''"),
+        (["separate", "a.wav", "--cluster="], "--cluster=''"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(command, arguments, what):
+    done = command(*arguments)
+    assert done.code == 2
+    assert done.err.startswith(f"error: {what}: nothing is named")
+    assert len(done.err.splitlines()) == 1
