@@ -76,6 +76,20 @@ def test_they_write_what_one_run_writes(manifest, tmp_path, amount):
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("seed", "last"), [(2, 2), (4, 1)])
+def test_what_was_left_out_is_told_in_the_order_of_one_run(tmp_path, seed, last):
+    """With these seeds the last shard meets another silent recording first."""
+    manifest = make_manifest(tmp_path, per_split=5)
+    recordings = sorted(path for path in tmp_path.rglob("*.wav") if path.parent.name >= "spk10")
+    for at in (0, 3, 6, 9):  # none a copy of another
+        soundfile.write(recordings[at], np.zeros(8000 + 100 * at), 8000)
+    whole, _ = prepare(manifest, tmp_path / "whole", count=4, seed=seed)
+    for number in (3 - last, last):
+        done, _ = prepare(manifest, tmp_path / "parts", Shard(number, 2), count=4, seed=seed)
+    assert len(whole.left_out) > 1
+    assert done.left_out == whole.left_out
+
+
 def test_a_run_of_the_whole_takes_what_shards_have_made(manifest, tmp_path):
     prepare(manifest, tmp_path / "whole", count=10)
     prepare(manifest, tmp_path / "parts", Shard(1, 2), count=10)
