@@ -99,16 +99,18 @@ class TalkerOrder:
         overlap = self._overlap(start, sources)
         # The chunk as a whole, then each of its passages, which may tell that it is not one.
         order, sure = self._begin(start, overlap, found)
+        parts = passages(self._spoken(found.powers), PAUSE_FRAMES)
         pieces = []
-        for first, last in passages(self._spoken(found.powers), PAUSE_FRAMES):
+        for first, last in parts:
             there = Measured(found.powers[:, first:last], found.bands[:, first:last])
             if self._spoken(there.powers).any():
                 heard = self._heard(there)
-                match = self._match(overlap.part(first, last)) if overlap else None
-                before = order
-                order, sure, method = self._pass(before, sure, match, heard)
-                if (order != before).any():
-                    self._changed(start, first, method, sure, order)
+                if len(parts) > 1:
+                    match = self._match(overlap.part(first, last)) if overlap else None
+                    before = order
+                    order, sure, method = self._of_passage(before, sure, match, heard)
+                    if (order != before).any():
+                        self._changed(start, first, method, sure, order)
                 self._learn([heard[index] for index in order], sure)
             pieces.append((first * self._frame, order))
         self._sure = sure
@@ -139,7 +141,7 @@ class TalkerOrder:
         self.latest.append(Seam(start / self._rate, method, confidence, swapped))
         return order, self._trust(confidence)
 
-    def _pass(
+    def _of_passage(
         self, before: np.ndarray, sure: float, match: np.ndarray | None, heard: list[Voice | None]
     ) -> tuple[np.ndarray, float, str]:
         """The order of a passage behind one that is as sure as that, how sure, and what told."""
