@@ -1,14 +1,20 @@
 """From an input to its jobs: which channels, and what their outputs are called."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from pathlib import Path
+from string import Formatter
 
+from cplxsep.audio import ffmpeg, io
 from cplxsep.engine.find import Found
 from cplxsep.engine.job import Job
 from cplxsep.errors import InputError, UsageError
 
-_MARK = "\0"  # in no name
+_MARK, _STEM, _PARENT = "\0", "\1", "\2"  # in no name
+_AUDIO = io.EXTENSIONS | ffmpeg.EXTENSIONS
+_KINDS = ("wav", "flac", "ogg", "mp3")  # that can be written
+_OTHERS = {"ogg": "oga"}  # what else they may be called
 _WITH_MARK = re.compile(f"[-_. ]+{_MARK}|{_MARK}[-_. ]*")
 
 
@@ -33,6 +39,13 @@ class Naming:
             self.channel.isdecimal() and int(self.channel) > 0
         ):
             raise UsageError(f"channel '{self.channel}': use mix, each or a number from 1")
+        suffix = Path(self.template).suffix.lower()
+        if suffix in _AUDIO and suffix[1:] not in (self.extension, _OTHERS.get(self.extension)):
+            way = f"--format {suffix[1:]}, or " if suffix[1:] in _KINDS else ""
+            raise UsageError(
+                f"name '{self.template}' is for files of {suffix[1:]}, these are {self.extension}: "
+                f"say {way}.{{ext}} at its end"
+            )
         any_file = Found(Path("a.wav"), "a.wav", "a", "p")
         names = {self._name(any_file, "a", source) for source in self.sources}
         if len(names) < len(self.sources):
@@ -66,9 +79,11 @@ class Naming:
 
     def _rttm_name(self, found: Found, stem: str) -> Path:
         """As the outputs, but for the source's name and what sets it apart."""
-        named = Path(self._name(found, stem, _MARK, "rttm"))
+        # What the input's own names end in is no part of what sets a source apart.
+        named = Path(self._name(replace(found, parent=_PARENT), _STEM, _MARK, "rttm"))
         *folders, rest = (_WITH_MARK.sub("", part) for part in (*named.parent.parts, named.stem))
-        return Path(*folders, f"{rest or stem}.rttm")
+        path = str(Path(*folders, f"{rest or _STEM}.rttm"))
+        return Path(path.replace(_STEM, stem).replace(_PARENT, found.parent))
 
     def _name(self, found: Found, stem: str, source: str, extension: str | None = None) -> str:
         fields = {
@@ -78,14 +93,25 @@ class Naming:
             "parent": found.parent,
             "input_ext": found.path.suffix.removeprefix("."),
         }
-        try:
-            name = self.template.format(**fields)
-        except (KeyError, IndexError, ValueError, AttributeError, TypeError):
+        if not _is_plain(self.template, fields):
             known = ", ".join(f"{{{field}}}" for field in fields)
-            raise UsageError(f"name '{self.template}': use {known} only") from None
+            raise UsageError(f"name '{self.template}': use {known} only")
+        name = self.template.format(**fields)
         name = name.lstrip("/\\")
         if not name or name.endswith(("/", "\\")):
             raise UsageError(f"name '{self.template}' names no file")
         if ".." in Path(name).parts:
             raise UsageError(f"name '{self.template}' leads out of the output folder")
         return name
+
+
+def _is_plain(template: str, fields: Container[str]) -> bool:
+    """Whether a template can be filled, with these fields as they are: no widths, no attributes."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        return False
+    return all(
+        field is None or (field in fields and not form and not conversion)
+        for _, field, form, conversion in parts
+    )

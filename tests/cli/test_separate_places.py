@@ -249,3 +249,21 @@ def test_a_folder_that_cannot_be_read_fails_alone(folder, model, command, monkey
     assert done.code == 1
     assert done.err == f"error: cannot read the folder {closed}: Permission denied\n"
     assert ("separated/a_s1.wav" in done.out) == (closed == "in/x")
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{stem:>9999999999}_{source}", "use {stem}, "),
+        ("{stem.__class__}_{source}", "use {stem}, "),
+        ("{stem!r}_{source}", "use {stem}, "),
+        ("{stem}_{source}.flac", "say --format flac, or .{ext}"),
+        ("{stem}_{source}.M4A", "say .{ext}"),
+    ],
+)
+def test_names_of_outputs_that_are_none(folder, model, command, template, said):
+    save(folder / "a.wav")
+    done = command("separate", "a.wav", "-m", model, "--name", template, "--dry-run")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert done.err.startswith(f"error: name '{template}'")
+    assert said in done.err

@@ -93,3 +93,14 @@ def test_two_recordings_with_one_name_are_told_before_the_work(folder, model, co
     done = command(*both)
     assert (done.code, "put {parent} into --name" in done.err) == (2, True)
     assert command(*both, "--name", "{parent}/{stem}_{source}.{ext}").code == 0
+
+
+def test_what_a_stem_ends_in_stays_in_the_name(folder, model, command):
+    names = ("call.wav", "call_.wav", "trail .wav", "v1.2.wav")
+    for name in names:
+        (folder / name).write_bytes((folder / "talk one.wav").read_bytes())
+    for template in ("{stem}_{source}.{ext}", "{stem}-{source}"):
+        arguments = ("-m", model, "--rttm", "--dry-run", "--name", template)
+        done = command("separate", *names, *arguments)
+        tables = [line for line in done.out.splitlines() if line.endswith(".rttm")]
+        assert tables == [f"separated/{name.removesuffix('.wav')}.rttm" for name in names]
