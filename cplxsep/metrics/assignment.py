@@ -10,18 +10,21 @@ def best_permutation(scores: ArrayLike) -> NDArray[np.intp]:
     Rows are references, columns estimates. Pairs that cannot be scored are NaN: as few of them
     are used as possible, so a silent estimate never takes a reference from a sounding one.
     """
-    from scipy.optimize import linear_sum_assignment
-
     matrix = np.array(scores, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"expected a square matrix of scores, got {matrix.shape}")
     finite = np.isfinite(matrix)
+    if len(matrix) == 2 and finite.all():  # importing scipy takes longer than a short file does
+        swapped = matrix[0, 1] + matrix[1, 0] > matrix[0, 0] + matrix[1, 1]
+        return np.array([1, 0] if swapped else [0, 1])
     if not finite.all():
         known = matrix[finite]
         low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
         step = len(matrix) * (high - low + 1.0)
         # Each step outweighs everything that the finite scores can add up to.
         matrix = np.nan_to_num(matrix, nan=low - 2 * step, posinf=high + step, neginf=low - step)
+    from scipy.optimize import linear_sum_assignment
+
     return np.asarray(linear_sum_assignment(matrix, maximize=True)[1])
 
 
