@@ -4,12 +4,13 @@ import numbers
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cplxsep.audio.recording import RATES
 from cplxsep.engine.at_rate import AtRate
 from cplxsep.engine.blocks import Blocks, Tap, Waiting, checked, fitted, resampled
 from cplxsep.engine.chunks import ChunkPlan
@@ -32,7 +33,7 @@ class Separator:
     Args:
         model: network (B, S) -> (B, N, S) with attributes `sample_rate` (Hz) and `sources`; one
             for several sample rates has `rates`, `sample_rate` among them, and `at(rate)`.
-        device: auto, cpu, cuda or cuda:N.
+        device: auto, cpu, cuda or cuda:N, or a torch.device.
         precision: auto, fp32, bf16, fp16 or int8; auto is what is fastest on the device.
         chunk: length in seconds of the pieces that the network sees.
         overlap: of neighbouring chunks, as a fraction of a chunk, at most 0.5.
@@ -53,7 +54,7 @@ class Separator:
         self,
         model: nn.Module,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         chunk: float = 8.0,
         overlap: float = 0.25,
@@ -66,7 +67,7 @@ class Separator:
         self.rates: tuple[int, ...] = tuple(sorted(getattr(model, "rates", [self.sample_rate])))
         self.sources: int = description.sources
         self._plans = {rate: ChunkPlan.of(chunk, overlap, rate) for rate in self.rates}
-        self._device = pick_device(device)
+        self._device = pick_device(str(device))
         self._dtype = working_type(precision, self._device, model)
         self._batch = _batch_size(batch)
         self._shifts = _number_of_shifts(shifts, getattr(model, "causal", False))
@@ -198,6 +199,8 @@ class Separator:
         """
         runs = self.at(sample_rate)
         sample_rate = int(sample_rate)
+        if above not in get_args(Above):
+            raise UsageError(f"above {above!r}: use {', '.join(get_args(Above))}")
         if above != "drop" and self.sources > 1:
             raise UsageError(
                 f"above '{above}' needs a model of one source, this one has {self.sources}"
@@ -229,18 +232,18 @@ def _check_rate(sample_rate: Any) -> None:
     number = isinstance(sample_rate, numbers.Real) and not isinstance(sample_rate, bool)
     if not number or sample_rate < 1 or sample_rate % 1:
         raise UsageError(f"sample rate {sample_rate!r}: give a positive whole number of Hz")
+    if sample_rate > RATES[1]:
+        raise UsageError(f"sample rate {sample_rate!r}: at most {RATES[1]} Hz")
 
 
 def _batch_size(batch: int | str) -> int | None:
     if batch == "auto":
         return None
-    try:
-        size = int(batch)
-    except ValueError:
-        size = 0
-    if size < 1:
-        raise UsageError(f"batch '{batch}' is neither 'auto' nor a positive number")
-    return size
+    if isinstance(batch, str) and batch.isdecimal():  # as options of commands are
+        batch = int(batch)
+    if isinstance(batch, bool) or not isinstance(batch, numbers.Integral) or batch < 1:
+        raise UsageError(f"batch {batch!r} is neither 'auto' nor a positive whole number")
+    return int(batch)
 
 
 def _number_of_shifts(shifts: int, causal: bool) -> int:

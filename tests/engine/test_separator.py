@@ -201,6 +201,20 @@ def test_floats_of_any_size(make_separator, talk, dtype):
     assert np.array_equal(make_separator()(torch.from_numpy(signal), RATE).numpy(), expected)
 
 
+def test_a_sample_rate_that_no_recording_has(make_separator, talk):
+    with pytest.raises(UsageError, match="at most 1000000 Hz"):
+        make_separator()(talk(1), 10**9)
+
+
+def test_a_word_for_the_band_above_that_is_none(make_separator, talk):
+    with pytest.raises(UsageError, match="above 'folow': use follow, keep, drop"):
+        make_separator()(talk(1), RATE, above="folow")
+
+
+def test_a_device_of_torch(make_separator):
+    assert make_separator(device=torch.device("cpu")).device == "cpu"
+
+
 @pytest.mark.parametrize("rate", ["48000", None, True, 0, -8000, 44100.5, 8000j, float("nan")])
 def test_sample_rates_that_are_none(make_separator, talk, rate):
     separator = make_separator()
@@ -247,6 +261,9 @@ def test_any_number_of_sources(make_separator, talk, sources):
     [
         {"batch": 0},
         {"batch": "many"},
+        {"batch": 2.7},
+        {"batch": True},
+        {"batch": None},
         {"chunk": -1},
         {"overlap": 0.7},
         {"device": "tpu"},
