@@ -186,10 +186,15 @@ class Run:
 
     def _tell_of(self, running: "Running") -> None:
         """What the model runs as, and what is special about the recordings' rates."""
+        from cplxsep.nn.native.build import CANNOT_KEEP
+
         used = f"on {running.device} in {running.precision}"
         common.note(
             f"model {self.model.name} {used}{''.join(f', {form}' for form in running.forms)}", at=1
         )
+        for form in running.forms:
+            if CANNOT_KEEP in form and common.verbosity.level < 1:
+                common.note(f"note: {form}; it takes several times as long")
         for told in rate_notes(running, self.settings, self._done):
             common.note(f"note: {told}")
 

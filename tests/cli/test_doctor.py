@@ -66,7 +66,12 @@ def test_a_cache_folder_that_must_not_be_read(model, tmp_path, examples, run_cli
     used, note, file = done.stderr.splitlines()
     assert note.startswith("note: ")
     assert "6.0 s of audio" in file
-    assert f"plain PyTorch: cannot keep compiled code in {cache}/cplxsep: Permission de" in used
+    why = f"cannot keep compiled code in {cache}/cplxsep: Permission denied"
+    assert f"plain PyTorch: {why}" in used
+    done = run_cli(*arguments[1:-1], cwd=tmp_path, env=environment, preexec_fn=obey)
+    assert (
+        done.stderr.splitlines()[0] == f"note: plain PyTorch: {why}; it takes several times as long"
+    )
 
 
 def test_doctor_says_when_nothing_works(tmp_path, monkeypatch, command):

@@ -8,7 +8,8 @@ has to be compiled first, once for a machine, in a few seconds.
 import torch
 from torch import nn
 
-from cplxsep.engine.fused import dual_path, spectral  # noqa: F401 (they register their forms)
+from cplxsep.engine.fused import spectral  # noqa: F401 (it registers its forms)
+from cplxsep.engine.fused.dual_path import no_native_code
 from cplxsep.engine.fused.registry import NETWORKS, PLAIN, NetworkForm
 from cplxsep.errors import DeviceError
 from cplxsep.networks.model import SeparationModel
@@ -44,6 +45,8 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
         if precision == "int8":
             if "int8" in possible:
                 return torch.int8
+            if why := no_native_code():
+                raise DeviceError(f"precision int8 needs native code: {why}")
             raise DeviceError(
                 "precision int8 needs a CPU with VNNI, a C++ compiler and a network whose channels "
                 "fill vectors: use auto, or fp32 where machines of a cluster differ"

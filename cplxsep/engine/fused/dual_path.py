@@ -28,6 +28,15 @@ def precisions(network: DualPathNetwork) -> tuple[str, ...]:
         return known
 
 
+def no_native_code() -> str | None:
+    """Why there are no native blocks on this machine, whatever the precision; None if there are."""
+    try:
+        NativeBlocks(torch.int8)
+    except NoCompilerError as error:
+        return str(error)
+    return None
+
+
 def _fits(network: DualPathNetwork, blocks: NativeBlocks) -> bool:
     """Whether all parts that have a native form have it by these blocks."""
     parts = (part for part in network.modules() if type(part) in registry.FORMS)

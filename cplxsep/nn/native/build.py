@@ -23,6 +23,8 @@ from pathlib import Path
 from threading import Lock, Thread
 
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp", "-I."]
+CANNOT_KEEP = "cannot keep compiled code in"
+"""How the reason begins where the user has a folder to mend."""
 _INCLUDE = re.compile(rb'^#include "(.+)"$', re.MULTILINE)
 _compiling: set[subprocess.Popen] = set()
 _turns: defaultdict[str, Lock] = defaultdict(Lock)  # of building each library
@@ -68,7 +70,7 @@ def built(name: str) -> Path:
                 _compile(compiler, texts, path)
     except OSError as error:
         why = error.strerror or error
-        raise NoCompilerError(f"cannot keep compiled code in {path.parent}: {why}") from None
+        raise NoCompilerError(f"{CANNOT_KEEP} {path.parent}: {why}") from None
     return path
 
 
