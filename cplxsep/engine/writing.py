@@ -155,12 +155,15 @@ def _convert(
     with soundfile.SoundFile(
         file_name(final), "w", info.sample_rate, info.channels, encoding, format=form
     ) as file:
-        tags.write(file, own_tags)
+        if kind != "mp3":
+            tags.write(file, own_tags)
         for block in io.blocks(draft, WRITE_FRAMES):
             _put(file, encode(block.T * gain, encoding))
             frames += block.shape[1]
     if encoding == "FLOAT":
         header.clear_timestamp(final)
+    if kind == "mp3":
+        tags.prepend(final, own_tags)
     _verify(final, frames)
 
 

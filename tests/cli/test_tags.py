@@ -25,6 +25,7 @@ def tagged(tmp_path, monkeypatch):
         ("--format", "wav", "--subtype", "pcm16"),
         ("--format", "flac"),
         ("--format", "ogg"),
+        ("--format", "mp3"),
     ],
 )
 def test_outputs_are_called_what_the_input_is(tagged, model, command, options):
@@ -41,3 +42,21 @@ def test_a_file_without_tags_gets_none(tagged, model, command):
     done = command("separate", "b.flac", "-m", model, "--device", "cpu", "--format", "flac")
     with soundfile.SoundFile(tagged / done.out.split()[0]) as file:
         assert not any(getattr(file, name) for name in NAMES)
+
+
+def test_titles_of_an_mp3_are_of_any_script(tagged, model, command):
+    names = {"title": "Küche 会議", "comment": "für 会", "tracknumber": "3", "genre": "Rede"}
+    with soundfile.SoundFile("b.flac", "w", 8000, 1) as file:
+        for name, text in names.items():
+            setattr(file, name, text)
+        file.write(np.full(8000, 0.1))
+    options = ("-m", model, "--device", "cpu", "--format", "mp3")
+    first = command("separate", "b.flac", *options).out.split()[0]
+    again = command("separate", first, *options, "-o", "again").out.split()[0]
+    for path in (first, again):
+        data = (tagged / path).read_bytes()
+        assert b"TIT2" in data
+        assert "Küche 会議".encode("utf-16-le") in data  # and not as Latin-1
+        assert "Küche".encode() not in data
+        with soundfile.SoundFile(tagged / path) as file:
+            assert {name: getattr(file, name) for name in names} == names
