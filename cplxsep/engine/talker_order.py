@@ -244,8 +244,10 @@ class TalkerOrder:
         for _, index in sorted(found, reverse=True):
             known, voice = self._voices[index], heard[index]
             assert voice is not None
-            scores = likeness(self._voices, [voice], UNLIKE)[:, 0]
-            # Half of a talker whom the network split over two outputs is no other talker.
+            # Half of a talker whom the network split over two outputs is no other talker. A known
+            # one may well sound new: a voice that took up only what is like it would narrow.
+            unlike = UNLIKE if known is None else np.inf
+            scores = likeness(self._voices, [voice], unlike)[:, 0]
             if scores[index] < scores.max():
                 continue
             if known is not None:

@@ -175,12 +175,20 @@ def test_talkers_who_are_not_swapped_stay_in_every_pause():
     assert not any(seam.swapped for seam in seams)
 
 
-def test_nothing_is_put_back_before_both_voices_are_known():
+def test_before_both_voices_are_known_nothing_is_put_back_and_all_is_learnt():
     given = np.zeros((2, 8 * RATE), np.float32)
     given[0, : 3 * RATE], given[0, 4 * RATE : 7 * RATE] = voice(3, 0, 1), voice(3, 1, 2)
-    order = TalkerOrder(RATE)
-    assert np.array_equal(order.arrange(0, given), given)
-    assert order.latest == []
+    half = given.copy()
+    half[:, 4 * RATE :] = 0
+    frames = []
+    for signal in (half, given):
+        order = TalkerOrder(RATE)
+        assert np.array_equal(order.arrange(0, signal), signal)
+        assert order.latest == []
+        assert order._voices[1] is None
+        frames.append(order._voices[0].frames)
+    # However new it sounds: a voice that takes up only what is like it would narrow.
+    assert frames[1] > 1.5 * frames[0]
 
 
 def test_background_noise_does_not_pass_for_speech():
