@@ -94,6 +94,7 @@ def test_error_lines_hold_names_as_they_are(capsys):
         (["separate", "a.wav", "-o", ""], "-o ''"),
         (["enhance", "a.wav", "--out="], "--out=''"),
         (["separate", "a.wav", "--cluster="], "--cluster=''"),
+        (["separate", "a.wav", "--shard="], "--shard=''"),
     ],
 )
 def test_an_empty_argument_is_not_the_current_folder(command, arguments, what):

@@ -56,7 +56,7 @@ def test_more_shards_than_files(command, model):
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-@pytest.mark.parametrize("text", ["3/2", "0/4", "x", "1/0", "-1/2", "1/2/3", ""])
+@pytest.mark.parametrize("text", ["3/2", "0/4", "x", "1/0", "-1/2", "1/2/3"])
 @pytest.mark.usefixtures("folder")
 def test_what_is_no_shard(command, model, text):
     for words in (
