@@ -35,7 +35,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
     """
     config = expanded(config)
     data = config.data
-    if shared := _names(data.train_split) & _names(data.valid_split):
+    if shared := {*_names(data.train_split)} & {*_names(data.valid_split)}:
         say(
             f"data.train_split and data.valid_split share {', '.join(sorted(shared))}: the score "
             "of validation is of talkers that were trained on, and others will have less"
@@ -175,14 +175,14 @@ def _recordings(source: str, load: Callable[..., list[Utterance]], say: Say) -> 
     return recordings
 
 
-def _names(splits: str) -> set[str]:
-    return {name.strip() for name in splits.split(",")}
+def _names(splits: str) -> list[str]:
+    return [name.strip() for name in splits.split(",")]
 
 
 def _of_split(source: str, recordings: list[Utterance], splits: str) -> list[Utterance]:
     """Those of one split, or of several with commas between."""
     known = sorted({item.split for item in recordings})
-    wanted = [name.strip() for name in splits.split(",")]
+    wanted = _names(splits)
     for name in wanted:
         if name not in known:
             raise UsageError(f"{source} has no split '{name}'; it has: {', '.join(known)}")
