@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# A position in frames or samples, and the order (N,) of the sources from there on.
+# A sample, and the order (N,) of the sources from there on.
 Piece = tuple[int, np.ndarray]
 
 
@@ -22,10 +22,13 @@ def passages(speaks: np.ndarray, pause: int) -> list[tuple[int, int]]:
 
 
 def in_orders(sources: np.ndarray, pieces: list[Piece], fade: int) -> np.ndarray:
-    """Sources (N, S) in the order of each piece, which begin at samples, the first at none.
+    """Sources (N, S) in the order of each piece, the first of which begins at sample 0.
 
-    Cross-faded over `fade` samples around the beginning of each.
+    Cross-faded over `fade` samples around the beginning of each; themselves where none moves them.
     """
+    stay = np.arange(len(sources))
+    if all((order == stay).all() for _, order in pieces):
+        return sources
     before = pieces[0][1]
     arranged = sources[before]
     for begin, order in pieces[1:]:

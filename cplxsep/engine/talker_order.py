@@ -15,13 +15,11 @@ import numpy as np
 
 from cplxsep.audio.level import frame_of
 from cplxsep.engine.measured import Measured, measured
+from cplxsep.engine.orders import best_order, lead_of
 from cplxsep.engine.passages import in_orders, passages
+from cplxsep.engine.speech_level import SpeechLevel
 from cplxsep.engine.voices import Voice, likeness, voice_of
-from cplxsep.metrics.assignment import best_permutation
 
-# A frame is speech when it is at most 25 dB below the recording's loud frames and 6 dB above its
-# quiet ones, the background; the second only down to 10 dB, for there are steady sounds too.
-QUIET, BACKGROUND, STEADY = 10**-2.5, 10**0.6, 10**-1.0
 ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
 VOICE_FRAMES = 5  # frames of speech that a passage needs to tell of a talker
 NEW_FRAMES = 15  # the same, of one not heard before: less may be what leaks
@@ -79,8 +77,7 @@ class TalkerOrder:
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self._frame = frame_of(sample_rate)
-        self._loud = 0.0  # power of the recording's loud frames
-        self._background = np.inf  # power of its quiet ones
+        self._level = SpeechLevel()
         self._voices: list[Voice | None] = []
         self._sure = 1.0  # confidence of the latest chunk's order, at its end
         self._last: tuple[int, np.ndarray] | None = None
@@ -95,19 +92,21 @@ class TalkerOrder:
         if len(sources) == 1:
             return sources
         found = known or measured(sources, self._rate)
-        self._adapt(found.powers)
+        self._level.adapt(found.powers)
         overlap = self._overlap(start, sources)
+        heard = self._heard(found)
         # The chunk as a whole, then each of its passages, which may tell that it is not one.
-        order, sure = self._begin(start, overlap, found)
-        parts = passages(self._spoken(found.powers), PAUSE_FRAMES)
+        spoken = self._level.spoken(found.powers)
+        order, sure = self._begin(start, overlap, heard, bool(spoken.any()))
+        parts = passages(spoken, PAUSE_FRAMES)
         pieces = []
         for first, last in parts:
-            there = Measured(found.powers[:, first:last], found.bands[:, first:last])
-            if self._spoken(there.powers).any():
-                heard = self._heard(there)
+            if spoken[first:last].any():
                 if len(parts) > 1:
-                    match = self._match(overlap.part(first, last)) if overlap else None
+                    there = Measured(found.powers[:, first:last], found.bands[:, first:last])
+                    heard = self._heard(there)
                     before = order
+                    match = self._match(overlap.part(first, last))
                     order, sure, method = self._of_passage(before, sure, match, heard)
                     if (order != before).any():
                         self._changed(start, first, method, sure, order)
@@ -119,19 +118,19 @@ class TalkerOrder:
         return sources
 
     def _begin(
-        self, start: int, overlap: _Overlap | None, found: Measured
+        self, start: int, overlap: _Overlap, heard: list[Voice | None], speech: bool
     ) -> tuple[np.ndarray, float]:
         """The order of a chunk as a whole, and how sure it is; adds its seam."""
-        stay = np.arange(len(found.powers))
-        if overlap is None:
+        stay = np.arange(len(heard))
+        if self._last is None:
             self._voices = [None] * len(stay)
             return stay, 1.0
         match = self._match(overlap)
-        alike = likeness(self._voices, self._heard(found), UNLIKE) / OVERLAP_WEIGHT
+        alike = likeness(self._voices, heard, UNLIKE) / OVERLAP_WEIGHT
         # A hair for the present order: it stays where nothing tells.
-        order, lead = _best_order(match + alike + 1e-6 * np.eye(len(stay)))
+        order, lead = best_order(match + alike + 1e-6 * np.eye(len(stay)))
         confidence = round(min(lead, 1.0), 3)
-        if not self._spoken(found.powers).any():
+        if not speech:
             method, confidence = "silence", 1.0
         elif confidence == 0:
             method = "kept"
@@ -142,19 +141,18 @@ class TalkerOrder:
         return order, self._trust(confidence)
 
     def _of_passage(
-        self, before: np.ndarray, sure: float, match: np.ndarray | None, heard: list[Voice | None]
+        self, before: np.ndarray, sure: float, match: np.ndarray, heard: list[Voice | None]
     ) -> tuple[np.ndarray, float, str]:
         """The order of a passage behind one that is as sure as that, how sure, and what told."""
         count = len(before)
-        match = np.zeros((count, count)) if match is None else match
         alike = np.zeros((count, count))
         if all(voice is not None and voice.frames >= KNOWN_FRAMES for voice in self._voices):
             alike = likeness(self._voices, heard, UNLIKE) / OVERLAP_WEIGHT
         stays = np.zeros((count, count))
         # Another order differs in two places at least.
         stays[np.arange(count), before] = STAYS * sure / 2
-        order, lead = _best_order(match + alike + stays + 1e-6 * np.eye(count))
-        told = _lead_of(order, match + alike)
+        order, lead = best_order(match + alike + stays + 1e-6 * np.eye(count))
+        told = lead_of(order, match + alike)
         if (order != before).any():
             sure = min(lead, 1.0)
         elif told < 0:
@@ -177,14 +175,13 @@ class TalkerOrder:
         any_known = any(voice is not None for voice in self._voices)
         return max(confidence, LEAST_SURE) if any_known else 1.0
 
-    def _overlap(self, start: int, sources: np.ndarray) -> _Overlap | None:
-        """What a chunk and the one before have of the same time; None for the first chunk."""
-        if self._last is None:
-            return None
-        before, previous = self._last
+    def _overlap(self, start: int, sources: np.ndarray) -> _Overlap:
+        """What a chunk and the one before have of the same time; the first chunk has nothing."""
+        before, previous = self._last or (start, sources[:, :0])
         old = previous[:, start - before :]
         old, new = self._frames(old), self._frames(sources[:, : old.shape[1]])
-        return _Overlap(old, new, self._spoken(_powers(old)) & self._spoken(_powers(new)))
+        speaks = self._level.spoken
+        return _Overlap(old, new, speaks(_powers(old)) & speaks(_powers(new)))
 
     def _match(self, overlap: _Overlap) -> np.ndarray:
         """How well old source i and new source j (N, N) agree where they overlap in speech.
@@ -194,34 +191,15 @@ class TalkerOrder:
         """
         old, new, spoken = overlap
         match = _agreement(old[:, spoken], new[:, spoken])
-        lead = _best_order(match)[1]
+        lead = best_order(match)[1]
         weight = self._sure * min(1.0, spoken.sum() / ACTIVE_FRAMES)
         return match * (weight / max(lead, CLEAR_MATCH))
-
-    def _adapt(self, powers: np.ndarray) -> None:
-        # Earlier chunks count less and less: a recording's level may drift.
-        loudest = powers.max(axis=0)
-        self._loud = max(_quantile(loudest, 0.95), 0.8 * self._loud)
-        # Digital silence is no background.
-        audible = loudest[loudest > 1e-8 * self._loud]
-        if audible.size:
-            quiet = _quantile(audible, 0.1)
-            self._background = min(quiet, 1.25 * self._background)
 
     def _frames(self, sources: np.ndarray) -> np.ndarray:
         """Sources (N, S) in whole frames (N, T, S'), float64."""
         count = sources.shape[1] // self._frame
         whole = sources[:, : count * self._frame].astype(np.float64)
         return whole.reshape(len(sources), count, self._frame)
-
-    def _speech(self, powers: np.ndarray) -> np.ndarray:
-        """In which frames (N, T) each source speaks."""
-        background = min(BACKGROUND * self._background, STEADY * self._loud)
-        return powers > max(QUIET * self._loud, background)
-
-    def _spoken(self, powers: np.ndarray) -> np.ndarray:
-        """In which frames (T,) anybody speaks."""
-        return np.asarray(self._speech(powers).any(axis=0))
 
     def _heard(self, found: Measured) -> list[Voice | None]:
         """Voice of each source of a chunk or passage; None where one says too little.
@@ -230,9 +208,9 @@ class TalkerOrder:
         """
         powers = found.powers
         others = powers.sum(axis=0) - powers
-        own = self._speech(powers) & (powers >= DOMINANT * others)
+        own = self._level.speaks(powers) & (powers >= DOMINANT * others)
         return [
-            voice_of(bands[speaks], self._loud * self._frame)
+            voice_of(bands[speaks], self._level.loud * self._frame)
             if speaks.sum() >= VOICE_FRAMES
             else None
             for bands, speaks in zip(found.bands, own, strict=True)
@@ -274,35 +252,6 @@ def _agreement(old: np.ndarray, new: np.ndarray) -> np.ndarray:
     return (old @ new.T) / energy
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
-    """As np.quantile, which takes ten times as long for so few values."""
-    ordered = np.sort(values)
-    low, part = divmod(share * (ordered.size - 1), 1)
-    below, above = ordered[int(low)], ordered[min(int(low) + 1, ordered.size - 1)]
-    return float(below + part * (above - below))
-
-
-def _lead_of(order: np.ndarray, scores: np.ndarray) -> float:
-    """Lead of an order (N,) over the best other one by scores (N, N); negative if that is ahead."""
-    rows = np.arange(len(order))
-    own = scores[rows, order].sum()
-    lead = np.inf
-    for row in rows:
-        # Any other order differs in at least one place: forbid each in turn.
-        other = scores.copy()
-        other[row, order[row]] = -1e6
-        lead = min(lead, own - other[rows, best_permutation(other)].sum())
-        if len(order) == 2:
-            break  # there is one other, and it differs in both
-    return float(lead)
-
-
 def _what_told(order: np.ndarray, match: np.ndarray, alike: np.ndarray) -> str:
     """Which of the two said more for an order: "overlap" or "voice"."""
-    return "overlap" if _lead_of(order, match) >= _lead_of(order, alike) else "voice"
-
-
-def _best_order(scores: np.ndarray) -> tuple[np.ndarray, float]:
-    """Order (N,) with the highest summed score (N, N), and its lead over the next best."""
-    order = best_permutation(scores)
-    return order, _lead_of(order, scores)
+    return "overlap" if lead_of(order, match) >= lead_of(order, alike) else "voice"
