@@ -134,6 +134,9 @@ class Recording:
                 got += audio.frames - left
         if not got:
             raise InputError(f"{self.path} holds no samples")
+        # Each part is opened anew: where a file is cut meanwhile, what is left is all it has.
+        if got < self.frames < UNKNOWN:
+            raise InputError(f"{self.path} is truncated: {self.frames - got} samples are missing")
         if waiting:
             yield self._block(waiting)
 

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from cplxsep.audio import io
+from cplxsep.audio.recording import Recording
 from cplxsep.errors import InputError
 
 
@@ -278,3 +279,14 @@ except InputError as error:
     assert done.stdout.startswith(f"cannot write a.{kind}: ")
     assert done.stdout.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.001])
+def test_file_that_is_cut_after_its_header_was_read(tmp_path, kept):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full(80000, 0.1), 8000, subtype="PCM_16")
+    with path.open("rb") as file:
+        recording = Recording(path, file)
+        os.truncate(path, round(kept * path.stat().st_size))
+        with pytest.raises(InputError, match=r"a\.wav is truncated: \d+ samples are missing"):
+            list(recording.blocks(4096))
