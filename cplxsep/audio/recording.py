@@ -63,14 +63,13 @@ class Recording:
         self._parts = parts.find(file, size)
         self._whole = self._parts == [Part(0, size)]
         self._is_mp3 = parts.is_mp3(file)
-        self.frames = 0
-        for part in self._parts:
-            self._inspect(part)
-        self.frames = min(self.frames, UNKNOWN)
+        self._frames = [self._inspect(part) for part in self._parts]
+        self.frames = min(sum(self._frames), UNKNOWN)
         if self.frames <= 0:
             raise InputError(f"{path} holds no samples")
 
-    def _inspect(self, part: Part) -> None:
+    def _inspect(self, part: Part) -> int:
+        """What a part announces, in samples; what all have in common is kept of the first."""
         truncated = header.is_truncated(self._file, part.start, part.end)
         if part.twice:
             raise InputError(f"{self.path} is not readable audio: its header announces two pieces")
@@ -94,8 +93,8 @@ class Recording:
                     f"{self.path} is truncated or its header wrong: it announces {audio.frames} "
                     f"samples in {length} bytes"
                 )
-            self.frames += audio.frames
             self._tell(part, audio.frames / audio.samplerate)
+            return int(audio.frames)
 
     def _tell(self, part: Part, seconds: float) -> None:
         if part.assumed:
@@ -113,9 +112,10 @@ class Recording:
         """
         waiting: list[np.ndarray] = []
         have = got = 0
-        for part in self._parts:
+        for part, frames in zip(self._parts, self._frames, strict=True):
             with self._opened(part) as audio:
-                left = audio.frames
+                # What it had when it was inspected: it may have been cut meanwhile.
+                left = frames
                 while left > 0:
                     wanted = min(size - have, left)
                     with heard(self.path, self._is_mp3):
@@ -124,19 +124,16 @@ class Recording:
                     have += len(data)
                     if len(data):
                         waiting.append(data)
-                    if len(data) < wanted and audio.frames < UNKNOWN:
+                    if len(data) < wanted and frames < UNKNOWN:
                         raise InputError(f"{self.path} is truncated: {left} samples are missing")
                     if have == size:
                         yield self._block(waiting)
                         waiting, have = [], 0
                     if len(data) < wanted:
                         break
-                got += audio.frames - left
+                got += frames - left
         if not got:
             raise InputError(f"{self.path} holds no samples")
-        # Each part is opened anew: where a file is cut meanwhile, what is left is all it has.
-        if got < self.frames < UNKNOWN:
-            raise InputError(f"{self.path} is truncated: {self.frames - got} samples are missing")
         if waiting:
             yield self._block(waiting)
 

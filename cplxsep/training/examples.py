@@ -66,7 +66,7 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
         own = _of_split(data.speech, speech, split)
         sounds: list[Utterance] = []
         if noise:
-            sounds = _of_split(config.noise.recordings, noise, split.partition(",")[0].strip())
+            sounds = _of_split(config.noise.recordings, noise, _names(split)[0])
         common: dict[str, Any] = {
             "sample_rate": rate,
             "seconds": data.seconds if training else data.valid_seconds,
