@@ -114,11 +114,10 @@ Chunks = list[tuple[int, np.ndarray]]
 def follow(chunks: Chunks) -> tuple[Chunks, list[Seam]]:
     """The chunks as `TalkerOrder` arranges them, and its seams."""
     order = TalkerOrder(RATE)
-    arranged, seams = [], []
-    for start, sources in chunks:
-        arranged.append((start, order.arrange(start, sources)))
-        seams += order.latest
-    return arranged, seams
+    pushed = [found for start, sources in chunks for found in order.push(start, sources)]
+    arranged = [*pushed, *order.finish()]
+    seams = [seam for found in arranged for seam in found.seams]
+    return [(found.start, found.sources) for found in arranged], seams
 
 
 def oracle(talk: Conversation, plan: ChunkPlan, rng: np.random.Generator) -> dict:

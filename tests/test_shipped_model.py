@@ -113,7 +113,7 @@ def test_the_command_of_the_readme(run_cli, examples, tmp_path):
 
 
 def test_figures_in_the_readme_are_those_of_the_metrics():
-    folders = list((ROOT / "models").iterdir())
+    folders = [config.parent for config in (ROOT / "models").glob("*/config.toml")]
     assert folders
     for folder in folders:
         metrics = json.loads((folder / "metrics.json").read_text())

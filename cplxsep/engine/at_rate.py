@@ -20,7 +20,7 @@ from cplxsep.engine.onward import onward
 from cplxsep.engine.prefetch import Prefetch
 from cplxsep.engine.runtime import Runner
 from cplxsep.engine.shifts import averaged
-from cplxsep.engine.talker_order import Seam, TalkerOrder
+from cplxsep.engine.talker_order import Arranged, Seam, TalkerOrder
 from cplxsep.engine.together import Together
 
 # On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
@@ -95,13 +95,20 @@ class AtRate:
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
         order = TalkerOrder(self.rate)
         pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
-        for chunk, sources, known in self._found(pushed, order):
-            ordered = order.arrange(chunk.start, sources, known)
+        mixtures: deque[np.ndarray] = deque()  # of the chunks whose order is not settled
+
+        def arranged() -> Iterator[Arranged]:
+            for chunk, sources, known in self._found(pushed, order):
+                mixtures.append(chunk.samples)
+                yield from order.push(chunk.start, sources, known)
+            yield from order.finish()
+
+        for start, ordered, found in arranged():
             if seams is not None:
-                seams.extend(order.latest)
-            guides = finish.guides(chunk.samples, ordered, self.rate)
+                seams.extend(found)
+            guides = finish.guides(mixtures.popleft(), ordered, self.rate)
             rows = np.concatenate([ordered, guides]) if len(guides) else ordered
-            yield joiner.add(chunk.start, rows)
+            yield joiner.add(start, rows)
         rest = joiner.finish()
         if rest is not None:
             yield rest

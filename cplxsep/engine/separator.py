@@ -176,8 +176,9 @@ class Separator:
     ) -> Iterator[np.ndarray]:
         """Separated blocks (N, S) of a signal that comes in blocks (S,), in constant memory.
 
-        The output lags behind by up to one chunk, with a causal model by one window of its STFT
-        (and what resampling takes, where the rates differ): that one may run live. `overlap` and
+        The output lags behind by up to one chunk, of several sources by five, whose order is found
+        from what follows; with a causal model by one window of its STFT (and what resampling
+        takes, where the rates differ): that one may run live. `overlap` and
         `batch` mean nothing to it, and of what is below 10 Hz it takes off what a filter of 1 Hz
         does, without looking ahead. Blocks' lengths differ from the input's, their sum does not.
         On a GPU blocks are taken ahead by a thread; if the stream is closed before its end, that

@@ -2,36 +2,34 @@
 
 A separation network is free to swap its outputs from one chunk to the next, and it does now and
 then behind a pause. Two things tell who is who. Where neighbouring chunks overlap they hold the
-same speech; that counts for as much as the order before it is sure, and for nothing where nobody
-speaks: a silent overlap matches by chance. And each talker has a voice, learnt as the recording
-goes on, which tells after a pause. Where neither tells the order stays. Every decision depends on
-ratios of levels only, so that scaling a recording changes none.
+same speech; that counts for nothing where nobody speaks: a silent overlap matches by chance. And
+each talker has a voice, learnt as the recording goes on, which tells after a pause. Where neither
+tells the order stays. What is heard later tells more, so a chunk is held back for a while: two
+passages of one talker may turn out to be of two. Every decision depends on ratios of levels only,
+so that scaling a recording changes none.
 """
 
+import math
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from cplxsep.audio.level import frame_of
+from cplxsep.engine.hypotheses import Hypothesis, extended
 from cplxsep.engine.measured import Measured, measured
-from cplxsep.engine.orders import best_order, lead_of
+from cplxsep.engine.overlap import Overlap
 from cplxsep.engine.passages import in_orders, passages
 from cplxsep.engine.speech_level import SpeechLevel
-from cplxsep.engine.voices import Voice, likeness, voice_of
+from cplxsep.engine.voices import Voice, voice_of
 
-ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
-VOICE_FRAMES = 5  # frames of speech that a passage needs to tell of a talker
-NEW_FRAMES = 15  # the same, of one not heard before: less may be what leaks
-KNOWN_FRAMES = 20  # frames of each talker from which voices tell within a chunk
+VOICE_FRAMES = 8  # frames of speech that a passage needs to tell of a talker
+HELD = 4  # chunks that are heard before the order of one is settled
 PAUSE_FRAMES = 8  # frames without speech (0.26 s) behind which the network may have swapped
-CLEAR_MATCH = 0.25  # lead of an overlap's best order from which it is as sure as can be
-OVERLAP_WEIGHT = 2.0  # likeness of voices that a clear overlap outweighs
-UNLIKE = 1.0  # the same, that a talker not heard before differs from a known one
-STAYS = 0.35  # lead of a chunk's own order behind a pause; a clear overlap has 1
 DOMINANT = 2.0  # times the power of all others that a frame of one talker must have
-LEAST_SURE = 0.1  # how far even a guess is trusted afterwards
-WEAK = 0.1  # confidence below which a seam is little more than a guess
+WEAK = 0.3  # confidence below which a seam is little more than a guess
 
 
 @dataclass(frozen=True)
@@ -55,203 +53,109 @@ class Seam:
         return self.confidence < WEAK
 
 
-class _Overlap(NamedTuple):
-    """Frames (N, T, S) of the chunk before and of this one where both are, and who speaks (T,)."""
+class Arranged(NamedTuple):
+    """A chunk's sources (N, S) in the order of the chunks before.
 
-    old: np.ndarray
-    new: np.ndarray
-    spoken: np.ndarray
+    seams: its beginning, but for the first one's, and each pause within it behind which its order
+    was changed.
+    """
 
-    def part(self, first: int, last: int) -> "_Overlap":
-        """From one frame to before another."""
-        return _Overlap(self.old[:, first:last], self.new[:, first:last], self.spoken[first:last])
+    start: int
+    sources: np.ndarray
+    seams: list[Seam]
 
 
 class TalkerOrder:
-    """Puts the sources of each chunk into the order of the chunks before.
-
-    latest: the seams of the latest chunk: its beginning, but for the first one's, and each pause
-    within it behind which its order was changed.
-    """
+    """Puts the sources of each chunk into the order of the chunks before."""
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self._frame = frame_of(sample_rate)
         self._level = SpeechLevel()
-        self._voices: list[Voice | None] = []
-        self._sure = 1.0  # confidence of the latest chunk's order, at its end
+        self._hypotheses: list[Hypothesis] = []  # the best one first
+        self._held: deque[tuple[int, np.ndarray]] = deque()
         self._last: tuple[int, np.ndarray] | None = None
-        self.latest: list[Seam] = []
 
-    def arrange(self, start: int, sources: np.ndarray, known: Measured | None = None) -> np.ndarray:
-        """The chunk's sources (N, S), in the order of the chunk before; sets `latest`.
+    def push(
+        self, start: int, sources: np.ndarray, known: Measured | None = None
+    ) -> Iterator[Arranged]:
+        """Take the next chunk's sources (N, S); the chunk whose order is settled by that, if any.
 
         known: what is measured of these sources, where that was done already.
         """
-        self.latest = []
         if len(sources) == 1:
-            return sources
-        found = known or measured(sources, self._rate)
+            yield Arranged(start, sources, [])
+            return
+        self._take(start, sources, known or measured(sources, self._rate))
+        self._held.append((start, sources))
+        if len(self._held) > HELD:
+            yield self._settled()
+
+    def finish(self) -> Iterator[Arranged]:
+        """The chunks that are held back."""
+        while self._held:
+            yield self._settled()
+
+    def _take(self, start: int, sources: np.ndarray, found: Measured) -> None:
+        """Follow the hypotheses through a chunk."""
         self._level.adapt(found.powers)
-        overlap = self._overlap(start, sources)
-        heard = self._heard(found)
-        # The chunk as a whole, then each of its passages, which may tell that it is not one.
         spoken = self._level.spoken(found.powers)
-        order, sure = self._begin(start, overlap, heard, bool(spoken.any()))
-        parts = passages(spoken, PAUSE_FRAMES)
-        pieces = []
-        for first, last in parts:
-            if spoken[first:last].any():
-                if len(parts) > 1:
-                    there = Measured(found.powers[:, first:last], found.bands[:, first:last])
-                    heard = self._heard(there)
-                    before = order
-                    match = self._match(overlap.part(first, last))
-                    order, sure, method = self._of_passage(before, sure, match, heard)
-                    if (order != before).any():
-                        self._changed(start, first, method, sure, order)
-                self._learn([heard[index] for index in order], sure)
-            pieces.append((first * self._frame, order))
-        self._sure = sure
-        sources = in_orders(sources, pieces, self._frame)
+        hypotheses = self._hypotheses or [Hypothesis.first(len(sources))]
+        hypotheses = [hypothesis.next_chunk(HELD) for hypothesis in hypotheses]
+        if spoken.any():
+            overlap = self._overlap(start, sources)
+            for first, last in passages(spoken, PAUSE_FRAMES):
+                heard = self._heard(found.powers[:, first:last], found.embedded[:, first:last])
+                hypotheses = extended(hypotheses, heard, overlap, first, last)
+        else:
+            hypotheses = [hypothesis.silent() for hypothesis in hypotheses]
+        self._hypotheses = hypotheses
         self._last = (start, sources)
-        return sources
 
-    def _begin(
-        self, start: int, overlap: _Overlap, heard: list[Voice | None], speech: bool
-    ) -> tuple[np.ndarray, float]:
-        """The order of a chunk as a whole, and how sure it is; adds its seam."""
-        stay = np.arange(len(heard))
+    def _settled(self) -> Arranged:
+        """The chunk that was held for the longest, by the best hypothesis."""
+        age = len(self._held)
+        start, sources = self._held.popleft()
+        pieces = [
+            (passage.first * self._frame, passage.order)
+            for passage in self._hypotheses[0].chunks[-age]
+        ]
+        return Arranged(start, in_orders(sources, pieces, self._frame), self._seams(start, age))
+
+    def _overlap(self, start: int, sources: np.ndarray) -> Overlap | None:
+        """What the chunk shares with the one before; None of the first one."""
         if self._last is None:
-            self._voices = [None] * len(stay)
-            return stay, 1.0
-        match = self._match(overlap)
-        alike = likeness(self._voices, heard, UNLIKE) / OVERLAP_WEIGHT
-        # A hair for the present order: it stays where nothing tells.
-        order, lead = best_order(match + alike + 1e-6 * np.eye(len(stay)))
-        confidence = round(min(lead, 1.0), 3)
-        if not speech:
-            method, confidence = "silence", 1.0
-        elif confidence == 0:
-            method = "kept"
-        else:
-            method = _what_told(order, match, alike)
-        swapped = bool((order != stay).any())
-        self.latest.append(Seam(start / self._rate, method, confidence, swapped))
-        return order, self._trust(confidence)
+            return None
+        begin, before = self._last
+        return Overlap.between(before, start - begin, sources, self._frame, self._level)
 
-    def _of_passage(
-        self, before: np.ndarray, sure: float, match: np.ndarray, heard: list[Voice | None]
-    ) -> tuple[np.ndarray, float, str]:
-        """The order of a passage behind one that is as sure as that, how sure, and what told."""
-        count = len(before)
-        alike = np.zeros((count, count))
-        if all(voice is not None and voice.frames >= KNOWN_FRAMES for voice in self._voices):
-            alike = likeness(self._voices, heard, UNLIKE) / OVERLAP_WEIGHT
-        stays = np.zeros((count, count))
-        # Another order differs in two places at least.
-        stays[np.arange(count), before] = STAYS * sure / 2
-        order, lead = best_order(match + alike + stays + 1e-6 * np.eye(count))
-        told = lead_of(order, match + alike)
-        if (order != before).any():
-            sure = min(lead, 1.0)
-        elif told < 0:
-            sure = min(lead, sure)
-        else:
-            sure = max(sure, min(told, 1.0))
-        return order, self._trust(sure), _what_told(order, match, alike)
-
-    def _changed(self, start: int, first: int, method: str, sure: float, order: np.ndarray) -> None:
-        """Add the seam of a passage that differs from the one before, or from its whole chunk."""
-        if first == 0:
-            self.latest.clear()
-        swapped = first > 0 or bool((order != np.arange(len(order))).any())
-        seconds = (start + first * self._frame) / self._rate
-        self.latest.append(Seam(seconds, method, round(sure, 3), swapped))
-
-    def _trust(self, confidence: float) -> float:
-        """How far an order is trusted afterwards."""
-        # Before any voice is known there is no order that could be wrong.
-        any_known = any(voice is not None for voice in self._voices)
-        return max(confidence, LEAST_SURE) if any_known else 1.0
-
-    def _overlap(self, start: int, sources: np.ndarray) -> _Overlap:
-        """What a chunk and the one before have of the same time; the first chunk has nothing."""
-        before, previous = self._last or (start, sources[:, :0])
-        old = previous[:, start - before :]
-        old, new = self._frames(old), self._frames(sources[:, : old.shape[1]])
-        speaks = self._level.spoken
-        return _Overlap(old, new, speaks(_powers(old)) & speaks(_powers(new)))
-
-    def _match(self, overlap: _Overlap) -> np.ndarray:
-        """How well old source i and new source j (N, N) agree where they overlap in speech.
-
-        Scaled so that the best order leads by as much as the order before is sure where it is
-        clear.
-        """
-        old, new, spoken = overlap
-        match = _agreement(old[:, spoken], new[:, spoken])
-        lead = best_order(match)[1]
-        weight = self._sure * min(1.0, spoken.sum() / ACTIVE_FRAMES)
-        return match * (weight / max(lead, CLEAR_MATCH))
-
-    def _frames(self, sources: np.ndarray) -> np.ndarray:
-        """Sources (N, S) in whole frames (N, T, S'), float64."""
-        count = sources.shape[1] // self._frame
-        whole = sources[:, : count * self._frame].astype(np.float64)
-        return whole.reshape(len(sources), count, self._frame)
-
-    def _heard(self, found: Measured) -> list[Voice | None]:
-        """Voice of each source of a chunk or passage; None where one says too little.
+    def _heard(self, powers: np.ndarray, embedded: np.ndarray) -> list[Voice | None]:
+        """Voice of each source of a passage; None where one says too little.
 
         From the frames that are its own, where nothing that leaks can be.
         """
-        powers = found.powers
         others = powers.sum(axis=0) - powers
         own = self._level.speaks(powers) & (powers >= DOMINANT * others)
         return [
-            voice_of(bands[speaks], self._level.loud * self._frame)
-            if speaks.sum() >= VOICE_FRAMES
-            else None
-            for bands, speaks in zip(found.bands, own, strict=True)
+            voice_of(there[speaks]) if speaks.sum() >= VOICE_FRAMES else None
+            for there, speaks in zip(embedded, own, strict=True)
         ]
 
-    def _learn(self, heard: list[Voice | None], sure: float) -> None:
-        """Add what was heard, in an order as sure as that, to the voices of those who said it."""
-        found = [(voice.frames, index) for index, voice in enumerate(heard) if voice is not None]
-        for _, index in sorted(found, reverse=True):
-            known, voice = self._voices[index], heard[index]
-            assert voice is not None
-            # Half of a talker whom the network split over two outputs is no other talker. A known
-            # one may well sound new: a voice that took up only what is like it would narrow.
-            unlike = UNLIKE if known is None else np.inf
-            scores = likeness(self._voices, [voice], unlike)[:, 0]
-            if scores[index] < scores.max():
-                continue
-            if known is not None:
-                known.learn(voice, sure)
-            elif voice.frames >= NEW_FRAMES:
-                self._voices[index] = voice
-
-
-def _powers(frames: np.ndarray) -> np.ndarray:
-    """Mean power (N, T) of frames (N, T, S)."""
-    return np.einsum("nts,nts->nt", frames, frames) / frames.shape[2]
-
-
-def _agreement(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Inner products (N, N) of sources in frames (N, T, S), as a fraction of the energy of all.
-
-    Not correlations of each pair: energy must weigh, or faint leakage, which correlates with
-    its origin perfectly, would count as much as the talker.
-    """
-    old, new = old.reshape(len(old), -1), new.reshape(len(new), -1)
-    energy = np.sqrt(np.vdot(old, old) * np.vdot(new, new))
-    if energy == 0:
-        return np.zeros((len(old), len(new)))
-    return (old @ new.T) / energy
-
-
-def _what_told(order: np.ndarray, match: np.ndarray, alike: np.ndarray) -> str:
-    """Which of the two said more for an order: "overlap" or "voice"."""
-    return "overlap" if lead_of(order, match) >= lead_of(order, alike) else "voice"
+    def _seams(self, start: int, age: int) -> list[Seam]:
+        """Of the chunk that came so many before the next one."""
+        best, *others = self._hypotheses
+        before, seams = np.arange(len(best.voices)), []
+        for index, passage in enumerate(best.chunks[-age]):
+            swapped = bool((passage.order != before).any())
+            before = passage.order
+            if swapped or (index == 0 and start > 0):
+                rivals = [
+                    other.score
+                    for other in others
+                    if (other.chunks[-age][index].order != before).any()
+                ]
+                told = passage.told
+                sure = 1.0 if told == "silence" else 1 - math.exp(max(rivals, default=-math.inf))
+                seconds = (start + passage.first * self._frame) / self._rate
+                seams.append(Seam(seconds, told, round(sure, 3), swapped))
+        return seams

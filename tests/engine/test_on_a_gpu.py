@@ -59,11 +59,14 @@ def test_many_signals_at_once_give_what_each_gives(ahead, make_separator, talk):
 
 
 def test_what_is_there_is_given_before_more_comes(ahead, talk):
-    """A signal that comes live: the next block comes only once the first chunk's sources have."""
+    """A signal that comes live: the next block comes only once the first chunk's sources have.
+
+    Of which the order is settled with the fifth.
+    """
     heard = threading.Event()
 
     def live():
-        yield talk(2.0)
+        yield talk(8.0)
         assert heard.wait(20)
         yield talk(2.0, seed=1)
 
@@ -71,7 +74,7 @@ def test_what_is_there_is_given_before_more_comes(ahead, talk):
     first = next(given)
     assert first.shape[1]
     heard.set()
-    assert first.shape[1] + sum(part.shape[1] for part in given) == 4 * RATE
+    assert first.shape[1] + sum(part.shape[1] for part in given) == 10 * RATE
 
 
 def test_an_error_comes_where_its_chunk_would_have(ahead, talk):

@@ -1,0 +1,71 @@
+"""What two neighbouring chunks have of the same time, and how well their sources agree in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cplxsep.engine.orders import best_order
+from cplxsep.engine.passages import Piece, orders_of_frames
+from cplxsep.engine.speech_level import SpeechLevel
+
+ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
+CLEAR_MATCH = 0.25  # lead of the best order, of two talkers, from which it is as sure as can be
+CLEAR = 8.0  # nats by which it then leads
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Frames that a chunk shares with the one before.
+
+    begin: where they begin in the chunk before, in frames. products: inner products (T, N, N) of
+    source i there and source j here. energies (2, T): of all sources there, and here. spoken: where
+    somebody speaks (T,) in both.
+    """
+
+    begin: int
+    products: np.ndarray
+    energies: np.ndarray
+    spoken: np.ndarray
+
+    @classmethod
+    def between(
+        cls, before: np.ndarray, begin: int, sources: np.ndarray, frame: int, level: SpeechLevel
+    ) -> "Overlap":
+        """Of the chunk before (N, S), from its sample `begin` on, and sources (N, S')."""
+        shared = before[:, begin:]
+        old, new = (_in_frames(rows, frame) for rows in (shared, sources[:, : shared.shape[1]]))
+        powers = [np.einsum("nts,nts->nt", rows, rows) for rows in (old, new)]
+        spoken = [level.spoken(each / frame) for each in powers]
+        return cls(
+            begin // frame,
+            np.einsum("its,jts->tij", old, new, optimize=True),
+            np.stack([each.sum(axis=0) for each in powers]),
+            spoken[0] & spoken[1],
+        )
+
+    def match(self, pieces: Sequence[Piece], first: int, last: int) -> np.ndarray:
+        """How well talker i of the chunk before agrees with source j here (N, N), in nats.
+
+        Between two frames of this chunk, where the one before has the orders of `pieces`. Inner
+        products as a fraction of all energy, not correlations of each pair: energy must weigh, or
+        faint leakage, which correlates with its origin perfectly, would count as much as the
+        talker.
+        """
+        at = first + np.flatnonzero(self.spoken[first:last])
+        there = orders_of_frames(pieces, self.begin + at)
+        products = np.take_along_axis(self.products[at], there[:, :, None], axis=1).sum(axis=0)
+        energy = np.sqrt(self.energies[:, at].sum(axis=1).prod())
+        if energy == 0:
+            return np.zeros(self.products.shape[1:])
+        match = products / energy
+        sure = CLEAR * min(1.0, len(at) / ACTIVE_FRAMES)
+        # An order may differ in two of many talkers, who have their share of the energy.
+        clear = CLEAR_MATCH * 2 / len(match)
+        return match * (sure / max(best_order(match)[1], clear))
+
+
+def _in_frames(sources: np.ndarray, frame: int) -> np.ndarray:
+    """Sources (N, S) in whole frames (N, T, frame), float64."""
+    count = sources.shape[1] // frame
+    return sources[:, : count * frame].astype(np.float64).reshape(len(sources), count, frame)
