@@ -13,6 +13,7 @@ from standins import copies, without_offset
 from cplxsep.engine.blocks import WHOLE
 from cplxsep.engine.plot import plot
 from cplxsep.engine.separator import Separator
+from cplxsep.engine.talker_order import WEAK
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.device import fast_bf16_cpu
 
@@ -268,7 +269,7 @@ def test_doubtful_joints_are_told_once(folder, model, command, monkeypatch):
     save(folder / "a.wav", noise(8000 * 40))
     done = command("separate", "a.wav", "-m", model, "--json", "--device", "cpu")
     (entry,) = json.loads(done.out)["files"]
-    weak = [seam for seam in entry["seams"] if seam["confidence"] < 0.1]
+    weak = [seam for seam in entry["seams"] if seam["confidence"] < WEAK]
     assert entry["weak_seams"] == len(weak) > 0
     (line,) = done.err.splitlines()
     assert f"{len(weak)} of {len(entry['seams'])} joints" in line
