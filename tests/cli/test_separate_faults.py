@@ -150,7 +150,7 @@ def streamed(folder, seconds, length=None):
 
 
 def test_pipe_is_separated_while_it_comes(model, tmp_path):
-    data = streamed(tmp_path, 60, 0xFFFFFFFF)
+    data = streamed(tmp_path, 120, 0xFFFFFFFF)
     with started(tmp_path, model, "-", stdin=subprocess.PIPE) as process:
         raw = process.stdin.buffer
         raw.write(data[: len(data) // 2])
@@ -165,7 +165,7 @@ def test_pipe_is_separated_while_it_comes(model, tmp_path):
     assert process.returncode == 0
     assert left(tmp_path) == ["stdin_s1.wav", "stdin_s2.wav"]
     info = soundfile.info(tmp_path / "separated/stdin_s1.wav")
-    assert (info.frames, info.format) == (60 * RATE, "WAV")
+    assert (info.frames, info.format) == (120 * RATE, "WAV")
     # The same as from the file.
     with started(tmp_path, model, "s.wav") as process:
         process.communicate(timeout=60)
