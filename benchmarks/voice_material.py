@@ -22,6 +22,7 @@ from cplxsep.data.noise_source import NoiseSource
 from cplxsep.data.rooms import different_places, load_rooms
 from cplxsep.data.scene import assemble
 from cplxsep.engine.separator import Separator
+from cplxsep.metrics.assignment import closest
 from cplxsep.networks.mel import mel_powers
 
 RATE = 16000
@@ -95,9 +96,9 @@ def as_separated(
             noise_snr_db=rng.uniform(*NOISE_SNR),
         )
         outputs = separator(scene.mixture, RATE)
-        order = [0, 1] if _agree(scene.references, outputs) else [1, 0]
-        own = _own(scene.references, outputs[order])
-        for index, bands, speech_there in zip(pair, bands_of(outputs[order]), own, strict=True):
+        outputs = outputs[closest(scene.references, outputs)]
+        own = _own(scene.references, outputs)
+        for index, bands, speech_there in zip(pair, bands_of(outputs), own, strict=True):
             utterance = utterances[int(speech.kept[index])]
             yield Heard(
                 f"{utterance.talker} separated",
@@ -137,11 +138,6 @@ def _together(pair: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarra
     for row, audio, begin in zip(talk, pair, begins, strict=True):
         row[begin : begin + len(audio)] = audio * (from_db(LEVEL) / max(audio.std(), 1e-6))
     return talk
-
-
-def _agree(references: np.ndarray, outputs: np.ndarray) -> bool:
-    products = references.astype(np.float64) @ outputs.T.astype(np.float64)
-    return bool(np.trace(products) >= np.trace(products[::-1]))
 
 
 def _own(references: np.ndarray, outputs: np.ndarray) -> np.ndarray:

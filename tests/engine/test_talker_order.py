@@ -33,15 +33,14 @@ def heard(talker):
 def follow(sources, *, leak=0.1, gain=1.0, seed=0, plan=PLAN):
     """Order of talkers in each arranged chunk when chunks come leaky and shuffled; the seams."""
     rng = np.random.default_rng(seed)
-    order, cutter = TalkerOrder(RATE), Cutter(plan)
-    pieces, arranged = [], []
+    cutter, pieces, shuffled = Cutter(plan), [], []
     mixing = np.full((len(sources), len(sources)), leak) + (1 - leak) * np.eye(len(sources))
     chunks = [*cutter.push(np.arange(sources.shape[1])), *cutter.finish()]
     for chunk in chunks:
         piece = (gain * mixing @ sources[:, chunk.samples]).astype(np.float32)
         pieces.append(piece)
-        arranged += order.push(chunk.start, piece[rng.permutation(len(sources))])
-    arranged += order.finish()
+        shuffled.append(piece[rng.permutation(len(sources))])
+    arranged, _ = through(shuffled, [chunk.start for chunk in chunks])
     found = [
         [int(np.abs(piece - row).sum(axis=1).argmin()) for row in one.sources]
         for piece, one in zip(pieces, arranged, strict=True)
@@ -49,10 +48,13 @@ def follow(sources, *, leak=0.1, gain=1.0, seed=0, plan=PLAN):
     return found, [seam for one in arranged for seam in one.seams]
 
 
-def through(chunks, hop=PLAN.hop):
-    """What comes of chunks that begin every hop, and the order that found it."""
+def through(chunks, starts=None):
+    """What comes of chunks that begin there, every hop by default, and the order that found it."""
     order = TalkerOrder(RATE)
-    pushed = [one for index, chunk in enumerate(chunks) for one in order.push(index * hop, chunk)]
+    starts = starts or [index * PLAN.hop for index in range(len(chunks))]
+    pushed = [
+        one for start, chunk in zip(starts, chunks, strict=True) for one in order.push(start, chunk)
+    ]
     return [*pushed, *order.finish()], order
 
 
@@ -180,7 +182,7 @@ def swapping(plan, swaps, seconds=60):
     within = np.arange(sources.shape[1]) % (4 * RATE) < 3 * RATE
     for talker in range(2):
         sources[talker] *= within & (turns % 2 == talker)
-    cutter, truths, shown = Cutter(plan), [], []
+    cutter, starts, truths, shown = Cutter(plan), [], [], []
     for index, chunk in enumerate([*cutter.push(np.arange(sources.shape[1])), *cutter.finish()]):
         truth = sources[:, chunk.samples]
         given = truth.copy()
@@ -189,18 +191,13 @@ def swapping(plan, swaps, seconds=60):
             pauses = (np.arange(2, 5) * 4 - 0.5) * RATE + chunk.start // (4 * RATE) * 4 * RATE
             behind = int(pauses[pauses > chunk.start + 2 * RATE][0]) - chunk.start
             given[:, behind:] = given[::-1, behind:]
-        truths.append((chunk.start, truth))
+        starts.append(chunk.start)
+        truths.append(truth)
         shown.append(given)
-    order = TalkerOrder(RATE)
-    pushed = [
-        one
-        for (start, _), given in zip(truths, shown, strict=True)
-        for one in order.push(start, given)
-    ]
-    arranged = [*pushed, *order.finish()]
+    arranged, _ = through(shown, starts)
     errors = [
         float(np.square(one.sources - truth).sum() / np.square(truth).sum())
-        for (_, truth), one in zip(truths, arranged, strict=True)
+        for truth, one in zip(truths, arranged, strict=True)
     ]
     return errors, [seam for one in arranged for seam in one.seams]
 
