@@ -113,7 +113,7 @@ Chunks = list[tuple[int, np.ndarray]]
 
 def follow(chunks: Chunks) -> tuple[Chunks, list[Seam]]:
     """The chunks as `TalkerOrder` arranges them, and its seams."""
-    order = TalkerOrder(RATE)
+    order = TalkerOrder(2, RATE)
     pushed = [found for start, sources in chunks for found in order.push(start, sources)]
     arranged = [*pushed, *order.finish()]
     seams = [seam for found in arranged for seam in found.seams]

@@ -55,6 +55,7 @@ class AtRate:
     ) -> None:
         self.rate = rate
         self.plan = plan
+        self._talkers = sources
 
         def around(network: Network) -> Network:
             mean = averaged(network, shifts, getattr(model, "hop", 1))
@@ -93,7 +94,7 @@ class AtRate:
             yield from onward(self._runner.stream(), blocks, finish, self.rate, self.plan.length)
             return
         cutter, joiner = Cutter(self.plan), Joiner(self.plan)
-        order = TalkerOrder(self.rate)
+        order = TalkerOrder(self._talkers, self.rate)
         pushed = itertools.chain((cutter.push(block) for block in blocks), [cutter.finish()])
         mixtures: deque[np.ndarray] = deque()  # of the chunks whose order is not settled
 

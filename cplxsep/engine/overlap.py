@@ -1,12 +1,10 @@
 """What two neighbouring chunks have of the same time, and how well their sources agree in it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cplxsep.engine.orders import best_order
-from cplxsep.engine.passages import Piece, orders_of_frames
+from cplxsep.engine.orders import lead_of_best
 from cplxsep.engine.speech_level import SpeechLevel
 
 ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
@@ -44,25 +42,24 @@ class Overlap:
             spoken[0] & spoken[1],
         )
 
-    def match(self, pieces: Sequence[Piece], first: int, last: int) -> np.ndarray:
-        """How well talker i of the chunk before agrees with source j here (N, N), in nats.
+    def match(self, there: tuple[int, int], here: tuple[int, int]) -> np.ndarray:
+        """How well source i of a passage agrees with source j of one here (N, N), in nats.
 
-        Between two frames of this chunk, where the one before has the orders of `pieces`. Inner
-        products as a fraction of all energy, not correlations of each pair: energy must weigh, or
-        faint leakage, which correlates with its origin perfectly, would count as much as the
-        talker.
+        From a frame of the chunk before to one, and of this chunk. Inner products as a fraction of
+        all energy, not correlations of each pair: energy must weigh, or faint leakage, which
+        correlates with its origin perfectly, would count as much as the talker.
         """
+        first, last = here
         at = first + np.flatnonzero(self.spoken[first:last])
-        there = orders_of_frames(pieces, self.begin + at)
-        products = np.take_along_axis(self.products[at], there[:, :, None], axis=1).sum(axis=0)
+        at = at[(there[0] <= self.begin + at) & (self.begin + at < there[1])]
         energy = np.sqrt(self.energies[:, at].sum(axis=1).prod())
         if energy == 0:
             return np.zeros(self.products.shape[1:])
-        match = products / energy
+        match = self.products[at].sum(axis=0) / energy
         sure = CLEAR * min(1.0, len(at) / ACTIVE_FRAMES)
         # An order may differ in two of many talkers, who have their share of the energy.
         clear = CLEAR_MATCH * 2 / len(match)
-        return match * (sure / max(best_order(match)[1], clear))
+        return match * (sure / max(lead_of_best(match), clear))
 
 
 def _in_frames(sources: np.ndarray, frame: int) -> np.ndarray:

@@ -1,10 +1,8 @@
 """Passages of a chunk, between pauses in which nobody speaks. Numpy only."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-# A sample or frame, and the order (N,) of the sources from there on.
+# A sample, and the order (N,) of the sources from there on.
 Piece = tuple[int, np.ndarray]
 
 
@@ -21,13 +19,6 @@ def passages(speaks: np.ndarray, pause: int) -> list[tuple[int, int]]:
     last, following = spoken[:-1], spoken[1:]
     cuts = ((last + following + 1) // 2)[following - last > pause].tolist()
     return list(zip([0, *cuts], [*cuts, len(speaks)], strict=True))
-
-
-def orders_of_frames(pieces: Sequence[Piece], frames: np.ndarray) -> np.ndarray:
-    """Order (T, N) in each of some frames (T,); the first piece begins at frame 0."""
-    begins = np.array([begin for begin, _ in pieces])
-    orders = np.stack([order for _, order in pieces])
-    return np.asarray(orders[np.searchsorted(begins, frames, side="right") - 1])
 
 
 def in_orders(sources: np.ndarray, pieces: list[Piece], fade: int) -> np.ndarray:

@@ -4,9 +4,8 @@ A separation network is free to swap its outputs from one chunk to the next, and
 then behind a pause. Two things tell who is who. Where neighbouring chunks overlap they hold the
 same speech; that counts for nothing where nobody speaks: a silent overlap matches by chance. And
 each talker has a voice, learnt as the recording goes on, which tells after a pause. Where neither
-tells the order stays. What is heard later tells more, so a chunk is held back for a while: two
-passages of one talker may turn out to be of two. Every decision depends on ratios of levels only,
-so that scaling a recording changes none.
+tells the order stays. What is heard later tells more (`joint_order`), so a chunk is held back for
+a while. Every decision depends on ratios of levels only, so that scaling a recording changes none.
 """
 
 import math
@@ -18,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from cplxsep.audio.level import frame_of
-from cplxsep.engine.hypotheses import Hypothesis, extended
+from cplxsep.engine.joint_order import JointOrder, Passage, Settled
 from cplxsep.engine.measured import Measured, measured
 from cplxsep.engine.overlap import Overlap
 from cplxsep.engine.passages import in_orders, passages
 from cplxsep.engine.speech_level import SpeechLevel
-from cplxsep.engine.voices import Voice, voice_of
+from cplxsep.engine.voices import voice_of
 
 VOICE_FRAMES = 8  # frames of speech that a passage needs to tell of a talker
 HELD = 4  # chunks that are heard before the order of one is settled
@@ -65,16 +64,25 @@ class Arranged(NamedTuple):
     seams: list[Seam]
 
 
+class _Held(NamedTuple):
+    """A chunk whose order is not settled, and its passages; none where nobody speaks."""
+
+    start: int
+    sources: np.ndarray
+    passages: list[Passage]
+
+
 class TalkerOrder:
     """Puts the sources of each chunk into the order of the chunks before."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, talkers: int, sample_rate: int) -> None:
         self._rate = sample_rate
         self._frame = frame_of(sample_rate)
         self._level = SpeechLevel()
-        self._hypotheses: list[Hypothesis] = []  # the best one first
-        self._held: deque[tuple[int, np.ndarray]] = deque()
-        self._last: tuple[int, np.ndarray] | None = None
+        self._stay = np.arange(talkers)
+        self._order = JointOrder(talkers)
+        self._held: deque[_Held] = deque()
+        self._last: _Held | None = None
 
     def push(
         self, start: int, sources: np.ndarray, known: Measured | None = None
@@ -86,8 +94,9 @@ class TalkerOrder:
         if len(sources) == 1:
             yield Arranged(start, sources, [])
             return
-        self._take(start, sources, known or measured(sources, self._rate))
-        self._held.append((start, sources))
+        found = known or measured(sources, self._rate)
+        self._last = _Held(start, sources, self._followed(start, sources, found))
+        self._held.append(self._last)
         if len(self._held) > HELD:
             yield self._settled()
 
@@ -96,66 +105,72 @@ class TalkerOrder:
         while self._held:
             yield self._settled()
 
-    def _take(self, start: int, sources: np.ndarray, found: Measured) -> None:
-        """Follow the hypotheses through a chunk."""
+    def _followed(self, start: int, sources: np.ndarray, found: Measured) -> list[Passage]:
+        """Passages of a chunk, whose order is sought together with that of the ones before."""
         self._level.adapt(found.powers)
         spoken = self._level.spoken(found.powers)
-        hypotheses = self._hypotheses or [Hypothesis.first(len(sources))]
-        hypotheses = [hypothesis.next_chunk(HELD) for hypothesis in hypotheses]
-        if spoken.any():
-            overlap = self._overlap(start, sources)
-            for first, last in passages(spoken, PAUSE_FRAMES):
-                heard = self._heard(found.powers[:, first:last], found.embedded[:, first:last])
-                hypotheses = extended(hypotheses, heard, overlap, first, last)
-        else:
-            hypotheses = [hypothesis.silent() for hypothesis in hypotheses]
-        self._hypotheses = hypotheses
-        self._last = (start, sources)
+        if not spoken.any():
+            return []
+        shared = self._shared(start, sources)
+        followed = []
+        for first, last in passages(spoken, PAUSE_FRAMES):
+            heard = self._heard(found.powers[:, first:last], found.embedded[:, first:last])
+            speech = int(spoken[first:last].sum())
+            matches = [(one, overlap.match(one.frames, (first, last))) for one, overlap in shared]
+            followed.append(self._order.add((first, last), speech, heard, matches))
+        self._order.climb()
+        return followed
 
-    def _settled(self) -> Arranged:
-        """The chunk that was held for the longest, by the best hypothesis."""
-        age = len(self._held)
-        start, sources = self._held.popleft()
-        pieces = [
-            (passage.first * self._frame, passage.order)
-            for passage in self._hypotheses[0].chunks[-age]
-        ]
-        return Arranged(start, in_orders(sources, pieces, self._frame), self._seams(start, age))
+    def _shared(self, start: int, sources: np.ndarray) -> list[tuple[Passage, Overlap]]:
+        """Passages of the chunk before, and what this one shares with it."""
+        if self._last is None or not self._last.passages:
+            return []
+        begin, before = start - self._last.start, self._last.sources
+        overlap = Overlap.between(before, begin, sources, self._frame, self._level)
+        return [(passage, overlap) for passage in self._last.passages]
 
-    def _overlap(self, start: int, sources: np.ndarray) -> Overlap | None:
-        """What the chunk shares with the one before; None of the first one."""
-        if self._last is None:
-            return None
-        begin, before = self._last
-        return Overlap.between(before, start - begin, sources, self._frame, self._level)
+    def _heard(self, powers: np.ndarray, embedded: np.ndarray) -> np.ndarray:
+        """What each source of a passage tells of its talker's voice (N, 2, D).
 
-    def _heard(self, powers: np.ndarray, embedded: np.ndarray) -> list[Voice | None]:
-        """Voice of each source of a passage; None where one says too little.
-
-        From the frames that are its own, where nothing that leaks can be.
+        From the frames that are its own, where nothing that leaks can be; nothing if they are few.
         """
         others = powers.sum(axis=0) - powers
         own = self._level.speaks(powers) & (powers >= DOMINANT * others)
-        return [
-            voice_of(there[speaks]) if speaks.sum() >= VOICE_FRAMES else None
-            for there, speaks in zip(embedded, own, strict=True)
-        ]
+        return np.stack(
+            [
+                voice_of(there[speaks] if speaks.sum() >= VOICE_FRAMES else there[:0])
+                for there, speaks in zip(embedded, own, strict=True)
+            ]
+        )
 
-    def _seams(self, start: int, age: int) -> list[Seam]:
-        """Of the chunk that came so many before the next one."""
-        best, *others = self._hypotheses
-        before, seams = np.arange(len(best.voices)), []
-        for index, passage in enumerate(best.chunks[-age]):
-            swapped = bool((passage.order != before).any())
-            before = passage.order
-            if swapped or (index == 0 and start > 0):
-                rivals = [
-                    other.score
-                    for other in others
-                    if (other.chunks[-age][index].order != before).any()
-                ]
-                told = passage.told
-                sure = 1.0 if told == "silence" else 1 - math.exp(max(rivals, default=-math.inf))
-                seconds = (start + passage.first * self._frame) / self._rate
-                seams.append(Seam(seconds, told, round(sure, 3), swapped))
-        return seams
+    def _settled(self) -> Arranged:
+        """The chunk that was held for the longest, in the most likely order."""
+        chunk = self._held.popleft()
+        settled = self._order.settle(chunk.passages)
+        begins = [passage.frames[0] for passage in chunk.passages]
+        pieces = [
+            (first * self._frame, found.order) for first, found in zip(begins, settled, strict=True)
+        ]
+        sources = in_orders(chunk.sources, pieces or [(0, self._stay)], self._frame)
+        return Arranged(chunk.start, sources, list(self._seams(chunk.start, begins, settled)))
+
+    def _seams(self, start: int, begins: list[int], settled: list[Settled]) -> Iterator[Seam]:
+        """Where a chunk begins, and behind pauses within it."""
+        if not settled and start > 0:
+            yield Seam(start / self._rate, "silence", 1.0, False)
+        before = self._stay
+        for first, found in zip(begins, settled, strict=True):
+            swapped = bool((found.order != before).any())
+            before = found.order
+            if swapped or (first == 0 and start > 0):
+                seconds = (start + first * self._frame) / self._rate
+                confidence = round(1 - math.exp(-max(found.lead, 0.0)), 3)
+                yield Seam(seconds, _method(found), confidence, swapped)
+
+
+def _method(found: Settled) -> str:
+    """What told of an order."""
+    if found.overlap == found.voice == 0:
+        return "kept"
+    # Where neither is for it what is heard later is: that is voices.
+    return "overlap" if found.overlap > 0 and found.overlap >= found.voice else "voice"

@@ -49,6 +49,14 @@ class SpeakerEmbedding(nn.Module):
             x = F.dropout(norm(F.relu(convolution(x))), DROPPED, self.training)
         return self.last(x.transpose(1, 2)).unflatten(0, powers.shape[:-2])
 
+    def observed(self, means: Tensor, frames: Tensor) -> Tensor:
+        """What mean embeddings (..., DIMENSIONS) over so many frames (...,) tell of a voice.
+
+        (..., 2, DIMENSIONS): precisions, and means times these. Of one talker's means they add.
+        """
+        precision = 1 / (self.log_frame.exp() / frames[..., None] + self.log_session.exp())
+        return torch.stack([precision, precision * means], dim=-2)
+
     def log_ratio(
         self, known: Tensor, known_frames: Tensor, heard: Tensor, heard_frames: Tensor
     ) -> Tensor:
@@ -57,15 +65,15 @@ class SpeakerEmbedding(nn.Module):
         In nats; of mean embeddings known (N, DIMENSIONS) and heard (M, DIMENSIONS), over so many
         frames (N,) and (M,).
         """
-        frame, session = self.log_frame.exp(), self.log_session.exp()
-        doubt = frame / known_frames[:, None] + session
-        spread = frame / heard_frames[:, None] + session
-        # The talker given what is known, and what is heard given the talker.
-        talker, variance = known / (1 + doubt), doubt / (1 + doubt)
-        apart = _log_density(heard[None] - talker[:, None], variance[:, None] + spread[None])
-        return apart - _log_density(heard, 1 + spread)
+        one, other = self.observed(known, known_frames), self.observed(heard, heard_frames)
+        together = evidence(one[:, None] + other[None])
+        return together - evidence(one)[:, None] - evidence(other)[None]
 
 
-def _log_density(apart: Tensor, variance: Tensor) -> Tensor:
-    """Of independent normal dimensions, without the constant."""
-    return -0.5 * (apart.square() / variance + variance.log()).sum(-1)
+def evidence(observed: Tensor) -> Tensor:
+    """Log-likelihood (...,), in nats, that what adds up to (..., 2, D) was all of one talker.
+
+    Less a constant of each observation, so that only those of all talkers together compare.
+    """
+    precision, weighted = observed.unbind(-2)
+    return 0.5 * (weighted.square() / (1 + precision) - torch.log1p(precision)).sum(-1)

@@ -118,7 +118,7 @@ def test_sources_sum_to_the_mixture_if_asked(make_separator, talk, rate, at_mode
 
 
 def test_a_long_mixture_is_not_copied_for_each_chunk(make_separator, talk):
-    signal = talk(60.0)
+    signal = talk(120.0)
     parts = make_separator(copies, chunk=0.5).stream([signal], RATE, sum_to_mix=True)
     for _ in range(3):
         next(parts)
