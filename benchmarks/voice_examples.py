@@ -15,7 +15,6 @@ from cplxsep.networks.mel import BANDS, bands_within
 
 KNOWN, HEARD, LEAST = 120, 60, 8  # frames: the most of each, and the least
 TALKERS = 128
-SEPARATED = 3.0  # times as often as another kind, of which there is one at each speed
 SHARES = {"speechocean": 0.5, "librispeech": 0.3, "commonvoice": 0.2}  # of the corpora
 RATES = (8000, 16000)
 OTHER = 0.7  # share of pairs from two recordings, where a talker has as many
@@ -47,12 +46,7 @@ def draw(
     """Pairs of one kind, else of any; noise: bands (F, BANDS) of recordings, in dB."""
     if kind is None:
         kinds = list(speech.of_kind)
-        odds = np.array(
-            [
-                SHARES[name.split()[0]] * (SEPARATED if name.endswith("separated") else 1.0)
-                for name in kinds
-            ]
-        )
+        odds = np.array([SHARES[name.split()[0]] for name in kinds])
         kind = kinds[rng.choice(len(kinds), p=odds / odds.sum())]
     everyone = speech.of_kind[kind]
     chosen = rng.choice(len(everyone), min(TALKERS, len(everyone)), replace=False)

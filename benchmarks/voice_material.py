@@ -1,9 +1,4 @@
-"""What voices are learnt from: frames of talkers, as they were recorded and as a model gives them.
-
-Every utterance once at each of three speeds, and once separated from another one of its corpus, in
-rooms and noise or not: what an engine hears of a talker is a network's output. None is heard twice
-in one of these, for then words would tell as much as the voice.
-"""
+"""What voices are learnt from: frames of talkers, as they were recorded, at three speeds."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,26 +9,17 @@ import numpy as np
 import torch
 
 from cplxsep.audio.atomic import replacing
-from cplxsep.audio.level import frame_of, from_db
+from cplxsep.audio.level import frame_of
 from cplxsep.audio.resample import change_speed
-from cplxsep.data.cache import SpeechCache, open_cache
+from cplxsep.data.cache import open_cache
 from cplxsep.data.manifest import Utterance
-from cplxsep.data.noise_source import NoiseSource
-from cplxsep.data.rooms import different_places, load_rooms
-from cplxsep.data.scene import assemble
-from cplxsep.engine.separator import Separator
-from cplxsep.metrics.assignment import closest
 from cplxsep.networks.mel import mel_powers
 
 RATE = 16000
 FRAME = frame_of(RATE)
-MODEL = "dce-talk"
 SPEEDS = (1.0, 0.9, 1.1)  # each makes another talker of one
 LOUD, RANGE = 0.95, 25.0  # quantile of the levels, and dB below it that speech is
-DOMINANT = 2.0  # times the other output's power
 LEAST_FRAMES = 80  # of speech, 1.3 s
-LEVEL, SNR, NOISE_SNR = -25.0, 5.0, (5.0, 30.0)  # dB
-NOISY, REVERBERANT, AFTER = 0.4, 0.4, 2.0  # shares, and seconds that a talker may begin later
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ def as_recorded(
     for speed in speeds:
         for index, position in enumerate(speech.kept):
             utterance = utterances[int(position)]
-            audio = _floating(speech, index)
+            audio = speech.audio(index).astype(np.float32) / 32768
             bands = bands_of(audio if speed == 1 else change_speed(audio, speed))
             levels = bands.max(axis=1).astype(np.float32)
             if not len(levels):
@@ -73,85 +59,10 @@ def as_recorded(
             yield Heard(f"{utterance.talker} {name}", f"{_kind(utterance)} {name}", bands, spoken)
 
 
-def as_separated(
-    utterances: Sequence[Utterance],
-    noises: Sequence[Utterance],
-    rooms: Path,
-    cache: Path | None,
-    seed: int,
-) -> Iterator[Heard]:
-    """Each utterance separated once from another talker's of its corpus."""
-    rng = np.random.default_rng(seed)
-    speech = open_cache(utterances, RATE, cache)
-    noise, places = NoiseSource(noises, RATE, cache, None), load_rooms(rooms, RATE)
-    separator = Separator.load(MODEL)
-    for pair in _pairs([utterances[int(position)] for position in speech.kept], rng):
-        talk = _together([_floating(speech, index) for index in pair], rng)
-        scene = assemble(
-            talk,
-            snr_db=[0.0, rng.uniform(-SNR, SNR)],
-            sample_rate=RATE,
-            responses=different_places(places, 2, rng) if rng.random() < REVERBERANT else None,
-            noise=noise.read(noise.plan(talk.shape[1], rng)) if rng.random() < NOISY else None,
-            noise_snr_db=rng.uniform(*NOISE_SNR),
-        )
-        outputs = separator(scene.mixture, RATE)
-        outputs = outputs[closest(scene.references, outputs)]
-        own = _own(scene.references, outputs)
-        for index, bands, speech_there in zip(pair, bands_of(outputs), own, strict=True):
-            utterance = utterances[int(speech.kept[index])]
-            yield Heard(
-                f"{utterance.talker} separated",
-                f"{_kind(utterance)} separated",
-                bands,
-                speech_there,
-            )
-
-
 def _kind(utterance: Utterance) -> str:
     """Releases of one corpus are one."""
     found = re.match("[a-z]+", utterance.corpus)
     return found[0] if found else utterance.corpus
-
-
-def _floating(speech: SpeechCache, index: int) -> np.ndarray:
-    return speech.audio(index).astype(np.float32) / 32768
-
-
-def _pairs(utterances: Sequence[Utterance], rng: np.random.Generator) -> Iterator[tuple[int, int]]:
-    """Positions of two talkers of one kind, each position once, in random order."""
-    waiting: dict[str, int] = {}
-    for index in rng.permutation(len(utterances)).tolist():
-        kind = _kind(utterances[index])
-        other = waiting.get(kind)
-        if other is None or utterances[other].talker == utterances[index].talker:
-            waiting[kind] = index
-        else:
-            del waiting[kind]
-            yield other, index
-
-
-def _together(pair: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Two utterances (2, S) that begin at different times, at one level."""
-    begins = [int(rng.uniform(0, AFTER) * RATE) * which for which in rng.permutation(2)]
-    talk = np.zeros((2, max(b + len(a) for a, b in zip(pair, begins, strict=True))), np.float32)
-    for row, audio, begin in zip(talk, pair, begins, strict=True):
-        row[begin : begin + len(audio)] = audio * (from_db(LEVEL) / max(audio.std(), 1e-6))
-    return talk
-
-
-def _own(references: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """In which half frames (2, T) an output is loud, the louder one, and its own talker's."""
-    theirs, found = (
-        torch.from_numpy(np.ascontiguousarray(rows)).unfold(-1, FRAME, FRAME // 2).double()
-        for rows in (references, outputs)
-    )
-    powers = found.square().mean(-1).numpy()
-    loud = np.quantile(powers.max(axis=0), LOUD)
-    same = (theirs * found).sum(-1).numpy()
-    crossed = (theirs.flip(0) * found).sum(-1).numpy()
-    heard = (powers > loud * from_db(-RANGE) ** 2) & (powers > DOMINANT * powers[::-1])
-    return heard & (same > crossed)
 
 
 @dataclass

@@ -1,11 +1,10 @@
 """Train and score the voices (`cplxsep.networks.speaker_embedding`) that keep talkers apart.
 
     python benchmarks/voices.py train --speech ../shared/data/speech.csv \
-        --noise ../shared/data/noise.csv --rooms runs/rooms [--steps 6000] [--seed 0]
+        --noise ../shared/data/noise.csv [--steps 6000] [--seed 0]
     python benchmarks/voices.py score --speech ../shared/data/speech.csv [--split test]
 
-`train` writes models/voices. Its material (benchmarks/voice_material.py) is kept in runs/voices;
-rooms are those of `cplxsep prepare rooms`.
+`train` writes models/voices. Its material (benchmarks/voice_material.py) is kept in runs/voices.
 
 `score`: two talkers of one corpus, of whom so many seconds are known, each from other utterances
 than the one that is heard: how often is the right one of them found?
@@ -24,7 +23,7 @@ from machine import in_words, machine
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from voice_examples import Pairs, draw, power
-from voice_material import RATE, Material, as_recorded, as_separated, bands_of
+from voice_material import RATE, Material, as_recorded, bands_of
 
 from cplxsep.audio.level import FRAME_SECONDS
 from cplxsep.data.cache import open_cache
@@ -50,13 +49,7 @@ def train(options: argparse.Namespace) -> None:
     cache = RUNS / "cache"
     speech = [item for item in read_manifest(options.speech) if item.split in TRAIN]
     noises = [item for item in load_noise(options.noise) if item.split == "train"]
-    material = Material.kept_in(
-        RUNS / "train.npz",
-        lambda: itertools.chain(
-            as_recorded(speech, cache),
-            as_separated(speech, noises, options.rooms, cache, options.seed),
-        ),
-    )
+    material = Material.kept_in(RUNS / "train.npz", lambda: as_recorded(speech, cache))
     held = [item for item in read_manifest(options.speech) if item.split == "valid"]
     valid = Material.kept_in(RUNS / "valid.npz", lambda: as_recorded(held, cache, (1.0,)))
     hiss = open_cache(noises, RATE, cache)
@@ -212,7 +205,6 @@ def main() -> None:
     training = commands.add_parser("train")
     training.set_defaults(run=train)
     training.add_argument("--noise", type=Path, required=True, help="manifest CSV")
-    training.add_argument("--rooms", type=Path, required=True, help="folder of room responses")
     training.add_argument("--steps", type=int, default=6000)
     scoring = commands.add_parser("score")
     scoring.set_defaults(run=score)
