@@ -20,7 +20,7 @@ from typing import Any
 
 import engine_files
 import engine_memory
-from forms import NETWORKS, PEERS, RATE, network, precisions, work
+from forms import ALL_PEERS, NETWORKS, RATE, network, peers, precisions, work
 from limits import demand, measure_limits
 from machine import in_words, machine
 from settings import Settings
@@ -29,7 +29,6 @@ from workload import interleave, recording, spread
 from cplxsep.engine.chunks import ChunkPlan
 from cplxsep.report import table
 
-ALL_PEERS = [peer for peers in PEERS.values() for peer in peers]
 PLAN = ChunkPlan.of(8.0, 0.25, RATE)  # what Separator does unless told otherwise
 
 
@@ -44,8 +43,8 @@ def throughput(settings: Settings) -> dict[str, Any]:
     limits = measure_limits(settings.device, max(precise.values(), key=len))
     found: dict[str, Any] = {"limits": {"flop/s": limits.matrix, "bytes/s": limits.memory}}
     for name in NETWORKS:
-        peers = PEERS[name]
-        forms = [*precise[name], *peers]
+        others = peers(name, settings.device)
+        forms = [*precise[name], *others]
         chunks = settings.chunks(name)
         seconds = seconds_of(chunks)
         audio = recording(seconds, RATE, settings.speech)
@@ -57,7 +56,7 @@ def throughput(settings: Settings) -> dict[str, Any]:
             least, what = needed.least_seconds(limits, form)
             median = seconds / rows[form]["rate"]["median"]
             rows[form] |= {"of_limit": least * chunks / median, "limit": what}
-            for peer in peers:
+            for peer in others:
                 pairs = zip(times[peer], times[form], strict=True)
                 rows[form][f"over {peer}"] = spread([theirs / ours for theirs, ours in pairs])
         found[name] = {"seconds_of_audio": seconds, "forms": rows}

@@ -6,7 +6,7 @@ from typing import Any
 
 from commands import command, measure
 from engine_files import write_recording
-from forms import NETWORKS, PEERS, precisions
+from forms import NETWORKS, peers, precisions
 from settings import Settings
 
 from cplxsep.report import table
@@ -33,7 +33,7 @@ def memory(settings: Settings) -> dict[str, Any]:
     seconds = 8.0 if settings.quick else 32.0
     forms = {}
     for name in NETWORKS:
-        for form in [*precisions(name, settings.device), *PEERS[name]]:
+        for form in [*precisions(name, settings.device), *peers(name, settings.device)]:
             forms[f"{name} {form}"] = of_form(settings, name, form, seconds)
     stereo = {}
     for minutes in settings.minutes[-2:]:

@@ -24,6 +24,7 @@ from cplxsep.errors import DeviceError, UsageError
 from cplxsep.model_folder.catalogue import resolve
 from cplxsep.model_folder.load import load_model
 from cplxsep.networks.model import SeparationModel
+from cplxsep.nn.device import fast_bf16_cpu
 
 RATE = 8000
 LARGE = ModelConfig(  # 14.04 M
@@ -34,11 +35,7 @@ NETWORKS = (SEPARATOR, "large")
 NATIVE = "native complex64"
 CONV_TASNET, CONV_TASNET_BF16 = "conv-tasnet", "conv-tasnet bf16"
 CONV_TASNET_HERE = "conv-tasnet here"  # in our process
-# What each network is held against.
-PEERS = {
-    SEPARATOR: (CONV_TASNET_HERE, CONV_TASNET, CONV_TASNET_BF16),
-    "large": (NATIVE,),
-}
+ALL_PEERS = (CONV_TASNET_HERE, CONV_TASNET, CONV_TASNET_BF16, NATIVE)
 Work = Callable[[np.ndarray], object]
 
 
@@ -55,11 +52,26 @@ def precisions(name: str, device: str) -> tuple[str, ...]:
     """Those of our engine for a network on a device."""
     if torch.device(device).type == "cuda":
         return "fp32", "bf16", "fp16"
+    known = ("fp32", "bf16") if multiplies_bf16(device) else ("fp32",)
     try:
         Separator(network(name), device=device, precision="int8")
     except (UsageError, DeviceError):
-        return "fp32", "bf16"
-    return "fp32", "bf16", "int8"
+        return known
+    return *known, "int8"
+
+
+def peers(name: str, device: str) -> tuple[str, ...]:
+    """What a network is held against on a device."""
+    if name == "large":
+        return (NATIVE,)
+    found = (CONV_TASNET_HERE, CONV_TASNET)
+    return (*found, CONV_TASNET_BF16) if multiplies_bf16(device) else found
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether a device has instructions for products of bfloat16; a pass takes minutes without."""
+    on_gpu = torch.device(device).type == "cuda"
+    return on_gpu or torch.cpu._is_avx512_bf16_supported() or fast_bf16_cpu()
 
 
 def work(name: str, form: str, device: str, batch: str = "auto") -> Work:

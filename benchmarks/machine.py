@@ -12,11 +12,12 @@ from cplxsep.nn.device import fast_bf16_cpu
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
-    """Processor, cores, threads, torch, and the GPU where one is used."""
+    """Processor with its vectors, cores, threads, torch, and the GPU where one is used."""
     facts: dict[str, Any] = {
         "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         "threads": torch.get_num_threads(),
+        "vectors": torch.backends.cpu.get_cpu_capability(),
         "bf16_hardware": fast_bf16_cpu(),
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -34,6 +34,7 @@ from cplxsep.data.manifest import Utterance, by_speaker, read_manifest
 from cplxsep.engine.chunks import ChunkPlan, Cutter, Joiner
 from cplxsep.engine.separator import Separator
 from cplxsep.engine.talker_order import Seam, TalkerOrder
+from cplxsep.metrics.assignment import closest
 from cplxsep.metrics.sisdr import si_sdr_matrix
 from cplxsep.report import to_json
 
@@ -155,7 +156,7 @@ def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> dic
     whole = separator(mixture, RATE, seams=seams)
     chunks = [(start, separator(samples, RATE)) for start, samples in cut(mixture, plan)]
     best = [
-        (start, sources[::-1] if _is_swapped(talk.sources[:, start:], sources) else sources)
+        (start, sources[closest(talk.sources[:, start : start + sources.shape[1]], sources)])
         for start, sources in chunks
     ]
     return {
@@ -164,12 +165,6 @@ def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> dic
         "si_sdr_as_given": mean_si_sdr(talk.sources, join(chunks, plan)),
         "seams": count(seams),
     }
-
-
-def _is_swapped(truth: np.ndarray, sources: np.ndarray) -> bool:
-    """Whether a chunk's sources fit the truth better when swapped: least squared error."""
-    match = truth[:, : sources.shape[1]].astype(np.float64) @ sources.astype(np.float64).T
-    return bool(match[0, 1] + match[1, 0] > match[0, 0] + match[1, 1])
 
 
 def cut(signal: np.ndarray, plan: ChunkPlan) -> Iterator[tuple[int, np.ndarray]]:

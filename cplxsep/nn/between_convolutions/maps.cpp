@@ -41,14 +41,15 @@ void take_products(const T* from, int64_t count, int64_t C, int64_t first, T* to
 
 template <bool ADD, class T>
 void take_products(const T* from, int64_t count, int64_t C, T* to) {
-    take_products<ADD, 16>(from, count, C, 0, to);
-    if (C % 16) take_products<ADD, 1>(from, count, C, C - C % 16, to);
+    take_products<ADD, LANES>(from, count, C, 0, to);
+    if (C % LANES) take_products<ADD, 1>(from, count, C, C - C % LANES, to);
 }
 
 template <class T>
 void add_line(const T* more, int64_t count, T* to) {
     int64_t j = 0;
-    for (; j + 16 <= count; j += 16) store<16>(to + j, load<16>(to + j) + load<16>(more + j));
+    for (; j + LANES <= count; j += LANES)
+        store<LANES>(to + j, load<LANES>(to + j) + load<LANES>(more + j));
     for (; j < count; ++j) store<1>(to + j, load<1>(to + j) + load<1>(more + j));
 }
 
@@ -179,8 +180,8 @@ class Upsampler {
     static void mix(const S* a, const S* b, float weight, int64_t count, float* to) {
         const float rest = 1 - weight;
         int64_t j = 0;
-        for (; j + 16 <= count; j += 16)
-            store<16>(to + j, rest * load<16>(a + j) + weight * load<16>(b + j));
+        for (; j + LANES <= count; j += LANES)
+            store<LANES>(to + j, rest * load<LANES>(a + j) + weight * load<LANES>(b + j));
         for (; j < count; ++j) to[j] = rest * load<1>(a + j)[0] + weight * load<1>(b + j)[0];
     }
 

@@ -15,41 +15,50 @@ struct bf16 {
     uint16_t bits;
 };
 
+// Of the widest vector that the machine has: compilers keep what is wider in memory.
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
+#endif
+
+// They lie at any place, among values of any type. GCC copies one of 32 bytes by memcpy in two halves
+// and through memory, which makes a product ten times as slow; and as the argument of a template it
+// would forget what these types are allowed.
 template <int W>
 struct Vector {
-    typedef float f __attribute__((vector_size(4 * W), aligned(4)));
-    typedef uint32_t u __attribute__((vector_size(4 * W), aligned(4)));
-    typedef int32_t i __attribute__((vector_size(4 * W), aligned(4)));
-    typedef uint16_t h __attribute__((vector_size(2 * W), aligned(2)));
-    typedef uint8_t b __attribute__((vector_size(W), aligned(1)));
+    typedef float f __attribute__((vector_size(4 * W), aligned(4), may_alias));
+    typedef uint32_t u __attribute__((vector_size(4 * W), aligned(4), may_alias));
+    typedef int32_t i __attribute__((vector_size(4 * W), aligned(4), may_alias));
+    typedef uint16_t h __attribute__((vector_size(2 * W), aligned(2), may_alias));
+    typedef uint8_t b __attribute__((vector_size(W), aligned(1), may_alias));
 };
 
 template <int W>
 inline typename Vector<W>::f load(const float* from) {
-    typename Vector<W>::f out;
-    std::memcpy(&out, from, sizeof out);
-    return out;
+    return *reinterpret_cast<const typename Vector<W>::f*>(from);
 }
 
 template <int W>
 inline typename Vector<W>::f load(const bf16* from) {
-    typename Vector<W>::h half;
-    std::memcpy(&half, from, sizeof half);
+    const auto half = *reinterpret_cast<const typename Vector<W>::h*>(from);
     const typename Vector<W>::u wide = __builtin_convertvector(half, typename Vector<W>::u) << 16;
     return (typename Vector<W>::f)wide;
 }
 
 template <int W>
 inline void store(float* to, typename Vector<W>::f value) {
-    std::memcpy(to, &value, sizeof value);
+    *reinterpret_cast<typename Vector<W>::f*>(to) = value;
 }
 
 template <int W>
 inline void store(bf16* to, typename Vector<W>::f value) {
     typename Vector<W>::u bits = (typename Vector<W>::u)value;
     bits += 0x7fff + ((bits >> 16) & 1);  // round to nearest even
-    const auto half = __builtin_convertvector(bits >> 16, typename Vector<W>::h);
-    std::memcpy(to, &half, sizeof half);
+    using Half = typename Vector<W>::h;
+    *reinterpret_cast<Half*>(to) = __builtin_convertvector(bits >> 16, Half);
 }
 
 #ifdef __AVX512F__
@@ -87,7 +96,7 @@ void over_channels(int64_t C, const Body& body) {
         for (int64_t c = 0; c + W <= C; c += W) body.template operator()<W>(c);
         if (C % W) body.template operator()<W>(C - W);
     };
-    if (C >= 16) return steps.template operator()<16>();
+    if (C >= LANES) return steps.template operator()<LANES>();
     if (C >= 8) return steps.template operator()<8>();
     if (C >= 4) return steps.template operator()<4>();
     steps.template operator()<1>();
@@ -97,7 +106,7 @@ void over_channels(int64_t C, const Body& body) {
 template <class From, class To>
 void convert(const From* from, int64_t count, To* to) {
     int64_t j = 0;
-    for (; j + 16 <= count; j += 16) store<16>(to + j, load<16>(from + j));
+    for (; j + LANES <= count; j += LANES) store<LANES>(to + j, load<LANES>(from + j));
     for (; j + 4 <= count; j += 4) store<4>(to + j, load<4>(from + j));
     for (; j < count; ++j) store<1>(to + j, load<1>(from + j));
 }

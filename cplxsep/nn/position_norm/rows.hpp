@@ -14,7 +14,7 @@ constexpr float ROW_EPS = 1e-5f;  // on the variance, as in cplxsep/nn/position_
 // Calls body<W>() with the widest vectors that divide the channels.
 template <class Body>
 void by_width(int64_t C, const Body& body) {
-    if (C % 16 == 0) return body.template operator()<16>();
+    if (C % LANES == 0) return body.template operator()<LANES>();
     if (C % 4 == 0) return body.template operator()<4>();
     body.template operator()<1>();
 }

@@ -39,7 +39,7 @@ Runs runs(int64_t B, int64_t F, int64_t T, int64_t K, bool bands, bool past) {
 template <class Body>
 void over_states(int64_t K, const Body& body) {
     int64_t k = 0;
-    for (; k + 16 <= K; k += 16) body.template operator()<16>(k);
+    for (; k + LANES <= K; k += LANES) body.template operator()<LANES>(k);
     for (; k + 4 <= K; k += 4) body.template operator()<4>(k);
     for (; k < K; ++k) body.template operator()<1>(k);
 }

@@ -30,8 +30,14 @@ inline void store(byte* to, typename Vector<W>::f value) {
     value = value > MOST ? F{} + MOST : value;
     // Adding the large number rounds; its last byte is the sum's.
     const auto sum = (typename Vector<W>::u)(value + (12582912.0f + 128.0f));
-    const auto bytes = __builtin_convertvector(sum & 255, typename Vector<W>::b);
-    std::memcpy(to, &bytes, sizeof bytes);
+    using Bytes = typename Vector<W>::b;
+    *reinterpret_cast<Bytes*>(to) = __builtin_convertvector(sum & 255, Bytes);
+}
+
+// Four bytes in each of W whole numbers.
+template <int W>
+inline typename Vector<W>::i load(const byte* from) {
+    return *reinterpret_cast<const typename Vector<W>::i*>(from);
 }
 
 // sums + the products of four bytes of the left side with four of each column.

@@ -16,11 +16,11 @@ namespace {
 
 // What fills the registers but for a panel's row and one broadcast value.
 #if defined(__AVX512F__)
-constexpr int LANES = 16, ROWS = 14, VECTORS = 2;
+constexpr int ROWS = 14, VECTORS = 2;
 #elif defined(__AVX__)
-constexpr int LANES = 8, ROWS = 6, VECTORS = 2;
+constexpr int ROWS = 6, VECTORS = 2;
 #else
-constexpr int LANES = 4, ROWS = 6, VECTORS = 4;
+constexpr int ROWS = 6, VECTORS = 4;
 #endif
 constexpr int PANEL = LANES * VECTORS;
 using Lane = Vector<LANES>::f;
@@ -128,8 +128,7 @@ struct Tile<byte> {
 
     explicit Tile(const byte* panel) : steps(reinterpret_cast<const float*>(panel)) {
         for (int v = 0; v < VECTORS; ++v) {
-            Whole zero;
-            std::memcpy(&zero, panel + 4 * (PANEL + v * LANES), sizeof zero);
+            const auto zero = load<LANES>(panel + 4 * (PANEL + v * LANES));
             for (int m = 0; m < ROWS; ++m) sums[m][v] = zero;
         }
     }
@@ -139,7 +138,7 @@ struct Tile<byte> {
         for (int64_t k = 0; k < K; k += 4, panel += 4 * PANEL) {
             Whole b[VECTORS];
 #pragma GCC unroll 16
-            for (int v = 0; v < VECTORS; ++v) std::memcpy(b + v, panel + v * 4 * LANES, sizeof b[v]);
+            for (int v = 0; v < VECTORS; ++v) b[v] = load<LANES>(panel + v * 4 * LANES);
 #pragma GCC unroll 16
             for (int m = 0; m < ROWS; ++m) {
                 int32_t four;
