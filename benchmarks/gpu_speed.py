@@ -103,7 +103,7 @@ def engine(options: argparse.Namespace) -> None:
     for name, rate in WORKS[:1] if options.quick else WORKS:
         model = _model(name)
         begun = time.perf_counter()
-        separator = Separator(model, device=options.device, precision="bf16")
+        separator = Separator(model, device=options.device, precision=_precision(options))
         runs = separator.at(rate)
         ready = time.perf_counter() - begun
         seconds = 4.0 if options.quick else 770.0  # 128 chunks
@@ -121,6 +121,10 @@ def engine(options: argparse.Namespace) -> None:
             | {"of limit": chunks * least / median, "limit": what}
             | {"GPU MiB": _peak(options.device)}
         )
+
+
+def _precision(options: argparse.Namespace) -> str:
+    return "fp32" if options.quick else "bf16"  # a CPU may take minutes for products of bfloat16
 
 
 def _model(name: str) -> Any:
@@ -196,7 +200,7 @@ def profile(options: argparse.Namespace) -> None:
     on_gpu = torch.device(options.device).type == "cuda"
     kinds = torch.profiler.ProfilerActivity
     for name, rate in WORKS[:1] if options.quick else WORKS:
-        separator = Separator(_model(name), device=options.device, precision="bf16")
+        separator = Separator(_model(name), device=options.device, precision=_precision(options))
         seconds = 2.0 if options.quick else 400.0
         audio = made_up(seconds, rate)
         for _ in range(4 if on_gpu else 1):

@@ -39,6 +39,6 @@ def to_time(speech: Path, batch: int, steps: int, quick: bool) -> list[str]:
     found = [f"data.speech={speech}", "data.mixtures=", "data.seconds=4.0"]
     found += ["data.train_split=train", "data.valid_split=valid"]
     found += ["data.valid_seconds=4.0", "data.valid_mixtures=8"]
-    found += [f"train.batch={batch}", "train.accumulate=1", "train.precision=bf16"]
+    found += [f"train.batch={batch}", "train.accumulate=1"]
     found += [f"train.valid_every={steps}", f"train.save_every={steps}"]
     return [*found, "data.seconds=0.25", "data.valid_seconds=0.5"] if quick else found
