@@ -34,7 +34,10 @@ def measure(sources: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
     if own < frame:
         return powers, sources.new_zeros(*powers.shape, DIMENSIONS)
     network = load_voices(sources.device)
-    return powers, network(mel_powers(frames, sample_rate), bands_within(sample_rate))
+    # Ratios alone count, but squares of the largest and the smallest are no float32.
+    loudest = sources.abs().amax(-1).clamp_min(torch.finfo(sources.dtype).tiny)
+    relative = frames / loudest[..., None, None]
+    return powers, network(mel_powers(relative, sample_rate), bands_within(sample_rate))
 
 
 def measured(sources: np.ndarray, sample_rate: int) -> Measured:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cplxsep.engine.orders import lead_of_best
 from cplxsep.engine.speech_level import SpeechLevel
+from cplxsep.metrics.assignment import best_permutation
 
 ACTIVE_FRAMES = 5  # frames of speech (0.16 s) that an overlap needs to count in full
-CLEAR_MATCH = 0.25  # lead of the best order, of two talkers, from which it is as sure as can be
+CLEAR_MATCH = 0.25  # lead, of two talkers, from which their order is as sure as can be
 CLEAR = 8.0  # nats by which it then leads
 
 
@@ -57,9 +57,16 @@ class Overlap:
             return np.zeros(self.products.shape[1:])
         match = self.products[at].sum(axis=0) / energy
         sure = CLEAR * min(1.0, len(at) / ACTIVE_FRAMES)
-        # An order may differ in two of many talkers, who have their share of the energy.
+        # Two of many talkers have their share of the energy.
         clear = CLEAR_MATCH * 2 / len(match)
-        return match * (sure / max(lead_of_best(match), clear))
+        return match * (sure / max(_largest_lead(match), clear))
+
+
+def _largest_lead(match: np.ndarray) -> float:
+    """By how much the order that agrees best (N, N) leads over two talkers exchanged, at most."""
+    there = match[:, best_permutation(match)]
+    own = np.diag(there)
+    return float((own[:, None] + own - there - there.T).max())
 
 
 def _in_frames(sources: np.ndarray, frame: int) -> np.ndarray:

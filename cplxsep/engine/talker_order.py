@@ -37,8 +37,9 @@ class Seam:
 
     seconds: position. method: "overlap" or "voice", whichever said more, "kept" where nothing
     told, or "silence" where nobody speaks after the seam, so that any order is right.
-    confidence: 0 (a guess) to 1 that talkers have their own outputs after the seam; a clear overlap
-    with a chunk in doubt is in doubt too. swapped: whether the network's order was changed.
+    confidence: 0 (a guess) to 1 that talkers have their own outputs after the seam, and before the
+    first one; a clear overlap with a chunk in doubt is in doubt too. swapped: whether the network's
+    order was changed.
     """
 
     seconds: float
@@ -83,6 +84,7 @@ class TalkerOrder:
         self._order = JointOrder(talkers)
         self._held: deque[_Held] = deque()
         self._last: _Held | None = None
+        self._unsure = np.inf  # lead of what comes before the first seam
 
     def push(
         self, start: int, sources: np.ndarray, known: Measured | None = None
@@ -115,7 +117,8 @@ class TalkerOrder:
         followed = []
         for first, last in passages(spoken, PAUSE_FRAMES):
             heard = self._heard(found.powers[:, first:last], found.embedded[:, first:last])
-            speech = int(spoken[first:last].sum())
+            loudest = found.powers[:, first:last].argmax(axis=0)[spoken[first:last]]
+            speech = np.bincount(loudest, minlength=len(sources))
             matches = [(one, overlap.match(one.frames, (first, last))) for one, overlap in shared]
             followed.append(self._order.add((first, last), speech, heard, matches))
         self._order.climb()
@@ -162,15 +165,19 @@ class TalkerOrder:
         for first, found in zip(begins, settled, strict=True):
             swapped = bool((found.order != before).any())
             before = found.order
+            lead = min(found.lead, self._unsure)
             if swapped or (first == 0 and start > 0):
                 seconds = (start + first * self._frame) / self._rate
-                confidence = round(1 - math.exp(-max(found.lead, 0.0)), 3)
-                yield Seam(seconds, _method(found), confidence, swapped)
+                confidence = round(1 - math.exp(-max(lead, 0.0)), 3)
+                yield Seam(seconds, _method(found, swapped), confidence, swapped)
+                self._unsure = np.inf
+            elif start == 0:
+                self._unsure = lead
 
 
-def _method(found: Settled) -> str:
+def _method(found: Settled, swapped: bool) -> str:
     """What told of an order."""
-    if found.overlap == found.voice == 0:
+    if found.overlap == found.voice == 0 and not swapped:
         return "kept"
     # Where neither is for it what is heard later is: that is voices.
     return "overlap" if found.overlap > 0 and found.overlap >= found.voice else "voice"

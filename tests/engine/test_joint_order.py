@@ -3,12 +3,14 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from cplxsep.engine.joint_order import HAIR, STAYS, WINDOW, JointOrder
+from cplxsep.engine import joint_order
+from cplxsep.engine.joint_order import HAIR, LONGEST, STAYS, WINDOW, JointOrder, _crossing
 from cplxsep.engine.voices import evidence
 
 DIMENSIONS = 64
 DOUBT = 0.5  # variance of what a passage tells of a voice
 SILENCE = np.zeros((2, DIMENSIONS))
+TWO = [[2.0, -2.0], [-2.0, 2.0]]  # voices apart from those of `voice`
 
 
 def voice(number, doubt=DOUBT):
@@ -16,11 +18,11 @@ def voice(number, doubt=DOUBT):
     return np.stack([np.full(DIMENSIONS, 1 / doubt), np.full(DIMENSIONS, number / doubt)])
 
 
-def follow(order, *heard, behind=True, shared=()):
+def follow(order, *heard, behind=True, shared=(), speech=10):
     """Passages of what the sources tell, of one chunk, or each of a chunk of its own."""
     frames = [(10 * index if behind else 0, 10 * index + 10) for index in range(len(heard))]
     return [
-        order.add(each, 10, np.stack(voices), shared)
+        order.add(each, np.broadcast_to(speech, len(voices)), np.stack(voices), shared)
         for each, voices in zip(frames, heard, strict=True)
     ]
 
@@ -110,6 +112,13 @@ def test_what_is_shared_with_the_chunk_before_tells():
     assert settled.lead == pytest.approx(8 - HAIR)
 
 
+def test_what_is_shared_with_a_swapped_passage_tells_of_its_talkers():
+    order = JointOrder(2)
+    _, before = follow(order, (voice(1), voice(-1)), (voice(-1), voice(1)))
+    (now,) = follow(order, (SILENCE, SILENCE), behind=False, shared=[(before, 4 * np.eye(2))])
+    assert before.order.tolist() == now.order.tolist() == [1, 0]
+
+
 def test_a_passage_that_leans_on_one_in_doubt_is_in_doubt_too():
     order = JointOrder(2)
     sure = [(voice(1), voice(-1))] * 3
@@ -136,6 +145,95 @@ def test_talkers_keep_the_name_of_most_that_they_were_given_as():
     assert settled.order.tolist() == [1, 0]
 
 
+def test_more_speech_weighs_more_in_a_name():
+    order = JointOrder(2)
+    long = follow(order, (voice(1), voice(-1)), speech=30)
+    short = follow(order, *[(voice(1), voice(-1))] * 2)
+    order.settle([*long, *short])
+    for passage in short:
+        passage.given = np.array([1, 0])
+    (settled,) = order.settle(follow(order, (voice(1), voice(-1)), behind=False))
+    assert settled.order.tolist() == [0, 1]
+
+
+def test_those_who_are_silent_do_not_name_anybody():
+    """Regression: while one of three spoke the others, taken for each other, kept false names."""
+    order = JointOrder(3)
+    one, *others = voice(1.5), *(np.stack([voice(0)[0], np.tile(row, 32)]) for row in TWO)
+    (first,) = follow(order, (one, *others), speech=[30, 20, 20])
+    order.settle([first])
+    (alone,) = follow(order, (one, SILENCE, SILENCE), behind=False, speech=[100, 0, 0])
+    order.settle([alone])
+    alone.given = first.given = np.array([0, 2, 1])
+    (settled,) = order.settle(follow(order, (one, *others), behind=False))
+    assert settled.order.tolist() == [0, 2, 1]
+    alone.given = np.array([0, 1, 2])  # what nobody could hear
+    (settled,) = order.settle(follow(order, (one, *others), behind=False))
+    assert settled.order.tolist() == [0, 2, 1]
+
+
+def test_who_is_who_of_those_who_say_nothing_is_in_no_doubt():
+    """Regression: where one of three spoke every joint was told as a guess."""
+    order = JointOrder(3)
+    passages = follow(order, *[(voice(1), SILENCE, SILENCE)] * 5, speech=[10, 0, 0])
+    order.climb()
+    settled = order.settle(passages)
+    assert min(one.lead for one in settled) > 20
+    assert min(one.voice for one in settled) > 20
+
+
+@pytest.mark.parametrize(("speech", "told"), [([10, 10, 10], 0), ([10, 0, 0], 8)])
+def test_what_tells_of_all_who_are_heard_counts(speech, told):
+    order = JointOrder(3)
+    before = follow(order, (voice(1), SILENCE, SILENCE))
+    shared = [(before[0], np.diag([8.0, 0.0, 0.0]))]
+    now = follow(order, (voice(1), SILENCE, SILENCE), shared=shared, speech=speech)
+    (settled,) = order.settle(now)
+    assert settled.overlap == pytest.approx(told)
+    assert (settled.voice > 10) == (told > 0)
+
+
+def test_what_is_no_number_ends_the_climb():
+    """Regression: `separate` hung for ever."""
+    order = JointOrder(2)
+    follow(order, (voice(1), voice(-1)), (np.full((2, DIMENSIONS), np.nan), SILENCE))
+    order.climb()
+
+
+def test_passages_that_share_nothing_are_not_linked():
+    """Regression: each was, to all of the chunk before: gigabytes where a chunk is a minute."""
+    order = JointOrder(2)
+    before = follow(order, *[(voice(1), voice(-1))] * 3)
+    shared = [(passage, np.zeros((2, 2))) for passage in before[:2]] + [(before[2], np.eye(2))]
+    (now,) = follow(order, (voice(1), voice(-1)), behind=False, shared=shared)
+    assert [link.earlier for link in now.links] == [before[2], before[2]]
+
+
+def test_links_count_where_one_end_is_in_a_block():
+    rng, count = np.random.default_rng(0), 7
+    earlier = rng.integers(-1, count - 1, 20)
+    here = np.array([rng.integers(max(first, 0) + (first >= 0), count) for first in earlier])
+    gains = rng.standard_normal(20)
+    found = _crossing(np.stack([earlier, here], axis=1), gains, count)
+    for begin, end in zip(*np.triu_indices(count + 1, 1), strict=True):
+        inside = [(begin <= ends) & (ends < end) for ends in (earlier, here)]
+        assert found[begin, end] == pytest.approx(gains[inside[0] != inside[1]].sum())
+
+
+def test_more_than_the_longest_block_is_put_right():
+    order, count = JointOrder(2), 2 * LONGEST
+    swapped = [(voice(0.2), voice(-0.2))] * count + [(voice(-0.2), voice(0.2))] * (count + 1)
+    passages = follow(order, *swapped)
+    for passage in passages:  # as the network gave them
+        passage.order = np.array([0, 1])
+    order.climb()
+    orders = [passage.order.tolist() for passage in passages]
+    assert orders in (
+        [[0, 1]] * count + [[1, 0]] * (count + 1),
+        [[1, 0]] * count + [[0, 1]] * (count + 1),
+    )
+
+
 def test_the_first_to_be_heard_have_the_networks_own_order():
     assert found((voice(1), voice(-1)))[0] == [0, 1]
     order = JointOrder(3)
@@ -158,9 +256,46 @@ def test_old_passages_are_closed_and_not_forgotten():
     first = order._open[0].links[0].earlier
     assert first not in order._open
     assert first.links == []
-    # All that was heard counts: a passage alone would be taken for the other's half.
-    (settled,) = order.settle(follow(order, (SILENCE, voice(1)), behind=False))
+
+
+@pytest.fixture
+def closing(monkeypatch):
+    """An order of which two passages stay open, and of which six were given."""
+    monkeypatch.setattr(joint_order, "WINDOW", 2)
+    order = JointOrder(2)
+    order.settle(follow(order, *[(voice(1), voice(0.5))] * 4, *[(SILENCE, voice(0.5))] * 2))
+    assert len(order._open) == 2
+    return order
+
+
+def test_what_closed_passages_told_of_voices_counts(closing):
+    # It is nearer to the one who was heard of late than to a talker of whom nothing is known.
+    (now,) = follow(closing, (SILENCE, voice(0.9)), behind=False)
+    assert now.order.tolist() == [1, 0]
+    closing.climb()
+    (settled,) = closing.settle([now])
     assert settled.order.tolist() == [1, 0]
+
+
+def test_names_of_closed_passages_count(closing):
+    for passage in closing._open:
+        passage.given = np.array([1, 0])
+    (settled,) = closing.settle(follow(closing, (SILENCE, SILENCE), behind=False))
+    assert settled.order.tolist() == [0, 1]
+
+
+def test_links_to_closed_passages_hold(monkeypatch):
+    monkeypatch.setattr(joint_order, "WINDOW", 2)
+    order = JointOrder(2)
+    order.settle(follow(order, *[(SILENCE, SILENCE)] * 6))
+    assert order.settle(order._open[-1:])[0].lead == pytest.approx(STAYS)
+
+
+def test_what_is_open_may_be_less_than_half_of_all(closing):
+    now = follow(closing, (SILENCE, SILENCE), behind=False, speech=15)
+    shared = [(now[0], 4 * np.eye(2))]
+    now += follow(closing, (SILENCE, SILENCE), behind=False, shared=shared, speech=15)
+    assert closing.settle(now)[-1].lead == pytest.approx(HAIR)
 
 
 def test_passages_that_are_held_back_stay_open():

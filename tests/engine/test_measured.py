@@ -43,6 +43,20 @@ def test_many_chunks_are_as_each_alone(samples):
         assert torch.equal(together[index], without_offset(own[None], RATE)[0])
 
 
+@pytest.mark.parametrize("gain", [1e-25, 1e18])
+def test_no_level_is_too_low_or_too_high(gain):
+    """Regression: squares that are no float32 made embeddings that are no numbers."""
+    sources = talk(2, 4000)
+    embedded = measured(sources, RATE).embedded
+    np.testing.assert_allclose(measured(gain * sources, RATE).embedded, embedded, atol=1e-3)
+
+
+def test_silence_is_measured():
+    powers, embedded = measured(np.zeros((2, 4000), np.float32), RATE)
+    assert not powers.any()
+    assert np.isfinite(embedded).all()
+
+
 def test_a_source_of_less_than_a_frame_tells_of_nobody():
     powers, embedded = measured(talk(2, 100), RATE)
     assert powers.shape == (2, 1)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cplxsep.engine.overlap import ACTIVE_FRAMES, CLEAR, Overlap
+from cplxsep.engine.overlap import ACTIVE_FRAMES, CLEAR, CLEAR_MATCH, Overlap
 from cplxsep.engine.speech_level import SpeechLevel
 
 FRAME, FRAMES = 256, 40
@@ -39,6 +39,28 @@ def test_the_same_sources_lead_by_as_much_as_is_clear(talkers):
     assert pair == pytest.approx(CLEAR, rel=0.3)
 
 
+@pytest.mark.parametrize("levels", [(1, 0, 0), (1, 0.3, 0.3), (1, 0, 0, 0)])
+def test_no_exchange_of_two_is_surer_than_can_be(levels):
+    """Regression: one of four who speaks led by 64 nats."""
+    before = np.array(levels, np.float32)[:, None] * sources(0, len(levels))
+    match = between(before, shifted(before)).match(ALL, ALL)
+    own = np.diag(match)
+    assert (own[:, None] + own - match - match.T).max() == pytest.approx(CLEAR)
+
+
+def test_what_agrees_a_little_only_is_not_clear():
+    before = sources()
+    after = shifted(before)
+    after[:, : 20 * FRAME] = 0.1 * after[:, : 20 * FRAME] + sources(5)[:, : 20 * FRAME]
+    match = between(before, after).match(ALL, ALL)
+    lead = np.trace(match) - np.trace(match[::-1])
+    old, new = before[:, -20 * FRAME :], after[:, : 20 * FRAME]
+    inner = old @ new.T / np.sqrt(np.square(old).sum() * np.square(new).sum())
+    expected = (np.trace(inner) - np.trace(inner[::-1])) / CLEAR_MATCH * CLEAR
+    assert 0.05 * CLEAR < lead < 0.5 * CLEAR
+    assert lead == pytest.approx(expected, rel=1e-4)
+
+
 def test_passages_have_what_is_of_their_own_time():
     before = sources()
     after = shifted(before)
@@ -59,6 +81,14 @@ def test_nothing_is_told_where_nobody_speaks_or_nothing_is_shared():
     overlap = between(before, shifted(before))
     assert not overlap.match(ALL, (20, FRAMES)).any()
     assert not overlap.match((0, 20), ALL).any()
+
+
+def test_frames_count_that_both_chunks_have_speech_in():
+    before = sources()
+    after = shifted(before)
+    after[:, : 10 * FRAME] = 0
+    overlap = between(before, after)
+    np.testing.assert_allclose(overlap.match(ALL, ALL), overlap.match(ALL, (10, 20)))
 
 
 def test_a_word_counts_for_less_and_its_level_for_nothing():

@@ -9,6 +9,7 @@ from cplxsep.audio.resample import resample
 from cplxsep.engine import joint_order
 from cplxsep.engine.chunks import ChunkPlan, Cutter
 from cplxsep.engine.talker_order import TalkerOrder
+from cplxsep.engine.voices import voice_of
 
 RATE = 8000
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -114,6 +115,45 @@ def test_order_stays_when_nothing_tells():
     assert not any(seam.swapped for seam in seams)
 
 
+def test_doubt_of_what_came_before_the_first_seam_is_told_there():
+    """Regression: whoever spoke more behind it was sure to have their own output, by name."""
+    silent = np.zeros((2, PLAN.length), np.float32)
+    first, word = silent.copy(), silent.copy()
+    first[0, RATE : RATE * 3] = voice(2, 0, 1)
+    word[1, RATE * 2 : RATE * 2 + 4 * 256] = loud_word()
+    *_, one, other = through([word, silent, first, first])
+    ((seam,), (next_seam,)) = one.seams, other.seams
+    assert seam.weak
+    assert not next_seam.weak
+
+
+def test_one_of_three_who_speaks_alone_is_in_no_doubt():
+    sources = np.zeros((3, 30 * RATE), np.float32)
+    sources[0] = voice(30, 0, 1)
+    starts = range(0, 26 * RATE, PLAN.hop)
+    arranged = through([sources[:, start : start + PLAN.length] for start in starts])
+    seams = [seam for one in arranged for seam in one.seams]
+    assert len(seams) == len(starts) - 1
+    assert min(seam.confidence for seam in seams) > 0.9
+
+
+def test_what_is_heard_later_puts_a_word_right():
+    chunks = np.zeros((3, 2, PLAN.length), np.float32)
+    chunks[0, 0, :RATE] = voice(1, 0, 1)
+    chunks[0, 1, RATE : 3 * RATE - 512] = voice(2, 1, 2)[: 2 * RATE - 512]
+    # Too short to tell a voice, and in the output of the first: the second goes on behind it.
+    word, begin = loud_word(), PLAN.hop // 256 * 256 + 1024
+    chunks[1, 0, begin : begin + len(word)] = word
+    goes_on = np.concatenate([word, voice(2, 1, 3)])
+    chunks[2, 1, begin - PLAN.hop : begin - PLAN.hop + len(goes_on)] = goes_on
+    first, second, third = through(chunks)
+    assert np.array_equal(first.sources, chunks[0])
+    assert np.array_equal(second.sources, chunks[1, ::-1])
+    assert np.array_equal(third.sources, chunks[2])
+    (seam,) = second.seams
+    assert (seam.method, seam.swapped) == ("voice", True)
+
+
 def loud_word():
     """Fewer frames of speech than a voice needs."""
     frames = heard(0)[: heard(0).size // 256 * 256].reshape(-1, 256)
@@ -201,9 +241,11 @@ def test_talkers_who_are_not_swapped_stay_in_every_pause():
     assert not any(seam.swapped for seam in seams)
 
 
-def test_a_second_talker_behind_a_pause_gets_an_output_of_their_own():
+@pytest.mark.parametrize("pause", [0.36, 1.0])
+def test_a_second_talker_behind_a_pause_gets_an_output_of_their_own(pause):
     given = np.zeros((2, 8 * RATE), np.float32)
-    given[0, : 3 * RATE] = voice(3, 0, 1)
+    begin = round((4 - pause) * RATE)
+    given[0, :begin] = voice(begin / RATE, 0, 1)
     one, other = given.copy(), given.copy()
     one[0, 4 * RATE : 7 * RATE], other[0, 4 * RATE : 7 * RATE] = voice(3, 0, 2), voice(3, 1, 2)
     (same,) = through([one])
@@ -213,6 +255,17 @@ def test_a_second_talker_behind_a_pause_gets_an_output_of_their_own():
     (seam,) = new.seams
     assert (seam.method, seam.swapped) == ("voice", True)
     assert 3 < seam.seconds < 4
+
+
+def test_a_voice_is_told_of_by_frames_without_the_others():
+    order, embedded = TalkerOrder(2, RATE), np.ones((2, 40, 64), np.float32)
+    powers = np.ones((2, 40))
+    order._level.adapt(powers)
+    assert not order._heard(powers, embedded).any()
+    powers[0, 20:] = 4.0
+    first, second = order._heard(powers, embedded)
+    np.testing.assert_allclose(first, voice_of(embedded[0, 20:]))
+    assert not second.any()
 
 
 def test_chunks_come_once_and_in_order():
