@@ -143,7 +143,8 @@ class JointOrder:
         for passage in passages:
             passage.given = passage.order[names]
         exchanges = self._exchanges()
-        found = [self._settled(passage, exchanges) for passage in passages]
+        said = self._said(exchanges)
+        found = [self._settled(passage, exchanges, said) for passage in passages]
         self._forget()
         return found
 
@@ -177,11 +178,14 @@ class JointOrder:
             linked.append(_crossing(ends_of_links, gains, len(self._open))[begins, ends])
         return _Exchanges(begins, ends, np.stack(voices), np.stack(linked))
 
-    def _settled(self, passage: Passage, exchanges: _Exchanges) -> Settled:
-        at, pairs = self._open.index(passage), np.array(self._pairs)
+    def _said(self, exchanges: _Exchanges) -> np.ndarray:
+        """Frames in which each talker is heard in each block (B, N)."""
         said = np.array([each.speech[each.order] for each in self._open])
         said = np.concatenate([np.zeros_like(said[:1]), said.cumsum(axis=0)])
-        said = said[exchanges.ends] - said[exchanges.begins]
+        return said[exchanges.ends] - said[exchanges.begins]
+
+    def _settled(self, passage: Passage, exchanges: _Exchanges, said: np.ndarray) -> Settled:
+        at, pairs = self._open.index(passage), np.array(self._pairs)
         heard = said.T[pairs].any(axis=1)
         alone = heard & (exchanges.begins == at) & (exchanges.ends == at + 1)
         overlaps = [

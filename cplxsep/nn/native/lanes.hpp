@@ -24,9 +24,9 @@ constexpr int LANES = 8;
 constexpr int LANES = 4;
 #endif
 
-// They lie at any place, among values of any type. GCC copies one of 32 bytes by memcpy in two halves
-// and through memory, which makes a product ten times as slow; and as the argument of a template it
-// would forget what these types are allowed.
+// They lie at any place, among values of any type. GCC copies one of 32 bytes by memcpy in two
+// halves and through memory, which makes a product ten times as slow; and as the argument of a
+// template it would forget what these types are allowed.
 template <int W>
 struct Vector {
     typedef float f __attribute__((vector_size(4 * W), aligned(4), may_alias));
