@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import ffmpeg, io
+from cplxsep.audio.folder import files_below
 from cplxsep.data.table import Row, read_table
 from cplxsep.errors import InputError, tell
 
@@ -103,18 +104,16 @@ def scan_folder(
 ) -> list[Utterance]:
     """Utterances of a folder with one sub-folder a speaker, searched to any depth; split "".
 
-    Files that are no readable audio are left out and told to `report`.
+    Files that are no readable audio, and closed folders, are left out and told to `report`.
     InputError: no folder, or no audio file in any sub-folder.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of speech")
     root = folder.absolute()
-    ffmpeg.tell_left_out(folder, root.rglob("*"))
     utterances = [
-        Utterance(path, root.name, speaker.name, "", info.sample_rate, info.seconds)
-        for speaker in sorted(root.iterdir())
-        if speaker.is_dir() and not speaker.name.startswith(".")
-        for path, info in probed(speaker, report)
+        Utterance(path, root.name, below[0], "", info.sample_rate, info.seconds)
+        for path, info in probed(root, report)
+        if len(below := path.relative_to(root).parts) > 1
     ]
     if not utterances:
         raise InputError(f"{folder} holds no audio in sub-folders: it needs one a speaker")
@@ -124,10 +123,16 @@ def scan_folder(
 def probed(
     folder: Path, report: Callable[[InputError], None] | None = None
 ) -> Iterator[tuple[Path, io.AudioInfo]]:
-    """Audio files of a folder, searched to any depth, sorted; unreadable ones go to `report`."""
-    for path in io.audio_files(folder.rglob("*"), folder, io.extensions()):
-        if path.is_dir():
-            continue
+    """Audio files of a folder, searched to any depth, sorted.
+
+    What cannot be read, a file or a folder, goes to `report`.
+    """
+    paths, unread = files_below(folder)
+    ffmpeg.tell_left_out(folder, paths)
+    if report:
+        for closed in unread:
+            report(closed.error)
+    for path in io.audio_files(paths, folder, io.extensions()):
         try:
             yield path, io.probe(path)
         except InputError as error:

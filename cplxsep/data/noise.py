@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cplxsep.audio.ffmpeg import tell_left_out
 from cplxsep.audio.level import frame_of
 from cplxsep.data.manifest import Utterance, probed, read_manifest
 from cplxsep.errors import InputError
@@ -19,13 +18,12 @@ def load_noise(source: Path, report: Callable[[InputError], None] | None = None)
     """Recordings of a manifest CSV, which needs no column speaker, or of a folder at any depth.
 
     Each recording counts as a speaker of its own, so that splits keep it whole; in a folder its
-    split is "". Files that are no readable audio are told to `report`.
+    split is "". Files that are no readable audio, and closed folders, are told to `report`.
     InputError: missing, or nothing usable in it.
     """
     if not source.is_dir():
         return read_manifest(source, recordings=True)
     root = source.absolute()
-    tell_left_out(source, root.rglob("*"))
     found = [
         Utterance(
             *(path, root.name, path.relative_to(root).as_posix(), ""),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cplxsep.audio import ffmpeg, io
+from cplxsep.audio.folder import Unread, files_below
 from cplxsep.audio.pipe import WavStream
 from cplxsep.errors import InputError
 
@@ -40,14 +41,6 @@ class Found:
         return io.blocks(self.path, frames, self.info)
 
 
-@dataclass(frozen=True)
-class Unread:
-    """A folder inside one that the user named, and why it cannot be read."""
-
-    path: Path
-    error: InputError
-
-
 def expand(named: str, out: Path) -> list[Found | Unread]:
     """Audio files behind a file name, a folder or a glob pattern, and folders that hide theirs.
 
@@ -59,7 +52,7 @@ def expand(named: str, out: Path) -> list[Found | Unread]:
     """
     path = Path(named)
     if os.path.isdir(path):
-        paths, unread = _searched(path, out)
+        paths, unread = files_below(path, out)
         inside = _audio_files(paths, path, out)
         if not inside and not unread:
             raise InputError(f"no audio files in folder {named}")
@@ -75,40 +68,6 @@ def expand(named: str, out: Path) -> list[Found | Unread]:
 
 def _found(path: Path, below: Path = Path()) -> Found:
     return Found(path, str(path), path.stem, path.absolute().parent.name, below)
-
-
-def _searched(top: Path, out: Path) -> tuple[list[Path], list[Unread]]:
-    """The files in a folder and those below it, links followed, and the folders that are closed.
-
-    Each folder is entered once, by its own name where it has one here; hidden ones are not.
-    """
-    paths: list[Path] = []
-    unread: list[Unread] = []
-    home, done = Path(os.path.realpath(top)), Path(os.path.realpath(out))
-    entered = {home}
-
-    def closed(error: OSError) -> None:
-        why = InputError(f"cannot read the folder {error.filename}: {error.strerror or error}")
-        unread.append(Unread(Path(error.filename), why))
-
-    def enters(folder: Path) -> bool:
-        real = Path(os.path.realpath(folder))
-        # A link may lead to what is found without it, or around to where it lies itself.
-        needless = folder.is_symlink() and (
-            real.is_relative_to(home)
-            or Path(os.path.realpath(folder.parent)).is_relative_to(real)
-            or home.is_relative_to(real)
-        )
-        written = real.is_relative_to(done) and not home.is_relative_to(done)
-        if folder.name.startswith(".") or real in entered or needless or written:
-            return False
-        entered.add(real)
-        return True
-
-    for place, folders, names in os.walk(top, onerror=closed, followlinks=True):
-        paths += (Path(place, name) for name in names)
-        folders[:] = [name for name in sorted(folders) if enters(Path(place, name))]
-    return paths, unread
 
 
 def _audio_files(paths: Iterable[Path], top: Path, out: Path) -> list[Found]:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from cplxsep.engine.find import Found, Unread, expand
+from cplxsep.audio.folder import Unread
+from cplxsep.engine.find import Found, expand
 from cplxsep.engine.job import Job
 from cplxsep.engine.naming import Naming
 from cplxsep.engine.outcome import Outcome, failure

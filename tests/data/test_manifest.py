@@ -90,6 +90,32 @@ def test_folder_reports_bad_files_and_goes_on(tmp_path):
     }
 
 
+def test_linked_speakers_are_found_and_closed_ones_told(tmp_path, monkeypatch):
+    """Corpora on a cluster are often folders of links."""
+    far = make_speech(tmp_path / "far", speakers=2)
+    near = make_speech(tmp_path / "near", speakers=2)
+    (near / "linked").symlink_to(far / "spk01")
+    (near / "spk00" / "more").symlink_to(far / "spk00")
+    (near / "again").symlink_to(near / "spk00")
+    list_folder = os.scandir
+
+    def refuse(place="."):  # root may read all
+        if os.fspath(place) == str(near / "spk01"):
+            raise PermissionError(13, "Permission denied", place)
+        return list_folder(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    told = []
+    speakers = by_speaker(scan_folder(near, told.append))
+    assert {name: len(own) for name, own in speakers.items()} == {
+        "near/linked": 2,
+        "near/spk00": 4,
+    }
+    assert [str(error) for error in told] == [
+        f"cannot read the folder {near}/spk01: Permission denied"
+    ]
+
+
 def test_folder_without_speech(tmp_path):
     with pytest.raises(InputError, match="sub-folders"):
         load_speech(tmp_path)
