@@ -24,7 +24,7 @@ from cplxsep.errors import DeviceError, UsageError
 from cplxsep.model_folder.catalogue import resolve
 from cplxsep.model_folder.load import load_model
 from cplxsep.networks.model import SeparationModel
-from cplxsep.nn.device import fast_bf16_cpu
+from cplxsep.nn.device import multiplies_bf16_cpu
 
 RATE = 8000
 LARGE = ModelConfig(  # 14.04 M
@@ -52,7 +52,7 @@ def precisions(name: str, device: str) -> tuple[str, ...]:
     """Those of our engine for a network on a device."""
     if torch.device(device).type == "cuda":
         return "fp32", "bf16", "fp16"
-    known = ("fp32", "bf16") if multiplies_bf16(device) else ("fp32",)
+    known = ("fp32", "bf16") if multiplies_bf16_cpu() else ("fp32",)
     try:
         Separator(network(name), device=device, precision="int8")
     except (UsageError, DeviceError):
@@ -65,13 +65,7 @@ def peers(name: str, device: str) -> tuple[str, ...]:
     if name == "large":
         return (NATIVE,)
     found = (CONV_TASNET_HERE, CONV_TASNET)
-    return (*found, CONV_TASNET_BF16) if multiplies_bf16(device) else found
-
-
-def multiplies_bf16(device: str) -> bool:
-    """Whether a device has instructions for products of bfloat16; a pass takes minutes without."""
-    on_gpu = torch.device(device).type == "cuda"
-    return on_gpu or torch.cpu._is_avx512_bf16_supported() or fast_bf16_cpu()
+    return (*found, CONV_TASNET_BF16) if "bf16" in precisions(name, device) else found
 
 
 def work(name: str, form: str, device: str, batch: str = "auto") -> Work:

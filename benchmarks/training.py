@@ -8,8 +8,9 @@ CPU, 24 on a GPU. The U-Net has F=16, k=1, C=0 (1.06 M parameters) and 8 mixture
 F=44, k=2, C=10 (14.04 M) and 24 of 4 s on a GPU. SI-SDR loss, AdamW. The forms take turns, so that
 a machine whose speed drifts is fair to all; the figure is the median step.
 
-    ours               as `cplxsep train` makes it, in bfloat16 and float32; on a GPU its step
-                       without the graph, which `gpu.py OUT --only training` measures
+    ours               as `cplxsep train` makes it, in bfloat16, but for CPUs without vectors of it,
+                       and float32; on a GPU its step without the graph, which `gpu.py OUT --only
+                       training` measures
     formula            the U-Net with the norm as written on paper and left to autograd; the
                        dual-path network with all operators in plain PyTorch
     native complex64   PyTorch's complex operators one after another (native_complex.py); U-Net only
@@ -45,6 +46,7 @@ from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import backends
 from cplxsep.nn.complex_norm import ComplexNorm
 from cplxsep.nn.complex_norm.statement import EPS
+from cplxsep.nn.device import multiplies_bf16_cpu
 from cplxsep.report import table
 from cplxsep.training.examples import load_examples
 from cplxsep.training.objective import Objective
@@ -174,21 +176,28 @@ def mixing_rate(speech: Path, count: int = 200) -> float:
         return count * config.data.seconds / (time.perf_counter() - begun)
 
 
-def limits(config: Config, device: torch.device) -> dict[str, float]:
+def run_well(device: torch.device) -> list[str]:
+    """The forms of which a step does not take minutes on a device."""
+    in_bf16 = device.type == "cuda" or multiplies_bf16_cpu()
+    return [name for name, (dtype, _) in FORMS.items() if dtype is None or in_bf16]
+
+
+def limits(config: Config, device: torch.device, in_bf16: bool) -> dict[str, float]:
     """What dense products allow by precision, were everything else of a step free."""
     seconds = config.data.seconds
     model = SeparationModel(config.model).to(device)
     forward = demand(model, round(seconds * config.model.sample_rate)).flop / seconds
-    reached = measure_limits(device.type, ("fp32", "bf16")).matrix
+    names = {"float32": "fp32"} | ({"bfloat16": "bf16"} if in_bf16 else {})
+    reached = measure_limits(device.type, tuple(names.values())).matrix
     # The gradient for its input costs a product as much as itself, and that for its weights.
     return {
         "gflop_per_audio_second": 3 * forward / 1e9,
         **{
             f"{name} {what}": value
-            for name, rate in zip(("float32", "bfloat16"), reached.values(), strict=True)
+            for name, short in names.items()
             for what, value in (
-                ("gflop_per_second", rate / 1e9),
-                ("audio_seconds_per_second", rate / (3 * forward)),
+                ("gflop_per_second", reached[short] / 1e9),
+                ("audio_seconds_per_second", reached[short] / (3 * forward)),
             )
         },
     }
@@ -201,7 +210,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10, help="counted steps of each form")
     parser.add_argument("--batch", type=int, help="mixtures of a step")
     parser.add_argument("--seconds", type=float, help="length of a mixture")
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--forms", nargs="+", choices=FORMS, help="default: all that run well here")
     parser.add_argument("--speech", type=Path, help="manifest: measure mixing too")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args()
@@ -220,7 +229,8 @@ def main() -> None:
     )
     if why := backends.enable(device.type):
         raise SystemExit(f"the native code cannot be measured here: {why}")
-    forms = [name for name in options.forms if not (dual_path and name == NATIVE)]
+    chosen = options.forms or run_well(device)
+    forms = [name for name in chosen if not (dual_path and name == NATIVE)]
     makers = {name: partial(stepper, config, device, *FORMS[name]) for name in forms}
     peaks = {name: peak_memory(make, device) for name, make in makers.items()} if on_gpu else {}
     times = measure(makers, options.steps)
@@ -237,7 +247,7 @@ def main() -> None:
         }
         for name, seconds in medians.items()
     }
-    bound = limits(config, device)
+    bound = limits(config, device, any(FORMS[name][0] for name in forms))
     for name, figures in found.items():
         precision = "bfloat16" if FORMS[name][0] else "float32"
         best = bound[f"{precision} audio_seconds_per_second"]

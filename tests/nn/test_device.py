@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cplxsep.errors import DeviceError, UsageError
+from cplxsep.nn import device
 from cplxsep.nn.device import (
     fast_bf16_cpu,
     flushed_denormals,
@@ -17,11 +18,17 @@ CPU = torch.device("cpu")
 def test_precision_on_the_cpu():
     expected = torch.bfloat16 if fast_bf16_cpu() else None
     assert pick_precision("auto", CPU) is expected
-    assert pick_precision("bf16", CPU) is torch.bfloat16
     assert pick_precision("fp32", CPU) is None
     for name in ("fp16", "int8"):
         with pytest.raises(UsageError, match=name):
             pick_precision(name, CPU)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bf16_that_takes_minutes_is_told(monkeypatch, recwarn, there):
+    monkeypatch.setattr(device, "multiplies_bf16_cpu", lambda: there)
+    assert pick_precision("bf16", CPU) is torch.bfloat16
+    assert ["slower than fp32" in str(note.message) for note in recwarn] == [True] * (not there)
 
 
 def test_devices():
