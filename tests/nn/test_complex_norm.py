@@ -99,14 +99,17 @@ def test_compiled_norm_equals_the_eager_one(scope, relu, maps, dtype, tolerance)
     values = (torch.randn(3, 2 * maps, 33, 41) * 3 + 1).to(dtype)
     values = values.contiguous(memory_format=torch.channels_last).requires_grad_()
     weight = torch.randn(3, 2 * maps, 33, 41).to(dtype)
-
-    def outputs():
-        out = norm(values)
-        return out, *torch.autograd.grad(out, (values, norm.gain, norm.bias), weight)
-
-    compiled = outputs()
+    compiled = norm(values)
     backends.disable()
-    for a, b in zip(compiled, outputs(), strict=True):
+    eager = norm(values)
+    # Rounding may put a value on either side of the kink of ReLU.
+    weight = weight * ((compiled > 0) == (eager > 0))
+    assert (weight == 0).sum() <= 3
+    pairs = (
+        (out, *torch.autograd.grad(out, (values, norm.gain, norm.bias), weight))
+        for out in (compiled, eager)
+    )
+    for a, b in zip(*pairs, strict=True):
         assert (a.double() - b.double()).norm() <= tolerance * b.double().norm()
 
 

@@ -37,48 +37,48 @@ struct Spread {
     void write_sum(float* to, F value) const { store<W>(to, value); }
 };
 
-// All of few channels, of as many rows as fill a vector.
-template <int C>
+// All of few channels, of as many rows as fill a vector; that must be two or more.
+template <int C, int W = LANES>
 struct Folded {
-    using F = Vector<16>::f;
-    static constexpr int ROWS = 16 / C;
+    using F = typename Vector<W>::f;
+    static constexpr int ROWS = W / C;
 
-    int64_t stride() const { return 32; }
+    int64_t stride() const { return 2 * W; }
 
     F values(const float* from) const {
         F out;
-        for (int j = 0; j < 16; ++j) out[j] = from[j % C];
+        for (int j = 0; j < W; ++j) out[j] = from[j % C];
         return out;
     }
 
     template <class T>
     void read(const T* from, F& r, F& i) const {
-        const F low = load<16>(from), high = load<16>(from + 16);
+        const F low = load<W>(from), high = load<W>(from + W);
         r = chosen(low, high, [](int j) { return j / C * 2 * C + j % C; });
         i = chosen(low, high, [](int j) { return j / C * 2 * C + C + j % C; });
     }
 
     template <class T>
     void write(T* to, F r, F i) const {
-        const auto place = [](int j) { return j % (2 * C) / C * 16 + j / (2 * C) * C + j % C; };
-        store<16>(to, chosen(r, i, place));
-        store<16>(to + 16, chosen(r, i, [=](int j) { return place(j) + 8; }));
+        const auto place = [](int j) { return j % (2 * C) / C * W + j / (2 * C) * C + j % C; };
+        store<W>(to, chosen(r, i, place));
+        store<W>(to + W, chosen(r, i, [=](int j) { return place(j) + W / 2; }));
     }
 
     void write_sum(float* to, F value) const {
         for (int c = 0; c < C; ++c) to[c] = 0;
-        for (int j = 0; j < 16; ++j) to[j % C] += value[j];
+        for (int j = 0; j < W; ++j) to[j % C] += value[j];
     }
 
   private:
-    // Lane j is lane from(j) of the 32 lanes of a and b.
+    // Lane j is lane from(j) of the lanes of a and b.
     template <class From>
     static F chosen(F a, F b, const From& from) {
-        Vector<16>::i at;
-        for (int j = 0; j < 16; ++j) at[j] = from(j);
+        typename Vector<W>::i at;
+        for (int j = 0; j < W; ++j) at[j] = from(j);
 #ifdef __clang__
         F out;
-        for (int j = 0; j < 16; ++j) out[j] = at[j] < 16 ? a[at[j]] : b[at[j] - 16];
+        for (int j = 0; j < W; ++j) out[j] = at[j] < W ? a[at[j]] : b[at[j] - W];
         return out;
 #else
         return __builtin_shuffle(a, b, at);
@@ -92,10 +92,14 @@ void over_lanes(int64_t C, const Body& body) {
     switch (C) {
         case 1: return body(Folded<1>{}, 0);
         case 2: return body(Folded<2>{}, 0);
-        case 4: return body(Folded<4>{}, 0);
-        case 8: return body(Folded<8>{}, 0);
-        default: over_channels(C, [&]<int W>(int64_t c) { body(Spread<W>{C}, c); });
+        case 4:
+            if constexpr (LANES >= 8) return body(Folded<4>{}, 0);
+            break;
+        case 8:
+            if constexpr (LANES >= 16) return body(Folded<8>{}, 0);
+            break;
     }
+    over_channels(C, [&]<int W>(int64_t c) { body(Spread<W>{C}, c); });
 }
 
 // Calls step(turn, rows, grad, out) for `count` rows; turn is 0 or 1, known when compiling, so that
@@ -120,8 +124,8 @@ inline __attribute__((always_inline)) void over_rows(const L& lanes, int64_t cou
     if constexpr (L::ROWS > 1) {
         const int64_t width = stride / L::ROWS, left = count % L::ROWS * width;
         if (!left) return;
-        T last[32], last_grad[32] = {}, last_out[32];
-        for (int64_t j = 0; j < 32; ++j) last[j] = beyond[j % width];
+        T last[2 * LANES], last_grad[2 * LANES] = {}, last_out[2 * LANES];
+        for (int64_t j = 0; j < stride; ++j) last[j] = beyond[j % width];
         std::copy_n(rows + steps * stride, left, last);
         if (grad) std::copy_n(grad + steps * stride, left, last_grad);
         step(Even{}, last, last_grad, last_out);
