@@ -252,7 +252,7 @@ def _trained(name: str, batch: int, folder: Path, options: argparse.Namespace) -
     from gpu_trainings import to_time
 
     run = folder / f"run-{name.replace('/', '-')}"
-    steps, minutes = (20, 1.0) if options.quick else (400, 0.5)
+    steps, minutes = (20, 10.0) if options.quick else (400, 0.5)
     changes = to_time(options.folder / "speech.csv", batch, steps, options.quick)
     arguments: list[object] = ["train", "--config", name, "--run-dir", run]
     arguments += ["--device", options.device, "--max-steps", steps, "--max-minutes", minutes]
