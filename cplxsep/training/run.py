@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 
 from cplxsep.config import Config
+from cplxsep.config.unused import unused
 from cplxsep.data.cache import watched
 from cplxsep.data.on_device.choose import bring
 from cplxsep.errors import DeviceError, InputError, UsageError
@@ -155,9 +156,8 @@ def _checkpoint(
             "but for where files lie"
         )
     ranks.share(settings.batch, settings.accumulate)
-    if unused := config.model.unused():
-        keys = ", ".join(f"model.{key}" for key in unused)
-        say(f"no effect in this {config.model.network} network: {keys}")
+    if keys := unused(config):
+        say(f"no effect in this run: {', '.join(keys)}")
     level_free = settings.loss in LEVEL_FREE and not settings.magnitude
     if config.model.level == "network" and level_free:
         say(

@@ -215,7 +215,7 @@ def test_an_option_without_effect_is_told(command, tiny_config, tmp_path):
         *("--set", "model.transformations=0", "--set", "model.dropout=0.1"),
     )
     assert done.code == 0, done.err
-    assert "no effect in this real network: model.extractor.dropout, model.unet.norm" in done.err
+    assert "no effect in this run: model.extractor.dropout, model.unet.norm" in done.err
 
 
 def test_losses_of_the_whole_batch_cannot_be_accumulated(command, tiny_config, tmp_path):
