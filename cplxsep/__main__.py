@@ -1,5 +1,5 @@
 """`python -m cplxsep` is the console script."""
 
-from cplxsep.cli.app import main
+from cplxsep.cli.start import main
 
 main()

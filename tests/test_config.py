@@ -169,6 +169,10 @@ def test_overrides_are_toml_values_or_bare_words(tmp_path):
         ("", ["model.start_maps"], "section.key=value"),
         ("", ["model.nothing=1"], "unknown key 'model.nothing'; known: "),
         ("[optim]\nclip = inf", [], r"optim.clip.*finite"),
+        (
+            *("data.mixtures = 'x'", ["data.train_split=tt,cv"]),
+            "of mixtures, train_split and valid_split are one split each",
+        ),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path, text, changes, message):

@@ -48,6 +48,8 @@ def check_rate(path: Path, kind: str, sample_rate: int) -> None:
         raise InputError(
             f"cannot write {path}: mp3 has no rate of {sample_rate} Hz; use ogg, wav or flac"
         )
+    if kind == "flac" and (sample_rate > 655350 or (sample_rate > 65535 and sample_rate % 10)):
+        raise InputError(f"cannot write {path}: flac has no rate of {sample_rate} Hz; use wav")
     if kind == "ogg" and sample_rate > _HIGHEST_VORBIS:
         raise InputError(
             f"cannot write {path}: ogg goes up to {_HIGHEST_VORBIS} Hz, this is {sample_rate} Hz; "

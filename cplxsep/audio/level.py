@@ -61,7 +61,7 @@ class Mean:
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """The mean (S,) of a block (channels, S)."""
-        mean = block.mean(axis=0)
+        mean = block.mean(axis=0, dtype=np.float64).astype(np.float32)  # a sum may overflow
         if len(block) > 1:
             self._own += float(np.square(block, dtype=np.float64).mean(axis=0).sum()) / len(block)
             self._mean += float(np.square(mean, dtype=np.float64).sum())

@@ -44,7 +44,7 @@ def is_mp3(file: BinaryIO) -> bool:
 def _by_promise(file: BinaryIO, size: int) -> Iterator[Part]:
     start = 0
     while told := header.promise(file, start, size):
-        if not told.known and told.empty and told.start - start < _BLOCK:
+        if not told.known and told.empty and told.start < min(start + _BLOCK, size):
             file.seek(start)
             head = bytearray(file.read(told.start - start))
             field = told.at - start

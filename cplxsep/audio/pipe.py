@@ -57,7 +57,8 @@ class WavStream:
         magic = self._take(4, header=True)
         if magic not in (b"RIFF", b"RF64"):
             raise NotStreamableError(self.head)
-        self._take(8, header=True)
+        if self._take(8, header=True)[4:] != b"WAVE":
+            raise NotStreamableError(self.head)
         self._length = self._find_audio()
         self.info = self._describe()
 
@@ -89,7 +90,8 @@ class WavStream:
             tag = int.from_bytes(self._format[24:26], "little")
         width = align // channels if channels else 0
         kind = _TYPES.get((tag, width))
-        if kind is None or align != width * channels or bits > 8 * width:
+        # What is padded is read by libsndfile, from the whole of it.
+        if kind is None or align != width * channels or (bits + 7) // 8 != width:
             raise NotStreamableError(self.head)
         check_rate(self._label, rate)
         self._align, self._width, self._type, self._full = align, width, *kind
@@ -136,16 +138,26 @@ class WavStream:
     def _check_rest(self) -> None:
         """InputError: behind the audio comes more of it; what is unknown is told."""
         rest = self._take(SMALL + 1)[self._length % 2 :]
-        if rest.startswith((b"RIFF", b"RF64", b"data")):
+        if rest.startswith((b"RIFF", b"RF64")) or self._has_more_audio(rest):
             raise InputError(
                 f"{self._label}: another recording follows the first: give each as a file"
             )
-        chunk = rest[:4].isascii() and rest[:4].decode().isprintable()
-        if len(rest) >= SMALL and not chunk and not rest.startswith(TAGS):
+        if len(rest) >= SMALL and not _is_name(rest[:4]) and not rest.startswith(TAGS):
             tell(
                 f"{self._label}: its header announces {self.info.seconds:.1f} s of audio; what is "
                 "behind them is not read"
             )
+
+    def _has_more_audio(self, rest: bytes) -> bool:
+        """Whether there is audio, or more small chunks and then audio, from these bytes on."""
+        while len(rest) >= 8 and _is_name(rest[:4]) and not rest.startswith(b"data"):
+            length = int.from_bytes(rest[4:8], "little")
+            if length > _LONGEST_CHUNK:
+                return False
+            end = 8 + length + length % 2
+            rest += self._take(max(end + 8 - len(rest), 0))
+            rest = rest[end:]
+        return rest.startswith(b"data")
 
     def _is_filled_up(self, before: int, data: bytes) -> bool:
         """Whether the last byte only makes the length even, as some programs do in a pipe."""
@@ -184,3 +196,8 @@ class WavStream:
             return self._stream.read(size)
         except OSError as error:
             raise InputError(f"cannot read {self._label}: {error.strerror or error}") from error
+
+
+def _is_name(four: bytes) -> bool:
+    """Whether these may be the name of a chunk."""
+    return four.isascii() and four.decode().isprintable()

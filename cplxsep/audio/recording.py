@@ -143,7 +143,9 @@ class Recording:
 
     @contextmanager
     def _opened(self, part: Part) -> Iterator[Any]:
-        source = file_name(self.path) if self._whole else Window(self._file, part)
+        # By its name libsndfile takes any .raw for samples without a header.
+        named = self._whole and self.path.suffix.lower() != ".raw"
+        source = file_name(self.path) if named else Window(self._file, part)
         with heard(self.path, self._is_mp3):
             audio = _Reader(source)
         with audio:

@@ -1,7 +1,6 @@
 """The `cplxsep` command: registers each command and turns errors into exit codes."""
 
 import re
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -84,8 +83,3 @@ app.command("train")(train.train)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    sys.exit(common.run(app))

@@ -19,7 +19,7 @@ class DataConfig(Section):
     mixtures: str = ""
     # Which mixtures where there are several kinds: LibriMix's mix_both, mix_clean, mix_single.
     mix: str = ""
-    train_split: str = "train"  # or several: "train,extra"
+    train_split: str = "train"  # or several of speech: "train,extra"
     valid_split: str = "valid"
     seconds: float = Field(4.0, ge=0, allow_inf_nan=False)  # 0: complete mixtures
     snr: tuple[Finite, Finite] = (0.0, 5.0)  # dB, first talker over the others, or over the noise
@@ -42,6 +42,8 @@ class DataConfig(Section):
                 raise ValueError(f"{name} must be [low, high]")
         if not self.mixtures and not (self.seconds and self.valid_seconds):
             raise ValueError("seconds = 0 and valid_seconds = 0 are for prepared mixtures only")
+        if self.mixtures and "," in self.train_split + self.valid_split:
+            raise ValueError("of mixtures, train_split and valid_split are one split each")
         if self.mix and not self.mixtures:
             raise ValueError("mix is a choice within mixtures, which is not set")
         return self

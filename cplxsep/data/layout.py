@@ -133,7 +133,7 @@ def read_mono(path: Path, why: str) -> tuple[np.ndarray, int]:
 def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     """Rows of a metadata.csv by name, which each has as `name`, whatever its column is called.
 
-    None if the file is missing. InputError: unreadable, no names.
+    None if the file is missing. InputError: unreadable, no names, or one has two unlike rows.
     """
     if not path.is_file():
         return {}
@@ -141,4 +141,9 @@ def read_metadata(path: Path) -> dict[str, dict[str, str]]:
     column = next((key for key in NAME if key in columns), None)
     if column is None:
         raise InputError(f"{path} has no column name")
-    return {row[column]: row | {"name": row[column]} for _, row in rows}
+    found: dict[str, dict[str, str]] = {}
+    for where, row in rows:
+        row = row | {"name": row[column]}
+        if found.setdefault(row["name"], row) != row:
+            raise InputError(f"{where}: {row['name']} is listed before, with other values")
+    return found

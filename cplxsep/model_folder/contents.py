@@ -27,7 +27,7 @@ def metrics(folder: Path) -> dict[str, Any]:
     path = folder / METRICS
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"model {folder.name}: cannot read {path}: {error}") from None
     if not isinstance(found, dict):
         raise ModelError(f"model {folder.name}: {path} holds no JSON object")

@@ -33,6 +33,11 @@ def load_model(folder: Path) -> SeparationModel:
             f"first {wrong[0]} (expected {_shape(expected, wrong[0])}, "
             f"found {_shape(found, wrong[0])})"
         )
+    for name, tensor in model.state_dict().items():
+        if weights[name].is_floating_point() != tensor.is_floating_point():
+            raise ModelError(f"model {folder.name}: {path} is corrupt: another type in {name}")
+        if not weights[name].isfinite().all():
+            raise ModelError(f"model {folder.name}: {path} is corrupt: NaN or infinity in {name}")
     model.load_state_dict(weights)
     return model.eval()
 

@@ -290,3 +290,11 @@ def test_file_that_is_cut_after_its_header_was_read(tmp_path, kept):
         os.truncate(path, round(kept * path.stat().st_size))
         with pytest.raises(InputError, match=r"a\.wav is truncated: \d+ samples are missing"):
             list(recording.blocks(4096))
+
+
+def test_a_wav_by_another_name(tmp_path, speech):
+    """libsndfile takes a .raw for samples without a header, whatever is in it."""
+    expected, rate = io.read(speech)
+    audio, found = io.read(speech.rename(tmp_path / "a.RAW"))
+    assert found == rate
+    np.testing.assert_array_equal(audio, expected)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cplxsep.audio.level import active_rms, common_gain, db, from_db, rms
+from cplxsep.audio.level import Mean, active_rms, common_gain, db, from_db, rms
 
 
 def test_decibels():
@@ -51,3 +51,9 @@ def test_sound_after_the_last_whole_frame_has_a_level():
     audio = np.zeros(600, np.float32)
     audio[590:] = 0.5
     assert active_rms(audio, 8000) == pytest.approx(float(rms(audio)))
+
+
+def test_the_mean_of_the_loudest_channels():
+    """Regression: their sum was infinite, and the recording refused for that."""
+    block = np.full((2, 9), 3e38, np.float32)
+    np.testing.assert_array_equal(Mean()(block), block[0])

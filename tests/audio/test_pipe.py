@@ -111,3 +111,26 @@ def test_a_byte_that_makes_an_unknown_length_even(tmp_path, channels):
     for block in (100, 1001, 5000):
         samples = joined(WavStream(io.BytesIO(padded), "<stdin>"), block)
         assert np.array_equal(samples, read(path)[0][:, :1001])
+
+
+def test_samples_in_wider_frames_are_left_to_libsndfile(tmp_path):
+    """It takes them for what they are; here pairs of them were read as one."""
+    _, data = written(tmp_path, audio=NOISE[:, :1])
+    data = bytearray(data)
+    data[28:34] = struct.pack("<IH", 11025 * 4, 4)
+    with pytest.raises(NotStreamableError):
+        WavStream(io.BytesIO(data), "<stdin>")
+
+
+def test_another_form_of_riff_is_no_wav(tmp_path):
+    data = written(tmp_path)[1].replace(b"WAVE", b"AVI ")
+    with pytest.raises(NotStreamableError):
+        WavStream(io.BytesIO(data), "<stdin>")
+
+
+@pytest.mark.parametrize("between", [b"", b"LIST\x04\0\0\0abcd", b"junk\xd0\x07\0\0" + bytes(2000)])
+def test_audio_behind_other_chunks_is_not_left_out(tmp_path, between):
+    _, data = written(tmp_path)
+    more = between + b"LIST\x02\0\0\0ab" + data[data.index(b"data") :]
+    with pytest.raises(InputError, match="another recording follows"):
+        joined(WavStream(Trickle(data + more), "<stdin>"))

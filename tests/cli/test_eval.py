@@ -155,6 +155,18 @@ def test_bins_of_numbers_and_metadata_from_elsewhere(command, data, tmp_path):
     assert {label: group["si_sdr"]["n"] for label, group in groups.items()} == {"0 to 5": 3}
 
 
+def test_a_table_of_other_or_unlike_rows(command, data, tmp_path):
+    table = tmp_path / "levels.csv"
+    table.write_text(f"name,snr\n{NAMES[0]}.wav,5\n")
+    done = command(*arguments(data, "--metadata", table, "--by", "snr"))
+    assert (done.code, done.out) == (1, "")
+    assert f"no row for any, such as {NAMES[0]}; its first is {NAMES[0]}.wav" in done.err
+    table.write_text(f"name,snr\n{NAMES[0]},5\n{NAMES[0]},5\n{NAMES[0]},7\n")
+    done = command(*arguments(data, "--metadata", table, "--by", "snr"))
+    assert (done.code, done.out) == (1, "")
+    assert f"levels.csv line 4: {NAMES[0]} is listed before, with other values" in done.err
+
+
 def test_the_shipped_example(run_cli, examples, tmp_path):
     """Flat files: the mixture, its references, and the references in each other as estimates."""
     first, second = (io.read(examples / f"two_talkers_s{j}.wav")[0][0] for j in (1, 2))

@@ -5,6 +5,7 @@ One command takes all files, as a user's folder would hold them.
 
 import ctypes
 import json
+import struct
 import sys
 
 import numpy as np
@@ -34,6 +35,7 @@ BAD = {
     "truncated.flac": "",
     "text.wav": "not readable audio",
     "no_samples.wav": "no samples",
+    "cut_off.au": "no samples",
     "all_nan.wav": "NaN",
     "last_nan.wav": "NaN",
     "infinite.wav": "NaN or infinite",
@@ -69,6 +71,8 @@ def make(folder):
         path.write_bytes(path.read_bytes()[:30000])
     (folder / "text.wav").write_text("this is no audio\n" * 50)
     save("no_samples.wav", 0)
+    # A header of 24 bytes that has its audio begin behind the end: it ended the command.
+    (folder / "cut_off.au").write_bytes(struct.pack(">4s5I", b".snd", 32, 0, 3, 8000, 1))
     damage("all_nan.wav", np.nan, slice(None))
     damage("last_nan.wav", np.nan, -5, samples=8000 * 30)
     damage("infinite.wav", np.inf, 100)

@@ -234,10 +234,21 @@ def test_a_different_preparation_is_not_touched(manifest, tmp_path, change, says
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_corrupt_record(manifest, tmp_path, text):
+def test_a_table_that_was_cut_off_is_written_again(manifest, tmp_path):
     prepare(manifest, tmp_path)
-    (tmp_path / "tt" / "preparation.json").write_text(text)
+    before, table = contents(tmp_path), tmp_path / "tt" / "metadata.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    prepare(manifest, tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "change", [lambda _: "{", lambda _: "[]", lambda t: t.replace("[]", '"x"')]
+)
+def test_a_corrupt_record(manifest, tmp_path, change):
+    prepare(manifest, tmp_path)
+    record = tmp_path / "tt" / "preparation.json"
+    record.write_text(change(record.read_text()))
     with pytest.raises(InputError, match="corrupt"):
         prepare(manifest, tmp_path)
 

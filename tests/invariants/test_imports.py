@@ -78,7 +78,7 @@ def test_commands_import_no_torch_at_load(path):
 def test_separating_loads_no_scipy(tmp_path):
     """Its signal package takes half as long to load as torch: 0.6 s for each short file."""
     code = (
-        "import sys; from cplxsep.cli.app import main\n"
+        "import sys; from cplxsep.cli.start import main\n"
         "try: main()\n"
         "finally: assert 'scipy' not in sys.modules"
     )

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cplxsep.config import Config, ModelConfig, to_toml
 from cplxsep.errors import ModelError
-from cplxsep.model_folder.contents import CONFIG, WEIGHTS
+from cplxsep.model_folder.contents import CONFIG, METRICS, WEIGHTS, metrics
 from cplxsep.model_folder.load import load_model
 from cplxsep.model_folder.publish import weights_bytes
 from cplxsep.networks.model import SeparationModel
@@ -48,6 +49,21 @@ def test_corrupt_weights(folder, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ModelError, match="corrupt"):
         load_model(folder)
+
+
+def test_weights_that_are_no_numbers(folder):
+    weights = load_file(folder / WEIGHTS)
+    first = min(weights)
+    for change, said in ((lambda w: w * float("nan"), "NaN"), (lambda w: w.int(), "another type")):
+        save_file(weights | {first: change(weights[first])}, folder / WEIGHTS)
+        with pytest.raises(ModelError, match=f"is corrupt: {said}.* in {first}"):
+            load_model(folder)
+
+
+def test_metrics_that_nest_without_end(folder):
+    (folder / METRICS).write_text("[" * 100_000)
+    with pytest.raises(ModelError, match="cannot read"):
+        metrics(folder)
 
 
 def test_weights_of_another_network(folder):

@@ -1,5 +1,6 @@
 """Building native code: once, aside, never half, and without harm where it cannot be."""
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -43,6 +44,19 @@ def test_two_processes_may_build_at_once(cache):
     users = [subprocess.Popen([sys.executable, "-c", USE]) for _ in range(2)]
     assert [user.wait(60) for user in users] == [0, 0]
     assert [path.suffix for path in cache.iterdir()] == [".so"]
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda _: b"", lambda b: b[::-1]])
+def test_a_library_that_was_cut_off_is_compiled_anew(damage):
+    """As by a power failure: it ended each process that used it, or was slow without a word."""
+    needs_compiler()
+    path = build.built("position_norm")
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    again = build.built("position_norm")
+    assert hashlib.sha256(again.read_bytes()).hexdigest().startswith(again.stem.split("-")[-1])
+    assert build.library("position_norm").forward_float
 
 
 def test_no_compiler_is_said_in_one_line(cache, monkeypatch):

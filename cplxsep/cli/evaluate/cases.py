@@ -197,7 +197,11 @@ def read_metadata(references: "References", file: Path | None) -> Metadata:
     if file is not None:
         if not file.is_file():
             raise InputError(f"--metadata {file} is no file")
-        return layout.read_metadata(file)
+        rows, names = layout.read_metadata(file), references.names
+        if not any(name in rows for name in names):
+            first = f"its first is {next(iter(rows))}" if rows else "it has none"
+            raise InputError(f"--metadata {file} has no row for any, such as {names[0]}; {first}")
+        return rows
     try:
         return layout.read_metadata(references.folder / layout.METADATA)
     except InputError as error:

@@ -21,7 +21,8 @@ _WAV_HEADER = 44  # bytes
 class Ledger:
     """The records of one split's folder.
 
-    preparation.json says what it was made from, and once it is done, what was left out;
+    preparation.json says what it was made from, and once it is done, how many mixtures there are
+    and what was left out;
     metadata.csv lists the mixtures; the journals, one a shard, list those finished so far.
     """
 
@@ -64,7 +65,9 @@ class Ledger:
         if known is not None and "left_out" in known:
             there = self.metadata.is_file()
             rows = [row for _, row in read_table(self.metadata)[1]] if there else []
-            if rows and all(map(self._is_whole, rows)):
+            # Folders of earlier versions do not say how many there are.
+            whole = len(rows) == known.get("mixtures", len(rows))
+            if rows and whole and all(map(self._is_whole, rows)):
                 return rows, known["left_out"]
         own = _read_lines(self._journal_file)
         # Written again: the last line may have been cut off.
@@ -109,7 +112,7 @@ class Ledger:
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.metadata, text.getvalue())
-        self._write_identity({"left_out": left_out})
+        self._write_identity({"mixtures": len(rows), "left_out": left_out})
         for path in (*self._left(_JOURNALS), *self._left(_MARKS)):
             path.unlink(missing_ok=True)
 
@@ -135,7 +138,10 @@ class Ledger:
         try:
             known = json.loads(self._identity_file.read_text(encoding="utf-8"))
             other = [key for key, value in self._identity.items() if known.get(key) != value]
-        except (ValueError, AttributeError) as error:
+            left_out = known.get("left_out", [])
+            if not (isinstance(left_out, list) and all(isinstance(why, str) for why in left_out)):
+                raise ValueError("left_out is no list of reasons")
+        except (ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"{self._identity_file} is corrupt: choose another folder") from error
         if other:
             raise InputError(

@@ -153,11 +153,13 @@ def read_noise(path: Path, samples: int) -> np.ndarray:
     fade = len(rising)
     if len(audio) < min(samples, fade + 1):
         raise InputError(f"{path} is shorter than a cross-fade of {fade / ORIGINAL_RATE:.1f} s")
-    whole = audio
-    while len(whole) < samples:
-        joint = whole[-fade:] * rising[::-1] + audio[:fade] * rising
-        whole = np.concatenate([whole[:-fade], joint, audio[fade:]])
-    return whole[:samples]
+    done, tail, length = [audio[:-fade]], audio[-fade:], len(audio)
+    while length < samples:
+        joint = tail * rising[::-1] + audio[:fade] * rising
+        turn = np.concatenate([joint, audio[fade:]])
+        done.append(turn[:-fade])
+        tail, length = turn[-fade:], length + len(audio) - fade
+    return np.concatenate([*done, tail])[:samples]
 
 
 def build(

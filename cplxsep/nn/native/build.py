@@ -25,10 +25,11 @@ from threading import Lock, Thread
 FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp", "-I."]
 CANNOT_KEEP = "cannot keep compiled code in"
 """How the reason begins where the user has a folder to mend."""
+_ENDING = ".so"
 _INCLUDE = re.compile(rb'^#include "(.+)"$', re.MULTILINE)
 _compiling: set[subprocess.Popen] = set()
 _turns: defaultdict[str, Lock] = defaultdict(Lock)  # of building each library
-_failed: dict[Path, str] = {}  # why the compiler made no such library: it would not the next time
+_failed: dict[Path, str] = {}  # by stem, why the compiler made no library: it never would
 
 
 class NoCompilerError(Exception):
@@ -55,23 +56,34 @@ def library(name: str) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise NoCompilerError(f"cannot load {path}: {error}") from None
+        raise NoCompilerError(f"{CANNOT_KEEP} {path.parent}: {error}") from None
 
 
 def built(name: str) -> Path:
     """The file of a library, compiled if it has not been. Raises NoCompilerError."""
     compiler, texts = find_compiler(), _texts(name)
-    path = _path(name, compiler, texts)
+    stem = _stem(name, compiler, texts)
     try:
         with _turns[name]:  # whoever comes second finds the file
-            if path in _failed:
-                raise NoCompilerError(_failed[path])
-            if not path.is_file():
-                _compile(compiler, texts, path)
+            if stem in _failed:
+                raise NoCompilerError(_failed[stem])
+            return _kept(stem) or _compile(compiler, texts, stem)
     except OSError as error:
         why = error.strerror or error
-        raise NoCompilerError(f"{CANNOT_KEEP} {path.parent}: {why}") from None
-    return path
+        raise NoCompilerError(f"{CANNOT_KEEP} {stem.parent}: {why}") from None
+
+
+def _kept(stem: Path) -> Path | None:
+    """The library that was compiled before, if its bytes are those that its name tells.
+
+    One that was cut off, as by a power failure, would end the process that calls it.
+    """
+    found = stem.parent.glob(f"{stem.name}-*{_ENDING}")
+    return next((path for path in found if path == _named(stem, path.read_bytes())), None)
+
+
+def _named(stem: Path, library: bytes) -> Path:
+    return stem.with_name(f"{stem.name}-{hashlib.sha256(library).hexdigest()[:16]}{_ENDING}")
 
 
 @cache
@@ -128,23 +140,25 @@ def _texts(name: str) -> dict[str, bytes]:
     return texts
 
 
-def _path(name: str, compiler: list[str], texts: dict[str, bytes]) -> Path:
+def _stem(name: str, compiler: list[str], texts: dict[str, bytes]) -> Path:
+    """How the path of a library begins: by all that it is made of."""
     digest = hashlib.sha256(" ".join([*compiler, *FLAGS, _cpu()]).encode())
     for text in texts.values():
         digest.update(text)
-    return cache_folder() / f"{name}-{digest.hexdigest()[:16]}.so"
+    return cache_folder() / f"{name}-{digest.hexdigest()[:16]}"
 
 
-def _compile(compiler: list[str], texts: dict[str, bytes], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+def _compile(compiler: list[str], texts: dict[str, bytes], stem: Path) -> Path:
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=stem.parent) as folder:
+        made = Path(folder, f"made{_ENDING}")
         for file, text in texts.items():
             target = Path(folder, file)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(text)
         sources = [file for file in texts if file.endswith(".cpp")]
         with subprocess.Popen(
-            [*compiler, *FLAGS, *sources, "-o", path.name],
+            [*compiler, *FLAGS, *sources, "-o", made.name],
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -158,10 +172,12 @@ def _compile(compiler: list[str], texts: dict[str, bytes], path: Path) -> None:
             lines = errors.splitlines()
             told = [line for line in lines if "error" in line or "No space left" in line]
             why = next(iter(told or lines), "failed")[:200]
-            _failed[path] = f"{shlex.join(compiler)}: {why}"
-            raise NoCompilerError(_failed[path])
+            _failed[stem] = f"{shlex.join(compiler)}: {why}"
+            raise NoCompilerError(_failed[stem])
+        path = _named(stem, made.read_bytes())
         # Whole or not at all, also where two processes build at once.
-        os.replace(Path(folder) / path.name, path)
+        os.replace(made, path)
+        return path
 
 
 def vendor() -> str:
