@@ -100,7 +100,6 @@ def separate_file(
     given = Meter(part.cut(job.blocks(size), info.sample_rate))
     try:
         with (
-            _overlapped(watch(given, -(-heard // size) or None), separated, cancelled) as parts,
             writing(
                 job.outputs,
                 rate,
@@ -111,6 +110,8 @@ def separate_file(
                 own_tags=info.tags,
                 inspect=lambda files: _write_beside(job, files, part, heard_of),
             ) as writer,
+            # Begun last: what cannot be written is told before any work.
+            _overlapped(watch(given, -(-heard // size) or None), separated, cancelled) as parts,
         ):
             for rows in parts:
                 sources = rows[: len(job.outputs)]
