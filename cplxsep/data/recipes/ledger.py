@@ -22,8 +22,8 @@ class Ledger:
     """The records of one split's folder.
 
     preparation.json says what it was made from, and once it is done, how many mixtures there are
-    and what was left out;
-    metadata.csv lists the mixtures; the journals, one a shard, list those finished so far.
+    and what was left out; metadata.csv lists the mixtures; the journals, one a shard, list those
+    finished so far.
     """
 
     def __init__(
