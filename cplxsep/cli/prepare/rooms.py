@@ -22,7 +22,7 @@ def rooms(
 ) -> None:
     """Simulate rooms into OUT/NAME.wav, a response in each channel for a talker's place.
 
-    For noise.rooms in training, and --rooms of the other recipes. Needs the extra [rooms]. An
+    For noise.rooms in training, and --rooms of the other recipes. Needs the extra `rooms`. An
     interrupted run goes on where it was. Prints the table of the rooms.
     """
     from cplxsep.data.recipes.simulated_rooms import prepare_rooms

@@ -39,7 +39,7 @@ Modes = Annotated[
     ),
 ]
 ManifestOnly = Annotated[
-    bool, typer.Option("--manifest-only", help="Write metadata.csv alone, no audio.")
+    bool, typer.Option("--manifest-only", help="Write metadata.csv and its summary, no audio.")
 ]
 
 
