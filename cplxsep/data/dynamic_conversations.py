@@ -103,7 +103,7 @@ class Conversations:
         )
         self.noise = NoiseSource(noises, sample_rate, cache, report) if noises else None
         rooms = config.noise.rooms
-        own = load_rooms(Path(rooms), sample_rate) if rooms else []
+        own = load_rooms(Path(rooms), sample_rate, report) if rooms else []
         if rooms:
             check_places(own, sources, rooms)
         self.rooms = [response for places in own for response in places]

@@ -72,7 +72,7 @@ class NoisySpeech:
         self._damage, self._snr, self._speed = damage, snr, speed
         self._gain_db, self._seed = gain_db, seed
         self._spoil = Damage(damage, sample_rate)
-        rooms = load_rooms(Path(damage.rooms), sample_rate) if damage.rooms else []
+        rooms = load_rooms(Path(damage.rooms), sample_rate, report) if damage.rooms else []
         self.rooms = [response for places in rooms for response in places]
         self.cache = open_cache(speech, sample_rate, cache, report=report)
         self.noise = NoiseSource(noises, sample_rate, cache, report)

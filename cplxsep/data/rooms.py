@@ -1,6 +1,6 @@
 """Room responses: reverberant speech, and the direct and early part of it as the reference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,14 +17,17 @@ EARLY_SECONDS = 0.05
 _BEFORE_SECONDS = 0.002  # what a direct sound's own rise may take
 
 
-def load_rooms(folder: Path, sample_rate: int) -> list[list[np.ndarray]]:
+def load_rooms(
+    folder: Path, sample_rate: int, report: Callable[[InputError], None] | None = None
+) -> list[list[np.ndarray]]:
     """Rooms of a folder: of each file, the responses (S,) of its channels at `sample_rate`.
 
-    Direct sound first, peak 1. InputError: no folder, or no audio in it.
+    Direct sound first, peak 1. What cannot be read is told to `report`. InputError: no folder, or
+    no audio in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder of room responses")
-    rooms = [read_rooms(path, sample_rate) for path, _ in probed(folder)]
+    rooms = [read_rooms(path, sample_rate) for path, _ in probed(folder, report)]
     rooms = [places for places in rooms if places]
     if not rooms:
         raise InputError(f"{folder} holds no room response")

@@ -59,8 +59,12 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
             noise = _recordings(config.noise.recordings, load_noise, say)
     cache = Path(data.cache) if data.cache else folder / "cache"
 
+    @once  # rooms are read for each rate and split
+    def left_out(reason: str) -> None:
+        say(f"left out: {reason}")
+
     def report(error: InputError) -> None:
-        say(f"left out: {error}")
+        left_out(str(error))
 
     def examples(split: str, training: bool, rate: int) -> Examples:
         own = _of_split(data.speech, speech, split)

@@ -1,5 +1,6 @@
 """Noise recordings, rooms, and noisy speech made while training."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -67,6 +68,14 @@ def test_only_what_lies_in_a_folder_may_be_hidden(folders, tmp_path, monkeypatch
     assert len(load_rooms(Path(".."), RATE)) == 2
     assert len(load_noise(tmp_path / ".hidden")) == 1
     assert [item.speaker for item in scan_folder(tmp_path / "speech")] == ["a"]
+
+
+def test_rooms_that_cannot_be_read_are_told(folders, tmp_path):
+    shutil.copytree(folders / "rooms", tmp_path / "rooms")
+    (tmp_path / "rooms" / "cut.wav").write_bytes(b"")
+    told = []
+    assert len(load_rooms(tmp_path / "rooms", RATE, told.append)) == 1
+    assert [str(error) for error in told] == [f"{tmp_path}/rooms/cut.wav is empty (0 bytes)"]
 
 
 def test_load_noise_reads_a_manifest_without_speakers(folders, tmp_path):

@@ -11,7 +11,7 @@ from cplxsep.errors import InputError, UsageError
 from cplxsep.training.examples import load_examples
 from cplxsep.training.schedule import lr_at
 
-RATE, EXAMPLES = 8000, 5
+RATE, EXAMPLES = 8000, 4
 NOISE, ROOMS, TURNS, ONE = (
     {"noise": {"recordings": "noise.csv"}},
     {"noise": {"rooms": "rooms"}},
