@@ -51,6 +51,22 @@ def tiny_speech(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def close(monkeypatch):
+    """Makes a folder that cannot be listed: root may read all."""
+    list_folder = os.scandir
+
+    def close(folder):
+        def refuse(place="."):
+            if os.fspath(place) == os.fspath(folder):
+                raise PermissionError(13, "Permission denied", os.fspath(folder))
+            return list_folder(place)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+
+    return close
+
+
+@pytest.fixture
 def tiny_config(tmp_path, tiny_speech) -> Path:
     """Configuration of a training run of seconds."""
     path = tmp_path / "tiny.toml"

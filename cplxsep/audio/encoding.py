@@ -16,6 +16,8 @@ _BITS = {"PCM_16": 16, "PCM_24": 24}
 _LARGEST_WAV = 0xFFFF0000  # bytes
 _MOST_CHANNELS = {"flac": 8, "ogg": 255, "mp3": 2}  # libsndfile reads no more than WAV holds
 _HIGHEST_VORBIS = 200_000  # Hz; libsndfile crashes above
+# Hz: a frame of FLAC tells its rate in 16 bits, above that in tens of Hz.
+_HIGHEST_FLAC, _HIGHEST_FLAC_IN_TENS = 65_535, 655_350
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's Vorbis encoder keeps each write on its stack: long ones crash it.
 WRITE_FRAMES = 1 << 16
@@ -48,7 +50,8 @@ def check_rate(path: Path, kind: str, sample_rate: int) -> None:
         raise InputError(
             f"cannot write {path}: mp3 has no rate of {sample_rate} Hz; use ogg, wav or flac"
         )
-    if kind == "flac" and (sample_rate > 655350 or (sample_rate > 65535 and sample_rate % 10)):
+    in_tens = sample_rate % 10 == 0 and sample_rate <= _HIGHEST_FLAC_IN_TENS
+    if kind == "flac" and sample_rate > _HIGHEST_FLAC and not in_tens:
         raise InputError(f"cannot write {path}: flac has no rate of {sample_rate} Hz; use wav")
     if kind == "ogg" and sample_rate > _HIGHEST_VORBIS:
         raise InputError(

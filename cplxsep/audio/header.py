@@ -140,8 +140,7 @@ def _followed(file: BinaryIO, found: Promise, size: int, layout: _Chunks) -> Pro
             if name in CONTAINERS:
                 return replace(found, rest=position)
             after = position + head + length
-            named = name.isascii() and name.decode().isprintable()
-            if named and position + head <= after <= size + 1:
+            if is_name(name) and position + head <= after <= size + 1:
                 break
         else:
             break
@@ -174,6 +173,11 @@ def _promised_sph(file: BinaryIO, begin: int) -> Promise | None:
         length *= int(fields[key])
     first = begin + int(start)
     return Promise(first, first + length, True, first + length, 0, 0, "little")
+
+
+def is_name(four: bytes) -> bool:
+    """Whether these may be the name of a chunk."""
+    return four.isascii() and four.decode().isprintable()
 
 
 def is_unknown(length: int) -> bool:

@@ -142,7 +142,7 @@ class WavStream:
             raise InputError(
                 f"{self._label}: another recording follows the first: give each as a file"
             )
-        if len(rest) >= SMALL and not _is_name(rest[:4]) and not rest.startswith(TAGS):
+        if len(rest) >= SMALL and not header.is_name(rest[:4]) and not rest.startswith(TAGS):
             tell(
                 f"{self._label}: its header announces {self.info.seconds:.1f} s of audio; what is "
                 "behind them is not read"
@@ -150,7 +150,7 @@ class WavStream:
 
     def _has_more_audio(self, rest: bytes) -> bool:
         """Whether there is audio, or more small chunks and then audio, from these bytes on."""
-        while len(rest) >= 8 and _is_name(rest[:4]) and not rest.startswith(b"data"):
+        while len(rest) >= 8 and header.is_name(rest[:4]) and not rest.startswith(b"data"):
             length = int.from_bytes(rest[4:8], "little")
             if length > _LONGEST_CHUNK:
                 return False
@@ -196,8 +196,3 @@ class WavStream:
             return self._stream.read(size)
         except OSError as error:
             raise InputError(f"cannot read {self._label}: {error.strerror or error}") from error
-
-
-def _is_name(four: bytes) -> bool:
-    """Whether these may be the name of a chunk."""
-    return four.isascii() and four.decode().isprintable()

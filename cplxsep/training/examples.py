@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cplxsep.config import TAKE_SILENCE, Config, expanded
+from cplxsep.data.cache import Report
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.dynamic_conversations import Conversations
 from cplxsep.data.dynamic_noisy import NoisySpeech
@@ -51,20 +52,18 @@ def load_examples(config: Config, folder: Path, say: Say) -> tuple[list[Examples
         raise UsageError(
             "model.sources = 1 leaves nothing to separate: set noise.recordings, to enhance speech"
         )
-    noise: list[Utterance] = []
-    with _named("data.speech"):
-        speech = _recordings(data.speech, load_speech, say)
-    with _named("noise.recordings"):
-        if config.noise.recordings:
-            noise = _recordings(config.noise.recordings, load_noise, say)
-    cache = Path(data.cache) if data.cache else folder / "cache"
-
-    @once  # rooms are read for each rate and split
-    def left_out(reason: str) -> None:
-        say(f"left out: {reason}")
+    say_once = once(say)  # rooms are read for each rate and split
 
     def report(error: InputError) -> None:
-        left_out(str(error))
+        say_once(f"left out: {error}")
+
+    noise: list[Utterance] = []
+    with _named("data.speech"):
+        speech = _recordings(data.speech, load_speech, report)
+    with _named("noise.recordings"):
+        if config.noise.recordings:
+            noise = _recordings(config.noise.recordings, load_noise, report)
+    cache = Path(data.cache) if data.cache else folder / "cache"
 
     def examples(split: str, training: bool, rate: int) -> Examples:
         own = _of_split(data.speech, speech, split)
@@ -171,10 +170,11 @@ def _root(source: str) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _recordings(source: str, load: Callable[..., list[Utterance]], say: Say) -> list[Utterance]:
+def _recordings(
+    source: str, load: Callable[..., list[Utterance]], report: Report
+) -> list[Utterance]:
     """Recordings, speakers disjoint between splits; a folder is split here."""
-    found = load(Path(source), lambda error: say(f"left out: {error}"))
-    recordings = assign_splits(found)
+    recordings = assign_splits(load(Path(source), report))
     check_disjoint(recordings)
     return recordings
 

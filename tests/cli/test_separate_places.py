@@ -234,17 +234,10 @@ def test_linked_folders_are_searched_once_each(folder, model, command):
 
 
 @pytest.mark.parametrize("closed", ["in/x", "in"])
-def test_a_folder_that_cannot_be_read_fails_alone(folder, model, command, monkeypatch, closed):
+def test_a_folder_that_cannot_be_read_fails_alone(folder, model, command, close, closed):
     save(folder / "in/a.wav")
     save(folder / "in/x/b.wav")
-    list_folder = os.scandir
-
-    def refuse(place="."):  # root may read all
-        if os.fspath(place) == closed:
-            raise PermissionError(13, "Permission denied", closed)
-        return list_folder(place)
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    close(closed)
     done = command("separate", "in", "-m", model, "--dry-run")
     assert done.code == 1
     assert done.err == f"error: cannot read the folder {closed}: Permission denied\n"
