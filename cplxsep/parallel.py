@@ -2,18 +2,13 @@
 
 import os
 import re
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cplxsep.errors import InputError, LostError, UsageError
+from cplxsep.errors import LostError, UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -117,43 +112,3 @@ def in_threads(
         return
     with ThreadPoolExecutor(workers) as executor:
         yield from in_order(executor, function, items, 4 * workers)
-
-
-@contextmanager
-def own_processes(
-    count: int, doing: str, option: str, prepare: Callable[..., object], *given: Any
-) -> Iterator[Executor]:
-    """So many new processes, each of which first calls `prepare` with what is given.
-
-    They end with this one, however it ends. InputError where one is ended from outside, which says
-    what it is `doing` and with which `option` there are fewer.
-    """
-    try:
-        with ProcessPoolExecutor(
-            count, get_context("spawn"), initializer=_begin, initargs=(prepare, *given)
-        ) as executor:
-            yield executor
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"a process that {doing} was ended from outside, perhaps for lack of memory: "
-            f"try fewer with {option}"
-        ) from error
-
-
-def _begin(prepare: Callable[..., object], *given: Any) -> None:
-    # Ctrl-C reaches the whole group: the parent ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The processes are the parallelism; threads below them would only disturb each other.
-    for library in ("OPENBLAS", "MKL", "OMP"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-    prepare(*given)
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed closes nothing: its pool would wait for work for ever."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

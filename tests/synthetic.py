@@ -1,5 +1,6 @@
 """Speech-like noise for tests that need talkers but no real corpus."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,14 @@ def make_hall(path: Path, rate: int, rng: np.random.Generator) -> None:
     decay = np.exp(-np.arange(2000) / 400)[:, None] * rng.standard_normal((2000, 3)) * 0.1
     decay[100] = 0.9
     soundfile.write(path, decay, rate)
+
+
+def endless(path: Path) -> None:
+    """A WAV of a day of silence that takes no room: no test reads it to its end."""
+    soundfile.write(path, np.zeros(0), 8000, subtype="PCM_16")
+    header = bytearray(path.read_bytes())
+    size = 24 * 3600 * 8000 * 2
+    header[4:8] = (len(header) - 8 + size).to_bytes(4, "little")
+    header[-4:] = size.to_bytes(4, "little")
+    path.write_bytes(header)
+    os.truncate(path, len(header) + size)

@@ -1,17 +1,11 @@
 import itertools
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from cplxsep.errors import InputError
-from cplxsep.parallel import default_workers, in_order, in_threads, own_processes
+from cplxsep.parallel import default_workers, in_order, in_threads
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -76,43 +70,3 @@ def test_what_waits_is_dropped_where_the_loop_is_left():
         results.close()
         go.set()
     assert begun in ([0], [0, 1])
-
-
-def test_a_process_that_is_ended_is_one_line():
-    def count():
-        with own_processes(2, "counts", "--jobs", int) as pool:
-            os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
-            pool.submit(abs, -1).result()
-
-    with pytest.raises(InputError, match=r"^a process that counts was ended .* with --jobs$"):
-        count()
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are seen in /proc")
-def test_processes_end_with_one_that_is_killed(tmp_path):
-    """Nobody is left who waits for work for ever."""
-    script = tmp_path / "parent.py"
-    script.write_text(
-        "import os, sys\n"
-        "from cplxsep.parallel import own_processes\n"
-        "if __name__ == '__main__':\n"
-        "    with own_processes(1, 'works', '--jobs', int) as pool:\n"
-        "        print(pool.submit(os.getpid).result(), flush=True)\n"
-        "        sys.stdin.read()\n"
-    )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, script], text=True, **pipes) as parent:
-        worker = int(parent.stdout.readline())
-        parent.kill()
-    deadline = time.monotonic() + 10
-    while runs(worker) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not runs(worker)
-
-
-def runs(process):
-    """Whether a process is there, and not merely not yet waited for."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cplxsep.errors import InputError
-from cplxsep.parallel import MOST_AHEAD, Workers, in_order, own_processes
+from cplxsep.parallel import MOST_AHEAD, Workers, in_order
+from cplxsep.process_pool import own_processes
 
 if TYPE_CHECKING:
     from cplxsep.metrics.cases import Case, Cases

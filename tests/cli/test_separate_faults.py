@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import soundfile
+from synthetic import endless
 
 from cplxsep.engine import work
 
@@ -51,7 +52,7 @@ DONE = ["b_s1.wav", "b_s2.wav"]
 
 
 def test_file_that_is_cut_short_while_it_is_read(model, tmp_path):
-    save(tmp_path / "a.wav", 1200)
+    endless(tmp_path / "a.wav")
     save(tmp_path / "b.wav", 1)
     with started(tmp_path, model, "a.wav", "b.wav") as process:
         under_way(process, tmp_path)
@@ -64,35 +65,40 @@ def test_file_that_is_cut_short_while_it_is_read(model, tmp_path):
     assert left(tmp_path) == DONE
 
 
-def test_file_that_vanishes_before_its_turn(model, tmp_path):
-    save(tmp_path / "b.wav", 300)
-    save(tmp_path / "c.wav", 1)
-    with started(tmp_path, model, "b.wav", "c.wav") as process:
-        under_way(process, tmp_path)
-        (tmp_path / "c.wav").unlink()
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert errors.splitlines() == ["error: c.wav does not exist"]
-    assert left(tmp_path) == DONE
+def of_half_the_rate(path):
+    save(path, 1, RATE // 2)
 
 
-@pytest.mark.parametrize(("rate", "channels"), [(RATE // 2, 1), (RATE, 2)])
-def test_file_that_another_takes_the_place_of_before_its_turn(
-    model, tmp_path, monkeypatch, command, rate, channels
-):
+def of_two_channels(path):
+    soundfile.write(path, np.full((RATE, 2), 0.1), RATE)
+
+
+CHANGED = "c.wav changed while this ran: run it again"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (os.unlink, "c.wav does not exist"),
+        (of_half_the_rate, CHANGED),
+        (of_two_channels, CHANGED),
+    ],
+)
+def test_file_that_changes_before_its_turn(model, tmp_path, monkeypatch, command, change, told):
     monkeypatch.chdir(tmp_path)
     for name in ("b.wav", "c.wav"):
         save(tmp_path / name, 1)
     separate = work.separate_file
 
-    def meanwhile(*given, **options):
-        soundfile.write("c.wav", np.full((rate, channels), 0.1), rate)
-        return separate(*given, **options)
+    def meanwhile(separator, job, *given, **options):
+        if job.label == "b.wav":
+            change(tmp_path / "c.wav")
+        return separate(separator, job, *given, **options)
 
     monkeypatch.setattr(work, "separate_file", meanwhile)
     done = command("separate", "b.wav", "c.wav", "-m", model)
     assert done.code == 1
-    assert done.err.splitlines() == ["error: c.wav changed while this ran: run it again"]
+    assert done.err.splitlines() == [f"error: {told}"]
     assert left(tmp_path) == DONE
 
 
@@ -125,7 +131,7 @@ def test_disk_that_fills_up(model, tmp_path, small_disk, options):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_leave_finished_files_only(model, tmp_path, number):
     save(tmp_path / "b.wav", 1)
-    save(tmp_path / "c.wav", 1200)
+    endless(tmp_path / "c.wav")
     with started(tmp_path, model, "b.wav", "c.wav", "--report", "r.json") as process:
         out = process.stdout.readline() + process.stdout.readline()
         under_way(process, tmp_path)

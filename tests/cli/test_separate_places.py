@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from standins import tiny_model
+from synthetic import endless
 
 from cplxsep.audio import atomic
 
@@ -201,7 +202,7 @@ def test_advice_on_a_clash_of_names_works(folder, model, command, inputs, name, 
 @pytest.mark.parametrize("options", [[], ["--format", "flac"]])
 def test_the_next_run_removes_what_a_killed_one_left(folder, model, command, options):
     save(folder / "a.wav")
-    save(folder / "long.wav", 8000 * 1200)
+    endless(folder / "long.wav")
     arguments = [sys.executable, "-P", "-m", "cplxsep", "separate", "long.wav", "-m", str(model)]
     process = subprocess.Popen([*arguments, *options], cwd=folder)
     deadline = time.monotonic() + 60

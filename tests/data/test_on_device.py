@@ -24,7 +24,7 @@ from cplxsep.data.noise import load_noise
 from cplxsep.data.on_device import choose
 from cplxsep.data.on_device.choose import bring, on_device
 from cplxsep.data.on_device.recipe import room_for
-from cplxsep.parallel import own_processes
+from cplxsep.process_pool import own_processes
 from cplxsep.training.batches import batches
 
 RATE = 8000

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from cplxsep.data.drawing.worker import draw, hold
 from cplxsep.data.on_device.recipe import OnDevice
-from cplxsep.parallel import in_order, own_processes
+from cplxsep.parallel import in_order
+from cplxsep.process_pool import own_processes
 
 
 def made_there(
