@@ -5,6 +5,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ Workers = int | Executor
 """So many of this machine's own, or those of an executor."""
 
 MOST_AHEAD = 10_000  # items under way on an executor
+# Seconds. A signal that comes as a wait begins is heard at its end, so none is long.
+LISTEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def in_order(
     def first() -> Result:
         item, future = waiting[0]
         try:
-            return future.result()
+            return _result(future)
         except LostError as error:
             if lost is None:
                 raise
@@ -95,6 +98,14 @@ def in_order(
     finally:
         for _, future in waiting:
             future.cancel()
+
+
+def _result(future: Future[Result]) -> Result:
+    # An executor may work while it is asked for a result, and only then.
+    while not future.done():
+        with suppress(TimeoutError):
+            return future.result(LISTEN)
+    return future.result()
 
 
 def in_threads(

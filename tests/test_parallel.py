@@ -1,4 +1,6 @@
 import itertools
+import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -70,3 +72,32 @@ def test_what_waits_is_dropped_where_the_loop_is_left():
         results.close()
         go.set()
     assert begun in ([0], [0, 1])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to threads")
+def test_a_signal_that_does_not_end_the_wait_is_heard():
+    """As one does that comes just before it: here to another thread, so that it always does."""
+
+    class HeardError(Exception):
+        pass
+
+    def hear(*_):
+        raise HeardError
+
+    go, before = threading.Event(), signal.signal(signal.SIGUSR1, hear)
+
+    def disturb():
+        time.sleep(0.3)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+    try:
+        with ThreadPoolExecutor(2) as executor:
+            other = executor.submit(disturb)
+            begun = time.monotonic()
+            with pytest.raises(HeardError):
+                next(in_order(executor, go.wait, [20], 1))
+            go.set()
+            other.result()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert time.monotonic() - begun < 10

@@ -65,6 +65,8 @@ class Recording:
         self._is_mp3 = parts.is_mp3(file)
         self._frames = [self._inspect(part) for part in self._parts]
         self.frames = min(sum(self._frames), UNKNOWN)
+        if file.seek(0, 2) < size:  # libsndfile announces what it found there
+            raise InputError(f"{path} is truncated: it became shorter as it was opened")
         if self.frames <= 0:
             raise InputError(f"{path} holds no samples")
 

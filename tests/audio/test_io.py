@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from cplxsep.audio import io
+from cplxsep.audio import io, parts
 from cplxsep.audio.recording import Recording
 from cplxsep.errors import InputError
 
@@ -264,7 +264,7 @@ def test_full_disk(tmp_path, subtype, kind):
     # A limit on the size of files stops the writing as a full disk does.
     code = f"""
 import resource, numpy, pathlib
-from cplxsep.audio import io
+from cplxsep.audio import io, parts
 from cplxsep.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 noise = numpy.random.default_rng(0).uniform(-0.9, 0.9, 100000).astype("float32")
@@ -279,6 +279,19 @@ except InputError as error:
     assert done.stdout.startswith(f"cannot write a.{kind}: ")
     assert done.stdout.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_that_is_cut_as_it_is_opened(tmp_path, noise, monkeypatch):
+    io.write(tmp_path / "a.wav", noise, 16000)
+    find = parts.find
+
+    def meanwhile(file, size):
+        os.truncate(tmp_path / "a.wav", size // 2)
+        return find(file, size)
+
+    monkeypatch.setattr(parts, "find", meanwhile)
+    with pytest.raises(InputError, match=r"a\.wav is truncated: it became shorter"):
+        io.probe(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.001])
