@@ -224,7 +224,7 @@ def profile(options: argparse.Namespace) -> None:
 
 def training(options: argparse.Namespace) -> None:
     """Steps of `cplxsep train` on made-up speech, and what dense products would allow."""
-    from gpu_trainings import configuration
+    from gpu_trainings import configuration, to_time
     from limits import demand, measure_limits
 
     from cplxsep.networks.model import SeparationModel
@@ -235,8 +235,12 @@ def training(options: argparse.Namespace) -> None:
         speech(options)
         for name, batch in TRAININGS.items():
             row: Row = {"config": name, "batch": 2 if options.quick else batch}
-            row |= _trained(name, row["batch"], Path(folder), options)
-            model = SeparationModel(configuration(name).model).to(options.device)
+            steps, minutes = (20, 10.0) if options.quick else (400, 0.5)
+            changes = to_time(options.folder / "speech.csv", row["batch"], steps, options.quick)
+            arguments: list[object] = ["--device", options.device]
+            arguments += ["--max-steps", steps, "--max-minutes", minutes]
+            row |= _trained(name, changes, arguments, Path(folder))
+            model = SeparationModel(configuration(name, changes).model).to(options.device)
             needed = demand(model, 4 * model.sample_rate)
             # The gradient for its input costs a product as much as itself, and that for weights.
             row["products allow s/s"] = 4 * limits.matrix["bf16"] / (3 * needed.flop)
@@ -247,15 +251,10 @@ def training(options: argparse.Namespace) -> None:
                 return
 
 
-def _trained(name: str, batch: int, folder: Path, options: argparse.Namespace) -> Row:
+def _trained(name: str, changes: list[str], more: list[object], folder: Path) -> Row:
     """Audio trained on in a second, between the lines of the log; or the error's last line."""
-    from gpu_trainings import to_time
-
     run = folder / f"run-{name.replace('/', '-')}"
-    steps, minutes = (20, 10.0) if options.quick else (400, 0.5)
-    changes = to_time(options.folder / "speech.csv", batch, steps, options.quick)
-    arguments: list[object] = ["train", "--config", name, "--run-dir", run]
-    arguments += ["--device", options.device, "--max-steps", steps, "--max-minutes", minutes]
+    arguments: list[object] = ["train", "--config", name, "--run-dir", run, *more]
     for change in changes:
         arguments += ["--set", change]
     begun = time.perf_counter()
