@@ -54,7 +54,7 @@ def runs(process):
 
 
 INTERRUPTED = """
-import signal
+import signal, time
 from cplxsep.process_pool import own_processes
 
 if __name__ == "__main__":
@@ -62,13 +62,11 @@ if __name__ == "__main__":
         signal.signal(number, signal.default_int_handler)
     try:
         with own_processes(2, "works", "--jobs", int) as pool:
-            done = [pool.submit(abs, number) for number in range(1000)]
+            for number in range(1000):
+                pool.submit(abs, number)
             print("begun", flush=True)
-            while True:
-                [one.result() for one in done]
+            time.sleep(60)
     except KeyboardInterrupt:
-        for one in done:
-            one.cancel()
         print("ended")
 """
 
@@ -90,7 +88,10 @@ def test_a_signal_to_the_whole_group_is_heard_by_the_first_alone(tmp_path, numbe
         assert parent.stdout.readline() == "begun\n"
         time.sleep(after)
         os.killpg(parent.pid, number)
-        assert parent.communicate(timeout=30) == ("ended\n", "")
+        try:
+            assert parent.communicate(timeout=30) == ("ended\n", "")
+        finally:
+            parent.kill()
     deadline = time.monotonic() + 10
     while lives(parent.pid) and time.monotonic() < deadline:
         time.sleep(0.02)

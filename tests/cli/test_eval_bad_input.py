@@ -253,7 +253,10 @@ def test_a_signal_to_the_group_ends_the_processes(data, number):
         while process.poll() is None and len(begun.read_text().split()) < 2:
             time.sleep(0.01)
         os.killpg(process.pid, number)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
     assert not target.exists()
     end = time.monotonic() + 20
