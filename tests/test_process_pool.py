@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from process_groups import ends
 
 from cplxsep.errors import InputError
 from cplxsep.process_pool import own_processes
@@ -92,15 +93,4 @@ def test_a_signal_to_the_whole_group_is_heard_by_the_first_alone(tmp_path, numbe
             assert parent.communicate(timeout=30) == ("ended\n", "")
         finally:
             parent.kill()
-    deadline = time.monotonic() + 10
-    while lives(parent.pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not lives(parent.pid)
-
-
-def lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert ends(parent.pid, within=10)

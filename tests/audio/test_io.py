@@ -264,7 +264,7 @@ def test_full_disk(tmp_path, subtype, kind):
     # A limit on the size of files stops the writing as a full disk does.
     code = f"""
 import resource, numpy, pathlib
-from cplxsep.audio import io, parts
+from cplxsep.audio import io
 from cplxsep.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 noise = numpy.random.default_rng(0).uniform(-0.9, 0.9, 100000).astype("float32")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from process_groups import ends
 from scored import NAMES, arguments, error_lines, make, put, signals
 
 from cplxsep.audio import io
@@ -259,15 +260,4 @@ def test_a_signal_to_the_group_ends_the_processes(data, number):
             process.kill()
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
     assert not target.exists()
-    end = time.monotonic() + 20
-    while _alive(process.pid) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not _alive(process.pid)
-
-
-def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert ends(process.pid, within=20)
