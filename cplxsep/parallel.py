@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cplxsep.errors import LostError, UsageError
+from cplxsep.interrupts import held
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,8 +18,7 @@ Workers = int | Executor
 """So many of this machine's own, or those of an executor."""
 
 MOST_AHEAD = 10_000  # items under way on an executor
-# Seconds. A signal that comes as a wait begins is heard at its end, so none is long.
-LISTEN = 0.2
+LISTEN = 0.2  # seconds that an interrupt may be held while a result is waited for
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def in_order(
 
     try:
         for item in items:
-            waiting.append((item, executor.submit(function, item)))
+            with held():
+                waiting.append((item, executor.submit(function, item)))
             if len(waiting) >= ahead:
                 yield first()
                 waiting.popleft()
@@ -96,16 +97,18 @@ def in_order(
             yield first()
             waiting.popleft()
     finally:
-        for _, future in waiting:
-            future.cancel()
+        with held():
+            for _, future in waiting:
+                future.cancel()
 
 
 def _result(future: Future[Result]) -> Result:
-    # An executor may work while it is asked for a result, and only then.
-    while not future.done():
-        with suppress(TimeoutError):
-            return future.result(LISTEN)
-    return future.result()
+    while True:
+        with held():
+            if future.done():
+                return future.result()
+            with suppress(TimeoutError):
+                return future.result(LISTEN)
 
 
 def in_threads(

@@ -12,8 +12,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from cplxsep.errors import InputError
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from cplxsep.interrupts import INTERRUPTS, held
 
 
 @contextmanager
@@ -49,39 +48,31 @@ class _Pool(ProcessPoolExecutor):
     """Knows all processes that it has begun, whenever a signal comes."""
 
     def submit(self, function: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        with _signals_wait():  # here processes begin
+        with _for_this_process():  # here processes begin
             return super().submit(function, *given, **named)
 
 
 @contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Signals are heard at the end, and by this process alone.
+def _for_this_process() -> Iterator[None]:
+    """Interrupts are held, and new processes do not hear them.
 
     They reach the whole group, with Ctrl-C or from `timeout`, and until it comes to `_begin` Python
     ends by them with a traceback.
     """
-    came: list[int] = []
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():  # where handlers are run
-        for one in _SIGNALS:
-            if callable(signal.getsignal(one)):
-                before[one] = signal.signal(one, lambda number, _: came.append(number))
-    if can_block := hasattr(signal, "pthread_sigmask"):
+    with held():
+        if not hasattr(signal, "pthread_sigmask"):
+            yield
+            return
         # What is blocked here stays so in a new process.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        if can_block:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        try:
+            yield
+        finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 def _begin(prepare: Callable[..., object], *given: Any) -> None:
-    for number in _SIGNALS:  # the parent ends the others
+    for number in INTERRUPTS:  # the parent ends the others
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The processes are the parallelism; threads below them would only disturb each other.

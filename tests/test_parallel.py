@@ -1,5 +1,6 @@
 import itertools
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -101,3 +102,40 @@ def test_a_signal_that_does_not_end_the_wait_is_heard():
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert time.monotonic() - begun < 10
+
+
+INTERRUPTED = """
+import signal, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from cplxsep.parallel import in_order
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+main, enter, go = threading.get_ident(), threading.Condition.__enter__, threading.Event()
+
+def work(number):
+    if number:
+        threading.Condition.__enter__ = interrupted
+        go.wait()
+
+def interrupted(condition):
+    found = enter(condition)
+    if threading.get_ident() == main:
+        signal.raise_signal(signal.SIGINT)
+    return found
+
+with ThreadPoolExecutor(1) as executor:
+    try:
+        list(in_order(executor, work, [0, 1, 2], int(sys.argv[1])))
+    except KeyboardInterrupt:
+        threading.Condition.__enter__ = enter
+        print("interrupted", flush=True)
+    go.set()
+"""
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_an_interrupt_leaves_no_lock_locked(ahead):
+    """One whose handler raises as soon as the lock of a future or a queue is had."""
+    command = [sys.executable, "-c", INTERRUPTED, str(ahead)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

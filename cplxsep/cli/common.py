@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from cplxsep.errors import CplxsepError, InputError, Note, UsageError
+from cplxsep.interrupts import INTERRUPTS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -146,9 +147,6 @@ def _bars_aside() -> Iterator[None]:
     _shown.start()
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 def on_disk(param: typer.CallbackParam, value: Path | None) -> Path | None:
     """Callback of options that name what is written. UsageError for what means standard output."""
     if value == Path("-"):
@@ -214,7 +212,7 @@ def _own_stderr() -> Iterator[None]:
 
 def run(command: Callable[[], object]) -> int:
     """Run the application; errors meant for people become one line and their exit code."""
-    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
+    before = {number: signal.signal(number, _interrupt) for number in INTERRUPTS}
     # It complains of a home folder that cannot be written, and does without.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from cplxsep.errors import UsageError, first_line
+from cplxsep.interrupts import INTERRUPTS
 from cplxsep.parallel import default_workers
 
 
@@ -38,7 +39,7 @@ def connected(address: str) -> Any:
         # Else workers give way to whatever else runs here, as the plain command does not.
         os.environ.setdefault("RAY_worker_niceness", "0")
         options |= {"num_cpus": default_workers(), "include_dashboard": False}
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in INTERRUPTS}
     try:
         ray: Any = importlib.import_module("ray")
         importlib.import_module("ray.exceptions")

@@ -38,17 +38,15 @@ class _Task:
 class _Result(Future[Any]):
     """Whoever waits for it keeps all the work going."""
 
-    def __init__(self, step: Callable[[], None]) -> None:
+    def __init__(self, step: Callable[[float], None]) -> None:
         super().__init__()
         self._step = step
 
     def result(self, timeout: float | None = None) -> Any:
-        try:
-            while not self.done():
-                self._step()
-        except SystemError as error:  # what Ray makes of an exception of a signal's handler
-            raise error.__cause__ or error from None
-        return super().result(timeout)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.done() and (left := until - time.monotonic()) > 0:
+            self._step(min(left, 1.0))
+        return super().result(0)
 
 
 class _Hired:
@@ -138,12 +136,12 @@ class Cluster(Executor):
         self._workers = []
         self._ray.shutdown()
 
-    def _step(self) -> None:
-        """Give out what can be, and wait a while for something to be done."""
+    def _step(self, seconds: float) -> None:
+        """Give out what can be, and wait so long at the most for something to be done."""
         self._hire()
         self._seen = self._seen or time.monotonic()
         self._give()
-        ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=1.0)
+        ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=seconds)
         for call in ready:
             self._take(call)
         if any(worker.ready for worker in self._workers):

@@ -7,8 +7,8 @@ from types import FrameType
 from typing import Any
 
 from cplxsep.errors import CplxsepError
+from cplxsep.interrupts import INTERRUPTS
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # `timeout` and terminals may send one wish twice.
 _SAME_WISH = 2.0  # seconds
 
@@ -34,7 +34,7 @@ class StopSignals:
 
     def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._note) for number in INTERRUPTS}
         return self
 
     def __exit__(self, *_: object) -> None:
