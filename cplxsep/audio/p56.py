@@ -1,8 +1,7 @@
 """Active speech level, ITU-T P.56 (12/2011), method B."""
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
-from scipy.signal import cheby2, lfilter, sosfilt
+import scipy  # loads what is used of it, which takes a second, only then
 
 MARGIN_DB = 15.9
 _ENVELOPE_SECONDS = 0.03
@@ -45,17 +44,17 @@ def _band(signal: np.ndarray, sample_rate: int) -> np.ndarray:
         return float(sample_rate / np.pi * np.arctan(bent))
 
     if sample_rate > 2 * _LOW:
-        low = cheby2(
+        low = scipy.signal.cheby2(
             *(_ORDER, _STOP_DB, stop_edge(_LOW, 1 / ratio), "highpass"),
             fs=sample_rate,
             output="sos",
         )
-        signal = sosfilt(low, signal)
+        signal = scipy.signal.sosfilt(low, signal)
     if sample_rate >= 14000:
-        high = cheby2(
+        high = scipy.signal.cheby2(
             *(_ORDER, _STOP_DB, stop_edge(_HIGH, ratio), "lowpass"), fs=sample_rate, output="sos"
         )
-        signal = sosfilt(high, signal)
+        signal = scipy.signal.sosfilt(high, signal)
     return signal
 
 
@@ -64,7 +63,7 @@ def _active_samples(signal: np.ndarray, sample_rate: int) -> tuple[np.ndarray, i
     pole = np.exp(-1.0 / (sample_rate * _ENVELOPE_SECONDS))
     smooth = np.abs(signal)
     for _ in range(2):
-        smooth = lfilter([1 - pole], [1, -pole], smooth)
+        smooth = scipy.signal.lfilter([1 - pole], [1, -pole], smooth)
     # Exponents: 2^(e-1) <= envelope^2 < 2^e; silence lies below all thresholds.
     power, exponents = np.frexp(np.square(smooth))
     if not power.any():
@@ -72,7 +71,7 @@ def _active_samples(signal: np.ndarray, sample_rate: int) -> tuple[np.ndarray, i
     exponents = np.where(power > 0, exponents, np.iinfo(np.int32).min // 2)
     reach = int(np.ceil(_HANGOVER_SECONDS * sample_rate)) + 1
     padded = np.concatenate([np.full(reach - 1, exponents.min()), exponents])
-    held = maximum_filter1d(padded, reach, origin=(reach - 1) // 2)[reach - 1 :]
+    held = scipy.ndimage.maximum_filter1d(padded, reach, origin=(reach - 1) // 2)[reach - 1 :]
     top = int(held.max()) + 1
     bins = np.minimum(top - held, _BINS) - 1
     return np.cumsum(np.bincount(bins, minlength=_BINS)), top

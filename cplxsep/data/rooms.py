@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from scipy.signal import fftconvolve
+import scipy
 
 from cplxsep.audio import io
 from cplxsep.audio.resample import resample
@@ -79,8 +79,8 @@ def reverberate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Speech (S,) in a room, and its direct and early part (50 ms), both float32 (S,)."""
     early = room[: early_samples(sample_rate)]
-    wet = fftconvolve(speech, room)[: len(speech)]
-    near = fftconvolve(speech, early)[: len(speech)]
+    wet = scipy.signal.fftconvolve(speech, room)[: len(speech)]
+    near = scipy.signal.fftconvolve(speech, early)[: len(speech)]
     return wet.astype(np.float32), near.astype(np.float32)
 
 

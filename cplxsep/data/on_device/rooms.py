@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from cplxsep.config.data import Reference
@@ -30,7 +30,7 @@ class Rooms:
     def __call__(self, dry: Tensor, which: Tensor, reference: Reference) -> tuple[Tensor, Tensor]:
         """Speech (K, S) in rooms by their numbers (K,): as it arrives, and its reference."""
         samples = dry.shape[1]
-        length = next_fast_len(samples + self._responses.shape[1] - 1, real=True)
+        length = scipy.fft.next_fast_len(samples + self._responses.shape[1] - 1, real=True)
         spectra = torch.fft.rfft(dry, length)
 
         def through(responses: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
-from scipy.signal import resample_poly
+import scipy
 
 from cplxsep.audio import io, resample
 from cplxsep.data.mixing import Mode
@@ -141,7 +141,7 @@ def at_rate(audio: np.ndarray, sample_rate: int) -> np.ndarray:
     """From 16 kHz to `sample_rate` as the original scripts do, in the precision of the input."""
     if sample_rate == ORIGINAL_RATE:
         return audio
-    return resample_poly(audio, sample_rate, ORIGINAL_RATE)
+    return scipy.signal.resample_poly(audio, sample_rate, ORIGINAL_RATE)
 
 
 def fit_all(sources: Sequence[np.ndarray], mode: Mode) -> list[np.ndarray]:
