@@ -3,18 +3,16 @@
 import itertools
 import pickle
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from exact_sketch import ExactSketch
 from synthetic import make_hall, make_speech
 
 from cplxsep.audio.level import active_rms, db, rms
 from cplxsep.config import NoiseConfig, parse_config
-from cplxsep.data.cache import SpeechCache
-from cplxsep.data.drawing.sketch import Sketch, Span
 from cplxsep.data.drawing.worker import draw, hold
 from cplxsep.data.dynamic import DynamicMixtures
 from cplxsep.data.dynamic_conversations import Conversations
@@ -85,31 +83,6 @@ def talk(folders, seconds=1.0, conversation=None, speed=(1.0, 1.0), talkers=2, c
     speech, noises = scan_folder(folders / "speech"), load_noise(folders / "noise")
     own = {"sample_rate": RATE, "seconds": seconds, "seed": 3, "cache": cache}
     return Conversations(speech, noises, config, **own)
-
-
-class ExactSpan(Span):
-    """Speech whose levels are those of its samples, from its own beginning on."""
-
-    def levels(self, frame):
-        begin = self.origin + self.first
-        audio = self.sketch.cache.samples[begin : begin + self.count // frame * frame]
-        return self.gain * rms(audio.reshape(-1, frame).astype(np.float32))
-
-
-@dataclass(frozen=True)
-class ExactSketch(Sketch):
-    """A sketch that knows to the sample where speech is loud."""
-
-    cache: SpeechCache
-
-    def level(self, *place):
-        return self.cache.level(*place)
-
-    def peak(self, index):
-        return self.cache.peak(index)
-
-    def read(self, index, begin, samples, speed):
-        return ExactSpan(self, int(self.starts[index]) + begin, samples, speed, 0, samples)
 
 
 def exact(examples):

@@ -39,7 +39,7 @@ def two_mixtures(examples):
 
     parts = [soundfile.read(examples / f"two_talkers_s{n}.wav", dtype="float32")[0] for n in (1, 2)]
     sources = np.stack(parts)
-    return Two([sources[:, 8000:14000], sources[:, 14000:20000]])
+    return Two([sources[:, 8000:11000], sources[:, 14000:17000]])
 
 
 REAL = {"network": "real", "transformations": 0}
