@@ -96,6 +96,7 @@ def test_in_low_precision_it_is_within_30_db_of_float32_and_as_good(exact, examp
     from cplxsep import Separator
 
     mixture, references, rate = example
+    mixture, references = mixture[: 2 * rate], references[:, : 2 * rate]
     expected = exact(mixture, rate)
     found = Separator.load(device="cpu", precision=precision)(mixture, rate)
     assert np.sum((found - expected) ** 2) < 1e-3 * np.sum(expected**2)

@@ -52,18 +52,20 @@ def test_silence_is_counted_and_nan_fails(run_cli, data):
         (["--est", "nowhere"], 1, "nowhere"),
     ],
 )
-def test_bad_arguments(run_cli, data, more, code, text):
-    done = run_cli(*arguments(data, *more), cwd=data)
-    (line,) = error_lines(done)
-    assert (done.returncode, done.stdout) == (code, "")
+def test_bad_arguments(command, data, monkeypatch, more, code, text):
+    monkeypatch.chdir(data)
+    done = command(*arguments(data, *more))
+    (line,) = done.err.splitlines()
+    assert (done.code, done.out) == (code, "")
+    assert line.startswith("error: ")
     assert text in line
 
 
-def test_neither_form_whole(run_cli, tmp_path):
+def test_neither_form_whole(command, tmp_path):
     for given in ([], ["--ref", tmp_path], ["--model", "m"]):
-        done = run_cli("eval", *given)
-        assert done.returncode == 2
-        assert "--model and --data, or --ref and --est" in error_lines(done)[0]
+        done = command("eval", *given)
+        assert done.code == 2
+        assert "--model and --data, or --ref and --est" in done.err
 
 
 def test_an_empty_folder(run_cli, tmp_path):

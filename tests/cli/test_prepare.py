@@ -54,13 +54,14 @@ def test_quiet_and_bad_utterances(run_cli, tmp_path):
         (("--speech", "two", "--count", "1", "--split", "dev"), 2, "no split 'dev'"),
     ],
 )
-def test_errors(run_cli, tmp_path, arguments, code, says):
+def test_errors(command, tmp_path, monkeypatch, arguments, code, says):
     make_speech(tmp_path / "one", speakers=1, utterances=1)
     make_speech(tmp_path / "two", speakers=2, utterances=1)
     (tmp_path / "full").write_text("a file, no folder")
-    done = run_cli("prepare", "mix", "-o", "out", *arguments, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (code, "")
-    (line,) = done.stderr.splitlines()
+    monkeypatch.chdir(tmp_path)
+    done = command("prepare", "mix", "-o", "out", *arguments)
+    assert (done.code, done.out) == (code, "")
+    (line,) = done.err.splitlines()
     assert line.startswith("error: ")
     assert says in line
     assert not (tmp_path / "out").exists()
