@@ -192,7 +192,7 @@ def inference(device: str, quick: bool) -> Iterator[Work]:
     types = (None, torch.bfloat16) if place.type == "cpu" else (None, torch.bfloat16, torch.float16)
     for name in ("dce-2spk",) if quick else ("dce-2spk", "dce-talk", "dce-denoise"):
         for dtype in types:
-            yield _later(_of_form, name, place, dtype, 4000 if quick else 16000)
+            yield _later(_of_form, name, place, dtype, 2000 if quick else 16000)
 
 
 @torch.inference_mode()

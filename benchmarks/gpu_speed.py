@@ -103,7 +103,10 @@ def engine(options: argparse.Namespace) -> None:
     for name, rate in WORKS[:1] if options.quick else WORKS:
         model = _model(name)
         begun = time.perf_counter()
-        separator = Separator(model, device=options.device, precision=_precision(options))
+        chunk = 1.0 if options.quick else 8.0
+        separator = Separator(
+            model, device=options.device, precision=_precision(options), chunk=chunk
+        )
         runs = separator.at(rate)
         ready = time.perf_counter() - begun
         seconds = 4.0 if options.quick else 770.0  # 128 chunks
@@ -240,10 +243,12 @@ def training(options: argparse.Namespace) -> None:
             arguments: list[object] = ["--device", options.device]
             arguments += ["--max-steps", steps, "--max-minutes", minutes]
             row |= _trained(name, changes, arguments, Path(folder))
-            model = SeparationModel(configuration(name, changes).model).to(options.device)
-            needed = demand(model, 4 * model.sample_rate)
+            config = configuration(name, changes)
+            model = SeparationModel(config.model).to(options.device)
+            needed = demand(model, round(config.data.seconds * model.sample_rate))
             # The gradient for its input costs a product as much as itself, and that for weights.
-            row["products allow s/s"] = 4 * limits.matrix["bf16"] / (3 * needed.flop)
+            allowed = limits.matrix["bf16"] / (3 * needed.flop)
+            row["products allow s/s"] = config.data.seconds * allowed
             if rate := row.get("audio s/s"):
                 row["of limit"] = rate / row["products allow s/s"]
             say(row)
