@@ -18,7 +18,7 @@ Workers = int | Executor
 """So many of this machine's own, or those of an executor."""
 
 MOST_AHEAD = 10_000  # items under way on an executor
-LISTEN = 0.2  # seconds that an interrupt may be held while a result is waited for
+LISTEN = 0.2  # seconds, about, that interrupts are held while a result is waited for
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def in_order(
     def first() -> Result:
         item, future = waiting[0]
         try:
-            return _result(future)
+            return result_of(future)
         except LostError as error:
             if lost is None:
                 raise
@@ -102,7 +102,8 @@ def in_order(
                 future.cancel()
 
 
-def _result(future: Future[Result]) -> Result:
+def result_of(future: Future[Result]) -> Result:
+    """The result, once it is there; interrupts are heard meanwhile."""
     while True:
         with held():
             if future.done():

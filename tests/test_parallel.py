@@ -105,12 +105,18 @@ def test_a_signal_that_does_not_end_the_wait_is_heard():
 
 
 INTERRUPTED = """
-import signal, sys, threading
+import signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from cplxsep.parallel import in_order
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 main, enter, go = threading.get_ident(), threading.Condition.__enter__, threading.Event()
+
+def items():
+    yield from (0, 1)
+    while threading.Condition.__enter__ is enter:
+        time.sleep(0.01)
+    yield 2
 
 def work(number):
     if number:
@@ -125,7 +131,7 @@ def interrupted(condition):
 
 with ThreadPoolExecutor(1) as executor:
     try:
-        list(in_order(executor, work, [0, 1, 2], int(sys.argv[1])))
+        list(in_order(executor, work, items(), int(sys.argv[1])))
     except KeyboardInterrupt:
         threading.Condition.__enter__ = enter
         print("interrupted", flush=True)
@@ -135,7 +141,7 @@ with ThreadPoolExecutor(1) as executor:
 
 @pytest.mark.parametrize("ahead", [1, 2])
 def test_an_interrupt_leaves_no_lock_locked(ahead):
-    """One whose handler raises as soon as the lock of a future or a queue is had."""
+    """One whose handler raises as soon as a lock of a future, or of its pool, is had."""
     command = [sys.executable, "-c", INTERRUPTED, str(ahead)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

@@ -12,7 +12,8 @@ from typing import Any
 
 from cplxsep.cluster.address import connected
 from cplxsep.cluster.worker import Worker
-from cplxsep.errors import DeviceError, LostError, UsageError, tell
+from cplxsep.errors import DeviceError, LostError, UsageError, first_line, tell
+from cplxsep.interrupts import held
 from cplxsep.version import own_version
 
 FEW = 4
@@ -128,11 +129,12 @@ class Cluster(Executor):
 
     def shutdown(self, *_: Any, **__: Any) -> None:
         """End all workers, whatever they are at, and leave the cluster."""
-        for worker in self._workers:
-            with suppress(Exception):
-                self._ray.kill(worker.actor)
-        with suppress(Exception):  # until they are gone
-            self._ray.wait(list(self._calls), num_returns=len(self._calls), timeout=5.0)
+        with held():
+            for worker in self._workers:
+                with suppress(Exception):
+                    self._ray.kill(worker.actor)
+            with suppress(Exception):  # until they are gone
+                self._ray.wait(list(self._calls), num_returns=len(self._calls), timeout=5.0)
         self._workers = []
         self._ray.shutdown()
 
@@ -195,7 +197,8 @@ class Cluster(Executor):
             value = self._ray.get(call)
         except errors.RayTaskError as error:
             if task is None:
-                raise
+                why = first_line(error.cause)
+                raise DeviceError(f"a worker of the cluster fails as it starts: {why}") from error
             worker.tasks.remove(task)
             task.future.set_exception(error)
         except errors.RayError as error:

@@ -22,6 +22,8 @@ from cplxsep.engine.runtime import Runner
 from cplxsep.engine.shifts import averaged
 from cplxsep.engine.talker_order import Arranged, Seam, TalkerOrder
 from cplxsep.engine.together import Together
+from cplxsep.interrupts import held
+from cplxsep.parallel import result_of
 
 # On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
 # groups of all signals that are on their way at most.
@@ -133,12 +135,13 @@ class AtRate:
         begun = Prefetch(submitted(), depth=GROUPS)
         try:
             for _ in begun:
-                yield from under_way[0].result()
+                yield from result_of(under_way[0])
                 under_way.popleft()
         finally:
             begun.close()
-            for waiting in list(under_way):
-                waiting.cancel()
+            with held():
+                for waiting in list(under_way):
+                    waiting.cancel()
 
     def _sources(self, group: list[Chunk], order: TalkerOrder) -> list[Separated]:
         """What is found of a group of chunks."""

@@ -101,6 +101,28 @@ def test_an_item_at_which_every_worker_dies():
         assert [*in_order(cluster, work, range(8), 8, lost)] == [0, 1, 4, -3, 16, 25, 36, 49]
 
 
+@pytest.mark.usefixtures("nodes")
+def test_a_worker_that_fails_as_it_starts():
+    """Regression: a time-out of storage was taken for one of a wait: nothing for five minutes."""
+    from cplxsep.cluster import Cluster
+    from cplxsep.errors import DeviceError
+    from cplxsep.parallel import in_order
+
+    class Storage:
+        def absolute(self):
+            return self
+
+        def exists(self):
+            raise TimeoutError("the storage does not answer")
+
+    def work():
+        with Cluster("auto", shared=Storage()) as cluster:
+            next(in_order(cluster, abs, [-1], 1))
+
+    with pytest.raises(DeviceError, match=r"fails as it starts: the storage does not answer$"):
+        work()
+
+
 @pytest.mark.parametrize("of_model", [True, False])
 @pytest.mark.usefixtures("nodes")
 def test_scores_are_those_without_a_cluster(tmp_path, command, model, of_model):

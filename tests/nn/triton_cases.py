@@ -123,7 +123,7 @@ if __name__ == "__main__":
 
         # So that there are several programs, and several tiles of one.
         between_form._VALUES, between_form._PROGRAMS, between_form._CHANNELS = 64, 3, 8
-        between("cpu", [(2, 3, 5, 6), (1, 2, 2, 20), (1, 1, 1, 2)])
+        between("cpu", [(2, 3, 6, 6), (1, 2, 2, 20), (1, 1, 1, 2)])
     else:
         from cplxsep.nn.position_norm import triton_form
 
