@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
+from cplxsep.interrupts import held
+
 Item = TypeVar("Item")
 LISTEN = 0.1  # seconds between looks whether the work was called off
 
@@ -40,16 +42,17 @@ class Prefetch(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        with self._changed:
-            while not (self._cancelled.is_set() or self._closed):
-                if self._ready or self._ended:
+        while True:
+            with held(), self._changed:
+                # Also where items are ready: whoever is always behind must stop, too.
+                if self._cancelled.is_set() or self._closed:
+                    raise CancelledError
+                if self._ready:
+                    self._changed.notify_all()
+                    return self._ready.popleft()
+                if self._ended:
                     break
                 self._changed.wait(LISTEN)
-            else:  # also where items are ready: whoever is always behind must stop, too
-                raise CancelledError
-            if self._ready:
-                self._changed.notify_all()
-                return self._ready.popleft()
         if self._error is not None:
             raise self._error
         raise StopIteration

@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 
@@ -75,3 +76,29 @@ def test_being_called_off_ends_even_one_who_is_always_behind():
     with pytest.raises(CancelledError):
         next(ahead)
     ahead.close()
+
+
+def test_an_interrupt_leaves_nothing_locked(monkeypatch):
+    """One whose handler raises as soon as the lock is had: the thread then waited for ever."""
+    enter, main = threading.Condition.__enter__, threading.get_ident()
+
+    def interrupted(condition):
+        found = enter(condition)
+        if threading.get_ident() == main:
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    go = threading.Event()
+    items = Prefetch(number for number in range(3) if go.wait(10))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        monkeypatch.setattr(threading.Condition, "__enter__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(items)
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGINT, before)
+    go.set()
+    items.close()
+    items._thread.join(10)
+    assert not items._thread.is_alive()
