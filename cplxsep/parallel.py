@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cplxsep.errors import LostError, UsageError
 from cplxsep.interrupts import held
@@ -97,9 +97,14 @@ def in_order(
             yield first()
             waiting.popleft()
     finally:
-        with held():
-            for _, future in waiting:
-                future.cancel()
+        cancel(future for _, future in waiting)
+
+
+def cancel(futures: Iterable[Future[Any]]) -> None:
+    """Drop what has not begun."""
+    with held():
+        for future in futures:
+            future.cancel()
 
 
 def result_of(future: Future[Result]) -> Result:

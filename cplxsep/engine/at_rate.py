@@ -22,8 +22,7 @@ from cplxsep.engine.runtime import Runner
 from cplxsep.engine.shifts import averaged
 from cplxsep.engine.talker_order import Arranged, Seam, TalkerOrder
 from cplxsep.engine.together import Together
-from cplxsep.interrupts import held
-from cplxsep.parallel import result_of
+from cplxsep.parallel import cancel, result_of
 
 # On a GPU: groups of chunks of a signal that are a batch, so that the first is soon there, and the
 # groups of all signals that are on their way at most.
@@ -139,9 +138,7 @@ class AtRate:
                 under_way.popleft()
         finally:
             begun.close()
-            with held():
-                for waiting in list(under_way):
-                    waiting.cancel()
+            cancel(list(under_way))
 
     def _sources(self, group: list[Chunk], order: TalkerOrder) -> list[Separated]:
         """What is found of a group of chunks."""

@@ -65,7 +65,9 @@ def test_neither_form_whole(command, tmp_path):
     for given in ([], ["--ref", tmp_path], ["--model", "m"]):
         done = command("eval", *given)
         assert done.code == 2
-        assert "--model and --data, or --ref and --est" in done.err
+        (line,) = done.err.splitlines()
+        assert line.startswith("error: ")
+        assert "--model and --data, or --ref and --est" in line
 
 
 def test_an_empty_folder(run_cli, tmp_path):

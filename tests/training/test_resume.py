@@ -19,6 +19,7 @@ from tiny_run import CONFIG
 from cplxsep.config import ModelConfig, OptimConfig, read_config
 from cplxsep.errors import InputError, UsageError
 from cplxsep.networks.model import SeparationModel
+from cplxsep.nn import backends
 from cplxsep.training import checkpoint, curves, run
 from cplxsep.training.distributed import Ranks
 from cplxsep.training.lock import exclusive
@@ -37,15 +38,18 @@ def command(config, folder):
         config,
         "--run-dir",
         folder,
-        *("--device", "cpu", "--set", "train.compile=false"),
+        *("--device", "cpu"),
     ]
 
 
 def finish(config, folder, max_steps=None):
     """The same in this process, and what it says."""
     said = []
-    config = read_config(config, ["train.compile=false"])
-    run.train(config, run.Options(folder, device="cpu", max_steps=max_steps), None, said.append)
+    options = run.Options(folder, device="cpu", max_steps=max_steps)
+    try:
+        run.train(read_config(config), options, None, said.append)
+    finally:
+        backends.disable()
     return "\n".join(said)
 
 

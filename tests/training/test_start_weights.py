@@ -290,7 +290,7 @@ def test_a_checkpoint_from_before_parents_were_kept_is_loaded(tmp_path):
 
 
 def test_the_command(run_cli, dual_config, tmp_path):
-    """Step 0 has the parent's score; another shape is one line."""
+    """Step 0 has the parent's score; another shape is one line and exit 2."""
     parent = tmp_path / "parent"
     published(parent, read_config(dual_config))
     arguments = ("train", "--config", dual_config, "--device", "cpu", "--init", parent)
@@ -302,6 +302,8 @@ def test_the_command(run_cli, dual_config, tmp_path):
     assert lines[1].startswith("step 0: valid SI-SDR improvement")
     wider = read_config(dual_config, ["model.dual_path.outer=16"])
     options = run.Options(tmp_path / "wider", device="cpu", init=str(parent))
-    with pytest.raises(UsageError, match=rf"^--init {re.escape(str(parent))}: network\..*$"):
+    why = rf"^--init {re.escape(str(parent))}: network\..*$"
+    with pytest.raises(UsageError, match=why) as told:
         run.train(wider, options, None, print)
+    assert told.value.exit_code == 2
     assert not options.folder.exists()
