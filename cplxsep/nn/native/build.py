@@ -22,7 +22,9 @@ from importlib import resources
 from pathlib import Path
 from threading import Lock, Thread
 
-FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp", "-I."]
+from cplxsep.nn.native import amx
+
+_FLAGS = ["-std=c++20", "-O3", "-march=native", "-shared", "-fPIC", "-fopenmp", "-I."]
 CANNOT_KEEP = "cannot keep compiled code in"
 """How the reason begins where the user has a folder to mend."""
 _ENDING = ".so"
@@ -128,6 +130,10 @@ def _words(command: str) -> list[str]:
         return []
 
 
+def _flags() -> list[str]:
+    return [*_FLAGS, "-DCPLXSEP_AMX_ALLOWED"] if amx.allowed() else _FLAGS
+
+
 def _texts(name: str) -> dict[str, bytes]:
     """Sources of a library and all headers that they include, by path below cplxsep/nn."""
     rooms = resources.files("cplxsep.nn")
@@ -142,7 +148,7 @@ def _texts(name: str) -> dict[str, bytes]:
 
 def _stem(name: str, compiler: list[str], texts: dict[str, bytes]) -> Path:
     """How the path of a library begins: by all that it is made of."""
-    digest = hashlib.sha256(" ".join([*compiler, *FLAGS, _cpu()]).encode())
+    digest = hashlib.sha256(" ".join([*compiler, *_flags(), _cpu()]).encode())
     for text in texts.values():
         digest.update(text)
     return cache_folder() / f"{name}-{digest.hexdigest()[:16]}"
@@ -158,7 +164,7 @@ def _compile(compiler: list[str], texts: dict[str, bytes], stem: Path) -> Path:
             target.write_bytes(text)
         sources = [file for file in texts if file.endswith(".cpp")]
         with subprocess.Popen(
-            [*compiler, *FLAGS, *sources, "-o", made.name],
+            [*compiler, *_flags(), *sources, "-o", made.name],
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

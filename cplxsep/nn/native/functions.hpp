@@ -29,15 +29,27 @@ inline typename Vector<W>::f exponential(typename Vector<W>::f x) {
 // 1 / (1 + e^-x).
 template <int W>
 inline typename Vector<W>::f logistic(typename Vector<W>::f x) {
-    const typename Vector<W>::f below = 1.0f + exponential<W>(-x);
 #ifdef __AVX512F__
     if constexpr (W == 16) {
-        // An estimate of 14 bits and one step of Newton: a division takes four times as long.
-        const typename Vector<W>::f guess = (typename Vector<W>::f)_mm512_rcp14_ps((__m512)below);
+        using F = Vector<16>::f;
+        // In two thirds of the instructions that compilers make of what is below: bounds in one
+        // each, under which NaN stays NaN; e^-x by a polynomial of degree 5 (to 1.1e-7); in place
+        // of a division, as long as four of them, an estimate of 14 bits and a step of Newton.
+        x = (F)_mm512_max_ps(_mm512_set1_ps(-87.0f), (__m512)x);
+        x = (F)_mm512_min_ps(_mm512_set1_ps(87.0f), (__m512)x);
+        const F shifted = x * -1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+        const F r = (-x - n * 0.693359375f) + n * 2.12194440e-4f;
+        F p = r * 0.0083125224f + 0.041890148f;
+        p = p * r + 0.16667114f;
+        p = p * r + 0.49999231f;
+        p = p * r + 1.0f;
+        p = p * r + 1.0f;
+        const F below = 1.0f + (F)_mm512_scalef_ps((__m512)p, (__m512)n);
+        const F guess = (F)_mm512_rcp14_ps((__m512)below);
         return guess * (2.0f - below * guess);
     }
 #endif
-    return 1.0f / below;
+    return 1.0f / (1.0f + exponential<W>(-x));
 }
 
 }  // namespace

@@ -81,6 +81,20 @@ inline void store<16>(bf16* to, typename Vector<16>::f value) {
 }
 #endif
 
+// Two vectors, one after the other.
+template <int W, class T>
+inline void store_two(T* to, typename Vector<W>::f first, typename Vector<W>::f second) {
+#ifdef __AVX512BF16__
+    if constexpr (W == 16 && sizeof(T) == 2) {  // in one rounding, as long as that of one
+        const __m512bh both = _mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+        std::memcpy(to, &both, sizeof both);
+        return;
+    }
+#endif
+    store<W>(to, first);
+    store<W>(to + W, second);
+}
+
 // ReLU under which NaN stays NaN: a bad step must be seen, not rectified away.
 template <class F>
 inline F rectified(F value) {

@@ -24,24 +24,23 @@ struct Gate {
     }
 };
 
-// Positions lie `from_step` and `to_step` values apart; state [2][K] is of the position before, and
-// afterwards of the last one.
-template <int W, class T, class U>
-inline void run_states(const T* from, int64_t from_step, const float* bias, const float* cosine,
-                       const float* sine, U* to, int64_t to_step, float* state, int64_t length,
-                       int64_t K) {
+// Positions of `from` and `to` lie so many steps apart; `keep` gets a place in `to` and what belongs
+// there, the real and the imaginary parts. State [2][K] is of the position before, and afterwards
+// of the last one.
+template <int W, class T, class U, class Keep>
+inline __attribute__((always_inline)) void run_states(Gate<W> gate, const T* from,
+                                                      int64_t from_step, U* to, int64_t to_step,
+                                                      float* state, int64_t length, int64_t K,
+                                                      const Keep& keep) {
     using F = typename Vector<W>::f;
-    Gate<W> gate(bias, cosine, sine, K);
     F r = load<W>(state), i = load<W>(state + K);
     for (int64_t t = 0; t < length; ++t, from += from_step, to += to_step) {
         gate.at(from, K);
-        const F rest = 1.0f - gate.a, ac = gate.a * gate.c, as = gate.a * gate.s;
-        const F b_r = rest * gate.x_r, b_i = rest * gate.x_i;
-        const F next = ac * r + (b_r - as * i);
-        i = ac * i + (b_i + as * r);
+        // x + a (turned state - x), which is a turned state + (1 - a) x.
+        const F next = gate.x_r + gate.a * (gate.c * r - gate.x_r - gate.s * i);
+        i = gate.x_i + gate.a * (gate.c * i - gate.x_i + gate.s * r);
         r = next;
-        store<W>(to, r);
-        store<W>(to + K, i);
+        keep(to, r, i);
     }
     store<W>(state, r);
     store<W>(state + K, i);

@@ -57,10 +57,15 @@ void forward(const T* given, const float* bias, const float* cosine, const float
             for (int64_t t = 0; t < s.length; t += BLOCK) {
                 const int64_t at = s.begin(n) + (s.back(d) ? s.length - 1 - t : t) * s.step;
                 over_states(K, [&]<int W>(int64_t k) {
-                    run_states<W>(given + at * 6 * K + d * 3 * K + k, step * 6 * K,
-                                  bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
+                    const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
+                                       K);
+                    run_states<W>(gate, given + at * 6 * K + d * 3 * K + k, step * 6 * K,
                                   states + at * 4 * K + d * 2 * K + k, step * 4 * K,
-                                  state.data() + k, std::min(BLOCK, s.length - t), K);
+                                  state.data() + k, std::min(BLOCK, s.length - t), K,
+                                  [&](T* to, const auto& r, const auto& i) {
+                                      store<W>(to, r);
+                                      store<W>(to + K, i);
+                                  });
                 });
             }
         }

@@ -11,6 +11,7 @@ and maps are float32.
 """
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,9 +36,7 @@ class NativeBlocks:
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
         self._library: ctypes.CDLL = build.library(NAME)
-        self._lanes, self._spare = (
-            int(getattr(self._library, name)()) for name in ("lanes", "spare_rows")
-        )
+        self._lanes = int(self._library.lanes())
 
     @property
     def works(self) -> bool:
@@ -53,9 +52,9 @@ class NativeBlocks:
 
         Kernels are packed.
         """
-        # Taps before channels: a product runs over the channels of one tap after the other.
+        # Taps before channels: what the taps of one band see lies side by side.
         kernel, *norm_weights = self._normed(norm, conv.detach().permute(0, 2, 3, 1))
-        return self._packed(kernel.flatten(1)), self._packed(out), *norm_weights
+        return self._packed(kernel.flatten(1), parts=3), self._packed(out), *norm_weights
 
     def recurrent_weights(
         self, norm: tuple[Tensor, Tensor], into: Tensor, states: tuple[Tensor, Tensor], out: Tensor
@@ -65,7 +64,9 @@ class NativeBlocks:
         matrix, *norm_weights = self._normed(norm, into)
         both = torch.cat([self._packed(part) for part in matrix.chunk(2)])
         bias, theta = map(_plain, states)
-        return both, self._packed(out), *norm_weights, bias, theta.cos(), theta.sin()
+        # Real and imaginary parts of a direction's states take turns by vectors.
+        turns = out.detach().unflatten(1, (2, 2, -1, self._lanes)).transpose(2, 3).flatten(1)
+        return both, self._packed(turns), *norm_weights, bias, theta.cos(), theta.sin()
 
     def no_past(self, maps: Tensor) -> Tensor:
         """What a causal local block takes as `past` at the beginning of maps (B, F, T, C)."""
@@ -78,10 +79,7 @@ class NativeBlocks:
         past: (B, F, 2, C) in `dtype`, of a causal one: its norms of the two frames before, in
         whose place it leaves those of the latest two.
         """
-        batch, bands, frames, channels = maps.shape
-        plane = (bands + 2) * (frames + 2)
-        padded = maps.new_empty((batch * plane + self._spare) * channels, dtype=self.dtype)
-        call(self._library, "local", (*weights, padded, maps, past), (*maps.shape, causal))
+        call(self._library, "local", (*weights, maps, past), (*maps.shape, causal))
 
     def recurrent(self, maps: Tensor, weights: Weights, along: Along, last: Tensor | None) -> None:
         """Add a recurrent block to maps (B, F, T, C), in place.
@@ -103,15 +101,17 @@ class NativeBlocks:
             return matrix * step, gain / step, bias / step
         return matrix, gain, bias
 
-    def _packed(self, matrix: Tensor) -> Tensor:
-        rows, columns = matrix.shape
-        count = getattr(self._library, f"packed_{NAMES[self.dtype]}")
+    def _packed(self, matrix: Tensor, parts: int = 1) -> Tensor:
+        """A matrix (N, K), or (N, parts * K) of so many that follow each other in K."""
+        sizes = matrix.shape[0], matrix.shape[1] // parts, parts
+        count = self._function("packed")
         count.restype = ctypes.c_int64
-        packed = matrix.new_empty(
-            count(ctypes.c_int64(rows), ctypes.c_int64(columns)), dtype=self.dtype
-        )
-        call(self._library, "pack", (packed, _plain(matrix)), (rows, columns))
+        packed = matrix.new_zeros(count(*map(ctypes.c_int64, sizes)), dtype=self.dtype)
+        call(self._library, "pack", (packed, _plain(matrix)), sizes)
         return packed
+
+    def _function(self, name: str) -> Any:
+        return getattr(self._library, f"{name}_{NAMES[self.dtype]}")
 
 
 def _plain(parameter: Tensor) -> Tensor:

@@ -4,7 +4,8 @@
 // Maps are [batch][bands][frames][channels] floats; in bfloat16 only what goes into a product is
 // rounded. Work is divided into pieces that do not depend on the number of threads.
 
-#include "native/flush.hpp"
+#include <vector>
+
 #include "recurrence/lanes_of_states.hpp"
 #include "residual_blocks/products.hpp"
 #include "position_norm/rows.hpp"
@@ -15,91 +16,147 @@ struct Maps {
     int64_t batch, bands, frames, channels;
 };
 
+// Frames that a piece of local work has, and rows that a recurrence along frames goes through at
+// once: whole tiles.
+template <class T>
+constexpr int64_t TURN = ROWS<T> * std::max<int64_t>(1, 32 / ROWS<T>);
+
 constexpr int64_t AT_ONCE = 512;  // positions of a piece along bands: they stay in the cache
 
-constexpr int64_t SPARE = ROWS + 2;  // positions that a last tile may read past the end
+// Rows that a last tile may read past the end: a step of bytes may be four of few channels.
+template <class T>
+constexpr int64_t SPARE = ROWS<T> + 4;
 
-// Positions [bands + 2][frames + 2], zeros around: what a 3x3 kernel sees. A causal one sees two
-// frames in front, and none behind.
-struct Padded {
-    int64_t frames, channels, plane, front;
+// Maps in pieces of TURN frames, as a 3x3 kernel sees them: two frames more, one on each side or,
+// in a causal one, both in front, and a band more on each side. A piece is changed in place while
+// its neighbours may still have to see it: the two normed frames around the beginning of each piece
+// are kept before, in `borders` [batch][pieces][bands][2][channels].
+template <class T>
+struct Pieces {
+    const Maps m;
+    const int64_t front, count;
+    T* borders;
+    T* past;  // [batch][bands][2][channels] in front of the first one; none is zeros
 
-    Padded(const Maps& m, bool causal)
-        : frames(m.frames + 2), channels(m.channels),
-          plane((m.bands + 2) * (m.frames + 2) * m.channels), front(causal ? 2 : 1) {}
+    Pieces(const Maps& m, bool causal, T* past)
+        : m(m), front(causal ? 2 : 1), count((m.frames + TURN<T> - 1) / TURN<T>),
+          borders(scratch<T, 6>(m.batch * count * m.bands * 2 * m.channels)), past(past) {}
 
-    int64_t at(int64_t band, int64_t frame) const {
-        return ((band + 1) * frames + frame + front) * channels;
+    int64_t frames(int64_t piece) const { return std::min(TURN<T>, m.frames - piece * TURN<T>); }
+
+    T* border(int64_t b, int64_t piece, int64_t band) const {
+        return borders + ((b * count + piece) * m.bands + band) * 2 * m.channels;
+    }
+
+    template <int W>
+    void keep_borders(const float* maps, const float* gain, const float* bias, int threads) const {
+        const int64_t C = m.channels;
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t n = 0; n < m.batch * count * m.bands; ++n) {
+            const FlushDenormals flush;
+            const int64_t piece = n / m.bands % count, row = n / m.bands / count * m.bands + n % m.bands;
+            for (int64_t j = 0; j < 2; ++j) {
+                T* to = borders + (2 * n + j) * C;
+                const int64_t frame = piece * TURN<T> - front + j;
+                if (frame >= 0)
+                    normed<W>(maps + (row * m.frames + frame) * C, gain, bias, to, C);
+                else if (past)
+                    std::copy_n(past + (2 * row + j) * C, C, to);
+                else
+                    std::fill_n(to, C, T{});
+            }
+        }
+    }
+
+    // A band of a piece, [frames + 2] normed; the last piece leaves its latest two as the past.
+    template <int W>
+    void see(const float* maps, const float* gain, const float* bias, int64_t b, int64_t piece,
+             int64_t band, T* to) const {
+        const int64_t C = m.channels, row = b * m.bands + band, count_here = frames(piece);
+        const float* from = maps + (row * m.frames + piece * TURN<T>) * C;
+        std::copy_n(border(b, piece, band), front * C, to);
+        for (int64_t t = 0; t < count_here; ++t)
+            normed<W>(from + t * C, gain, bias, to + (t + front) * C, C);
+        T* behind = to + (front + count_here) * C;
+        if (piece + 1 < count) {
+            std::copy_n(border(b, piece + 1, band) + front * C, (2 - front) * C, behind);
+            return;
+        }
+        std::fill_n(behind, (2 - front) * C, T{});
+        if (past) std::copy_n(to + count_here * C, 2 * C, past + 2 * row * C);
     }
 };
 
-// `past` [batch][bands][2][channels]: what was in front of the next frames, and is afterwards; none
-// is zeros.
-template <int W, class T>
-void norm_padded(const float* maps, const float* gain, const float* bias, T* to, T* past,
-                 const Maps& m, const Padded& p, int threads) {
-    const int64_t C = m.channels;
-    std::fill_n(to + m.batch * p.plane, SPARE * C, T{});
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t n = 0; n < m.batch * (m.bands + 2); ++n) {
-        const FlushDenormals flush;
-        const int64_t b = n / (m.bands + 2), f = n % (m.bands + 2) - 1;
-        T* row = to + b * p.plane + p.at(f, -p.front);
-        if (f < 0 || f >= m.bands) {
-            std::fill_n(row, p.frames * C, T{});
-            continue;
-        }
-        T* held = past ? past + (b * m.bands + f) * 2 * C : nullptr;
-        if (held)
-            std::copy_n(held, 2 * C, row);
-        else
-            std::fill_n(row, p.front * C, T{});
-        const float* from = maps + (b * m.bands + f) * m.frames * C;
-        for (int64_t t = 0; t < m.frames; ++t)
-            normed<W>(from + t * C, gain, bias, row + (t + p.front) * C, C);
-        std::fill_n(row + (m.frames + p.front) * C, (2 - p.front) * C, T{});
-        if (held) std::copy_n(row + m.frames * C, 2 * C, held);
+// Sums of a row of a panel.
+template <class T>
+inline __attribute__((always_inline)) void store_row(T* to, const Lane* x) {
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; v += 2) store_two<LANES>(to + v * LANES, x[v], x[v + 1]);
+}
+
+// Add a product of K values a row to `rows` rows of C values, `apart` in memory.
+template <class T>
+inline void add_product(float* to, int64_t apart, int64_t C, int64_t rows, const Left<T>& left,
+                        const T* matrix, int64_t K) {
+    for (int64_t j = 0; j < C; j += PANEL, to += PANEL, matrix += panel_size<T>(K)) {
+        Tile<T> tile(matrix);
+        if constexpr (FLOAT_SQUARES<T>)
+            if (rows == ROWS<T> && j + PANEL <= C) {
+                tile.read(to, apart);
+                tile.add(left.values, left.stride, matrix, K);
+                tile.write(to, apart);
+                continue;
+            }
+        tile.add(left.values, left.stride, matrix + HEADER<T>, K);
+        tile.each(rows, [&](int64_t r, const Lane* x) __attribute__((always_inline)) {
+            for (int v = 0; v < VECTORS && j + v * LANES < C; ++v) {
+                float* at = to + r * apart + v * LANES;
+                store<LANES>(at, load<LANES>(at) + left.worth(r, x[v]));
+            }
+        });
     }
 }
 
-// maps += out SiLU(conv(norm(maps))); `conv` packed over 9 taps, band by band, of C rows each.
+// maps += out SiLU(conv(norm(maps))); `conv` packed band by band, three taps of C rows each.
 template <int W, class T>
 void local(float* maps, const float* gain, const float* bias, const T* conv, const T* out,
-           T* padded, T* past, const Maps& m, bool causal, int threads) {
-    const Padded p(m, causal);
-    const int64_t C = m.channels, per_row = tiles(m.frames), count = panels(C);
-    norm_padded<W>(maps, gain, bias, padded, past, m, p, threads);
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 8)
-    for (int64_t n = 0; n < m.batch * m.bands * per_row; ++n) {
-        const FlushDenormals flush;
-        const int64_t row = n / per_row, first = n % per_row * ROWS;
-        const T* seen = padded + row / m.bands * p.plane + p.at(row % m.bands - 1, first - p.front);
+           T* past, const Maps& m, bool causal, int threads) {
+    const Pieces<T> p(m, causal, past);
+    p.template keep_borders<W>(maps, gain, bias, threads);
+    const int64_t C = m.channels, count = panels(C), width = count * PANEL;
+    const int64_t row = (TURN<T> + 2) * C;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t n = 0; n < m.batch * p.count; ++n) {
+        const Working<T> working;
+        const int64_t b = n / p.count, piece = n % p.count, frames = p.frames(piece);
+        T* padded = scratch<T, 1>((m.bands + 2) * row + SPARE<T> * C);
+        std::fill_n(padded, row, T{});
+        std::fill_n(padded + (m.bands + 1) * row, row, T{});
+        for (int64_t band = 0; band < m.bands; ++band)
+            p.template see<W>(maps, gain, bias, b, piece, band, padded + (band + 1) * row);
         using Whole = typename Left<T>::Whole;
-        Whole* hidden = scratch<Whole, 0>(ROWS * count * PANEL);
-        const int64_t width = count * PANEL;
-        for (int64_t j = 0; j < count; ++j) {
-            const T* panel = conv + j * panel_size<T>(9 * C);
-            Tile<T> tile(panel);
-            panel += HEADER<T>;
-            for (int64_t tap = 0; tap < 9; ++tap)
-                tile.add(seen + (tap / 3 * p.frames + tap % 3) * C, C, panel + tap * C * PANEL, C);
-            tile.each(ROWS, [&](int64_t r, int64_t c, Lane x) __attribute__((always_inline)) {
-                store<LANES>(hidden + r * width + j * PANEL + c, x * logistic<LANES>(x));
-            });
-        }
-        float* to = maps + (row * m.frames + first) * C;
-        const Left<T> left(hidden, width, C);
-        for (int64_t j = 0; j < count; ++j) {
-            const T* panel = out + j * panel_size<T>(C);
-            Tile<T> tile(panel);
-            tile.add(left.values, left.stride, panel + HEADER<T>, C);
-            tile.each(std::min<int64_t>(ROWS, m.frames - first),
-                      [&](int64_t r, int64_t c, Lane x) __attribute__((always_inline)) {
-                          float* at = to + r * C + j * PANEL + c;
-                          if (j * PANEL + c < C)
-                              store<LANES>(at, load<LANES>(at) + left.worth(r, x));
-                      });
-        }
+        Whole* hidden = scratch<Whole, 0>(ROWS<T> * width);
+        for (int64_t band = 0; band < m.bands; ++band)
+            for (int64_t first = 0; first < frames; first += ROWS<T>) {
+                const int64_t rows = std::min(ROWS<T>, frames - first);
+                const T* seen = padded + band * row + first * C;
+                for (int64_t j = 0; j < count; ++j) {
+                    const T* panel = conv + j * panel_size<T>(3 * C, 3);
+                    Tile<T> tile(panel);
+                    panel += HEADER<T>;
+                    for (int64_t near = 0; near < 3; ++near)
+                        tile.add(seen + near * row, C, panel + near * packed_rows<T>(3 * C) * PANEL,
+                                 3 * C);
+                    tile.each(rows, [&](int64_t r, Lane* x) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+                        for (int v = 0; v < VECTORS; ++v) x[v] *= logistic<LANES>(x[v]);
+                        store_row(hidden + r * width + j * PANEL, x);
+                    });
+                }
+                float* to = maps + ((b * m.bands + band) * m.frames + piece * TURN<T> + first) * C;
+                const Left<T> left(hidden, width, C, rows);
+                add_product(to, C, C, rows, left, out, C);
+            }
     }
 }
 
@@ -113,53 +170,67 @@ struct Recurrent {
 
 // `length` positions, `stride` apart in memory, of `side` sequences side by side. `past`: both
 // directions run forward; `last` [2][2][K] is what a single sequence goes on from, none is zeros.
+//
+// Both directions go through the rows in turns of a few, in which norm, products and states are
+// met in the nearest cache. What the first one found waits for the second.
 template <int W, class T>
 void recurrent_piece(float* maps, int64_t length, int64_t side, int64_t stride, int64_t C,
                      const Recurrent<T>& w, bool past, float* last) {
-    const int64_t K = w.states, rows = length * side, room = tiles(rows) * ROWS;
-    const int64_t wide = panels(3 * K) * PANEL;
-    T* seen = scratch<T, 1>(room * C);
-    float* given = scratch<float, 2>(room * wide);
+    const int64_t K = w.states, rows = length * side, wide = panels(3 * K) * PANEL;
+    const int64_t at_once = side > 1 ? side : TURN<T>, turns = (rows + at_once - 1) / at_once;
+    const int64_t room = tiles<T>(at_once) * ROWS<T>;
     using Whole = typename Left<T>::Whole;
-    Whole* found = scratch<Whole, 3>(room * 4 * K);
-    const auto place = [&](int64_t r) { return maps + r / side * stride + r % side * C; };
-    for (int64_t r = 0; r < rows; ++r)
-        normed<W>(place(r), w.gain, w.norm_bias, seen + r * C, C);
+    T* seen = scratch<T, 1>((rows + room + SPARE<T>) * C);
+    float* given = scratch<float, 2>(room * wide);
+    Whole* found = scratch<Whole, 3>((rows + room) * 4 * K);
+    const int64_t apart = side > 1 ? C : stride;  // rows of a turn
     for (int64_t d = 0; d < 2; ++d) {
-        const T* into = w.into + d * panels(3 * K) * panel_size<T>(C);
-        for (int64_t r = 0; r < rows; r += ROWS)
-            for (int64_t j = 0; j < wide; j += PANEL) {
-                const T* panel = into + j / PANEL * panel_size<T>(C);
-                Tile<T> tile(panel);
-                tile.add(seen + r * C, C, panel + HEADER<T>, C);
-                tile.each(ROWS, [&](int64_t m, int64_t c, Lane x) __attribute__((always_inline)) {
-                    store<LANES>(given + (r + m) * wide + j + c, x);
-                });
-            }
         const bool back = d && !past;
-        const int64_t begin = back ? (length - 1) * side : 0, step = back ? -side : side;
-        float* state = last ? last + d * 2 * K : scratch<float, 4>(2 * K);
-        for (int64_t s = 0; s < side; ++s) {
-            if (!last) std::fill_n(state, 2 * K, 0.0f);
-            for (int64_t k = 0; k < K; k += LANES)
-                run_states<LANES>(given + (begin + s) * wide + k, step * wide,
-                                  w.bias + d * 3 * K + k, w.cosine + d * K + k, w.sine + d * K + k,
-                                  found + (begin + s) * 4 * K + d * 2 * K + k, step * 4 * K,
-                                  state + k, length, K);
-        }
-    }
-    for (int64_t r = 0; r < rows; r += ROWS) {
-        const Left<T> left(found + r * 4 * K, 4 * K, 4 * K);
-        for (int64_t j = 0; j < C; j += PANEL) {
-            const T* panel = w.out + j / PANEL * panel_size<T>(4 * K);
-            Tile<T> tile(panel);
-            tile.add(left.values, left.stride, panel + HEADER<T>, 4 * K);
-            tile.each(std::min<int64_t>(ROWS, rows - r),
-                      [&](int64_t m, int64_t c, Lane x) __attribute__((always_inline)) {
-                          float* at = place(r + m) + j + c;
-                          if (j + c < C)
-                              store<LANES>(at, load<LANES>(at) + left.worth(m, x));
-                      });
+        float* state = last ? last + d * 2 * K : scratch<float, 4>(side * 2 * K);
+        if (!last) std::fill_n(state, side * 2 * K, 0.0f);
+        for (int64_t n = 0; n < turns; ++n) {
+            const int64_t first = (back ? turns - 1 - n : n) * at_once;
+            const int64_t count = std::min(at_once, rows - first);
+            float* here = maps + first / side * stride;
+            for (int64_t r = 0; !d && r < count; ++r)
+                normed<W>(here + r * apart, w.gain, w.norm_bias, seen + (first + r) * C, C);
+            // What a step of few channels reads, and multiplies by 0.
+            if (!d) std::fill_n(seen + (first + count) * C, C, T{});
+            for (int64_t j = 0; j < wide; j += PANEL) {
+                const T* panel =
+                    w.into + (d * panels(3 * K) + j / PANEL) * panel_size<T>(C);
+                for (int64_t r = 0; r < count; r += ROWS<T>) {
+                    Tile<T> tile(panel);
+                    tile.add(seen + (first + r) * C, C, panel + HEADER<T>, C);
+                    float* to = given + r * wide + j;
+                    if constexpr (FLOAT_SQUARES<T>)
+                        tile.write(to, wide);
+                    else
+                        tile.each(std::min(ROWS<T>, count - r),
+                                  [&](int64_t m, Lane* x) __attribute__((always_inline)) {
+                                      store_row(to + m * wide, x);
+                                  });
+                }
+            }
+            const int64_t begin = back && side == 1 ? count - 1 : 0, step = back ? -1 : 1;
+            Whole* to = found + first * 4 * K + d * 2 * K;
+            // Of the states of a vector, the imaginary parts follow the real ones.
+            const auto keep = [](Whole* at, Lane r, Lane i) __attribute__((always_inline)) {
+                store_two<LANES>(at, r, i);
+            };
+            for (int64_t k = 0; k < K; k += LANES) {
+                const Gate<LANES> gate(w.bias + d * 3 * K + k, w.cosine + d * K + k,
+                                       w.sine + d * K + k, K);
+                for (int64_t s = 0; s < side; ++s)
+                    run_states<LANES>(gate, given + (begin + s) * wide + k, step * wide,
+                                      to + (begin + s) * 4 * K + 2 * k, step * 4 * K,
+                                      state + s * 2 * K + k, side > 1 ? 1 : count, K, keep);
+            }
+            for (int64_t r = 0; d && r < count; r += ROWS<T>) {
+                const int64_t these = std::min(ROWS<T>, count - r);
+                const Left<T> left(found + (first + r) * 4 * K, 4 * K, 4 * K, these);
+                add_product(here + r * apart, apart, C, these, left, w.out, 4 * K);
+            }
         }
     }
 }
@@ -169,11 +240,11 @@ template <int W, class T>
 void recurrent(float* maps, const Recurrent<T>& w, float* last, const Maps& m, bool bands,
                bool past, int threads) {
     const int64_t C = m.channels, F = m.bands, T_ = m.frames;
-    const int64_t side = bands ? std::max<int64_t>(1, AT_ONCE / F) : 1;
+    const int64_t side = bands ? std::max<int64_t>(1, AT_ONCE / (F * ROWS<T>)) * ROWS<T> : 1;
     const int64_t pieces = bands ? (T_ + side - 1) / side : F;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t n = 0; n < m.batch * pieces; ++n) {
-        const FlushDenormals flush;
+        const Working<T> working;
         float* plane = maps + n / pieces * F * T_ * C;
         const int64_t piece = n % pieces;
         if (bands) {
@@ -187,61 +258,66 @@ void recurrent(float* maps, const Recurrent<T>& w, float* last, const Maps& m, b
     }
 }
 
-// A matrix [N][K], its K contiguous, by panels.
+// Calls body(n, k, place) for all values of matrices [N][parts][K] by panels; k counts all parts.
+template <class T, class Body>
+void each_place(int64_t N, int64_t K, int64_t parts, const Body& body) {
+    for (int64_t n = 0; n < N; ++n)
+        for (int64_t k = 0; k < parts * K; ++k)
+            body(n, k,
+                 n / PANEL * panel_size<T>(K, parts) + HEADER<T> +
+                     k / K * packed_rows<T>(K) * PANEL + place<T>(k % K, n % PANEL, K));
+}
+
+// Packs matrices [N][parts][K] into what is zero so far.
 template <class T>
-void pack(T* to, const float* matrix, int64_t N, int64_t K) {
-    constexpr int64_t pair = sizeof(T) == 2 ? 2 : 1;
-    for (int64_t j = 0; j < panels(N); ++j)
-        for (int64_t k = 0; k < K; k += pair)
-            for (int64_t c = 0; c < PANEL; ++c)
-                for (int64_t p = 0; p < pair; ++p, ++to) {
-                    const int64_t n = j * PANEL + c;
-                    store<1>(to, Vector<1>::f{n < N ? matrix[n * K + k + p] : 0.0f});
-                }
+void pack(T* to, const float* matrix, int64_t N, int64_t K, int64_t parts) {
+    each_place<T>(N, K, parts, [&](int64_t n, int64_t k, int64_t at) {
+        store<1>(to + at, Vector<1>::f{matrix[n * parts * K + k]});
+    });
 }
 
 #ifdef CPLXSEP_BYTES
 // 127 steps are the largest value of a column.
 template <>
-void pack(byte* to, const float* matrix, int64_t N, int64_t K) {
-    for (int64_t j = 0; j < panels(N); ++j, to += panel_size<byte>(K))
-        for (int64_t c = 0; c < PANEL; ++c) {
-            const int64_t n = j * PANEL + c;
-            const float* column = matrix + n * K;
-            float largest = 0;
-            for (int64_t k = 0; n < N && k < K; ++k)
-                largest = std::max(largest, std::abs(column[k]));
-            const float step = largest / MOST;
-            int32_t sum = 0;
-            for (int64_t k = 0; k < K; ++k) {
-                const int32_t steps = largest > 0 ? std::lround(column[k] / step) : 0;
-                sum += steps;
-                to[HEADER<byte> + (k / 4 * PANEL + c) * 4 + k % 4].bits = steps;
-            }
-            const int32_t zero = -128 * sum;
-            std::memcpy(to + 4 * c, &step, sizeof step);
-            std::memcpy(to + 4 * (PANEL + c), &zero, sizeof zero);
-        }
+void pack(byte* to, const float* matrix, int64_t N, int64_t K, int64_t parts) {
+    std::vector<float> steps(N);
+    std::vector<int32_t> zeros(N);
+    for (int64_t n = 0; n < N; ++n) {
+        float largest = 0;
+        for (int64_t k = 0; k < parts * K; ++k)
+            largest = std::max(largest, std::abs(matrix[n * parts * K + k]));
+        steps[n] = largest / MOST;
+    }
+    each_place<byte>(N, K, parts, [&](int64_t n, int64_t k, int64_t at) {
+        const int32_t value = steps[n] > 0 ? std::lround(matrix[n * parts * K + k] / steps[n]) : 0;
+        zeros[n] -= 128 * value;
+        to[at].bits = value;
+    });
+    for (int64_t n = 0; n < N; ++n) {
+        byte* header = to + n / PANEL * panel_size<byte>(K, parts);
+        std::memcpy(header + 4 * (n % PANEL), &steps[n], sizeof(float));
+        std::memcpy(header + 4 * (PANEL + n % PANEL), &zeros[n], sizeof(int32_t));
+    }
 }
 #endif
 
 }  // namespace
 
 extern "C" int64_t lanes() { return LANES; }
-extern "C" int64_t spare_rows() { return SPARE; }
 
 #define CPLXSEP_EXPORT(T, NAME)                                                                    \
-    extern "C" int64_t packed_##NAME(int64_t N, int64_t K) {                                       \
-        return panels(N) * panel_size<T>(K);                                                       \
+    extern "C" int64_t packed_##NAME(int64_t N, int64_t K, int64_t parts) {                        \
+        return panels(N) * panel_size<T>(K, parts);                                                \
     }                                                                                              \
-    extern "C" void pack_##NAME(T* to, const float* matrix, int64_t N, int64_t K, int) {           \
-        pack(to, matrix, N, K);                                                                    \
+    extern "C" void pack_##NAME(T* to, const float* matrix, int64_t N, int64_t K, int64_t parts,   \
+                                int) {                                                             \
+        pack(to, matrix, N, K, parts);                                                             \
     }                                                                                              \
     extern "C" void local_##NAME(const T* conv, const T* out, const float* gain,                   \
-                                 const float* bias, T* padded, float* maps, T* past, int64_t B,    \
+                                 const float* bias, float* maps, T* past, int64_t B,               \
                                  int64_t F, int64_t L, int64_t C, int64_t causal, int threads) {   \
         const Maps m{B, F, L, C};                                                                  \
-        local<LANES>(maps, gain, bias, conv, out, padded, past, m, causal != 0, threads);          \
+        local<LANES>(maps, gain, bias, conv, out, past, m, causal != 0, threads);                  \
     }                                                                                              \
     extern "C" void recurrent_##NAME(const T* into, const T* out, const float* gain,               \
                                      const float* norm_bias, const float* bias,                    \

@@ -1,0 +1,112 @@
+// Tiles of products in the registers of AMX, which multiply squares of bfloat16 or bytes.
+//
+// Registers 0 to 3 are four squares of sums, 4 and 5 two of rows, 6 and 7 two of a panel. Sums of
+// bytes are those of vectors, to the last bit.
+
+#pragma once
+
+#include "residual_blocks/panels.hpp"
+
+#ifdef CPLXSEP_AMX
+namespace {
+
+// While this lives, the thread's registers have these shapes. Whoever else uses them, as oneDNN,
+// says so for himself each time.
+class InSquares {
+  public:
+    InSquares() {
+        struct alignas(64) {
+            uint8_t palette = 1, begin_row = 0, reserved[14] = {};
+            uint16_t row_bytes[16] = {DEEP, DEEP, DEEP, DEEP, DEEP, DEEP, DEEP, DEEP};
+            uint8_t rows[16] = {SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE};
+        } shapes;
+        static_assert(sizeof shapes == 64);
+        _tile_loadconfig(&shapes);
+    }
+    InSquares(const InSquares&) = delete;
+    ~InSquares() { _tile_release(); }
+};
+
+inline void multiply_squares(const bf16*) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+}
+
+inline void multiply_squares(const byte*) {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+}
+
+// As `Vectors`. There is one at a time, within the life of an `InSquares`.
+template <class T>
+struct Squares {
+    static_assert(LANES == SQUARE);
+    const T* header;
+    alignas(64) float sums[2 * SQUARE][PANEL];  // or whole numbers, once they are collected
+
+    explicit Squares(const T* panel) : header(panel) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+
+    inline __attribute__((always_inline)) void add(const T* rows, int64_t stride, const T* panel,
+                                                   int64_t K) {
+        constexpr int64_t deep = DEEP / sizeof(T);
+        asm volatile("" ::: "memory");  // GCC's loads do not say that they read memory
+        for (int64_t k = 0; k < K; k += deep, panel += deep * PANEL) {
+            const T* from = rows + step_begin<T>(k, K);
+            _tile_loadd(4, from, stride * sizeof(T));
+            _tile_loadd(5, from + SQUARE * stride, stride * sizeof(T));
+            // A panel fills the nearest cache, and all else that is there is needed sooner.
+            _tile_stream_loadd(6, panel, DEEP);
+            _tile_stream_loadd(7, panel + SQUARE * deep, DEEP);
+            multiply_squares(panel);
+        }
+    }
+
+    template <class Body>
+    inline __attribute__((always_inline)) void each(int64_t count, const Body& body) {
+        write(sums[0], PANEL);
+        for (int64_t m = 0; m < count; ++m) {
+            Lane row[VECTORS];
+#pragma GCC unroll 16
+            for (int v = 0; v < VECTORS; ++v) {
+                const float* from = sums[m] + v * LANES;
+                if constexpr (sizeof(T) == 1) {
+                    const ByteHeader bytes(header);
+                    const auto sum = *reinterpret_cast<const ByteHeader::Whole*>(from);
+                    row[v] = bytes.worth(v * LANES, sum + bytes.zero(v * LANES));
+                } else {
+                    row[v] = load<LANES>(from);
+                }
+            }
+            body(m, row);
+        }
+    }
+
+    // All sums, in rows that begin `apart` values apart.
+    void write(float* to, int64_t apart) const {
+        _tile_stored(0, to, 4 * apart);
+        _tile_stored(1, to + SQUARE, 4 * apart);
+        _tile_stored(2, to + SQUARE * apart, 4 * apart);
+        _tile_stored(3, to + SQUARE * apart + SQUARE, 4 * apart);
+    }
+
+    // Begin with what is there.
+    void read(const float* from, int64_t apart) {
+        asm volatile("" ::: "memory");
+        _tile_loadd(0, from, 4 * apart);
+        _tile_loadd(1, from + SQUARE, 4 * apart);
+        _tile_loadd(2, from + SQUARE * apart, 4 * apart);
+        _tile_loadd(3, from + SQUARE * apart + SQUARE, 4 * apart);
+    }
+};
+
+}  // namespace
+#endif
