@@ -24,13 +24,13 @@ struct Gate {
     }
 };
 
-// Positions of `from` and `to` lie so many steps apart; `keep` gets a place in `to` and what belongs
-// there, the real and the imaginary parts. State [2][K] is of the position before, and afterwards
-// of the last one.
+// Of `length` positions, which lie so many steps apart; `keep` gets a place in `to` and what
+// belongs there, the real and the imaginary parts. State [2][K] is of the position before, and
+// afterwards of the last one.
 template <int W, class T, class U, class Keep>
 inline __attribute__((always_inline)) void run_states(Gate<W> gate, const T* from,
                                                       int64_t from_step, U* to, int64_t to_step,
-                                                      float* state, int64_t length, int64_t K,
+                                                      float* state, int64_t K, int64_t length,
                                                       const Keep& keep) {
     using F = typename Vector<W>::f;
     F r = load<W>(state), i = load<W>(state + K);

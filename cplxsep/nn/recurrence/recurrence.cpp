@@ -61,7 +61,7 @@ void forward(const T* given, const float* bias, const float* cosine, const float
                                        K);
                     run_states<W>(gate, given + at * 6 * K + d * 3 * K + k, step * 6 * K,
                                   states + at * 4 * K + d * 2 * K + k, step * 4 * K,
-                                  state.data() + k, std::min(BLOCK, s.length - t), K,
+                                  state.data() + k, K, std::min(BLOCK, s.length - t),
                                   [&](T* to, const auto& r, const auto& i) {
                                       store<W>(to, r);
                                       store<W>(to + K, i);

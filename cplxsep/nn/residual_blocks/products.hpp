@@ -48,6 +48,14 @@ T* scratch(int64_t count) {
     return memory.get();
 }
 
+struct Maps {
+    int64_t batch, bands, frames, channels;
+};
+
+// Rows that a last tile may read past the end: a step of bytes may be four of few channels.
+template <class T>
+constexpr int64_t SPARE = ROWS<T> + 4;
+
 // `count` rows as the left side of a product, `stride` apart, of K values.
 template <class T>
 struct Left {
@@ -70,10 +78,11 @@ struct Left<byte> {
 
     byte* values;
     int64_t stride;
-    float steps[ROWS<byte>];
+    float* steps;
 
     Left(const float* rows, int64_t apart, int64_t K, int64_t count)
-        : values(scratch<byte, 5>(ROWS<byte> * K + step<byte>(K))), stride(K) {
+        : values(scratch<byte, 5>((count + SPARE<byte>) * K)), stride(K),
+          steps(scratch<float, 7>(count)) {
         for (int64_t m = 0; m < count; ++m)
             steps[m] = in_steps<LANES>(rows + m * apart, values + m * K, K);
     }
@@ -81,5 +90,39 @@ struct Left<byte> {
     inline Lane worth(int64_t row, Lane sum) const { return sum * steps[row]; }
 };
 #endif
+
+// Sums of a row of a panel.
+template <class T>
+inline __attribute__((always_inline)) void store_row(T* to, const Lane* x) {
+#pragma GCC unroll 16
+    for (int v = 0; v < VECTORS; v += 2) store_two<LANES>(to + v * LANES, x[v], x[v + 1]);
+}
+
+// Adds a product of K values a row to rows of C values; `each_tile` calls what it is given with
+// the first row, the number of rows, their place and how far they are apart.
+template <class T, class EachTile>
+inline void add_product(const Left<T>& left, const T* matrix, int64_t K, int64_t C,
+                        const EachTile& each_tile) {
+    for (int64_t j = 0; j < C; j += PANEL, matrix += panel_size<T>(K))
+        each_tile([&](int64_t first, int64_t rows, float* maps, int64_t apart) {
+            Tile<T> tile(matrix);
+            float* to = maps + j;
+            const T* values = left.values + first * left.stride;
+            if constexpr (FLOAT_SQUARES<T>)
+                if (rows == ROWS<T> && j + PANEL <= C) {
+                    tile.read(to, apart);
+                    tile.add(values, left.stride, matrix, K);
+                    tile.write(to, apart);
+                    return;
+                }
+            tile.add(values, left.stride, matrix + HEADER<T>, K);
+            tile.each(rows, [&](int64_t r, const Lane* x) __attribute__((always_inline)) {
+                for (int v = 0; v < VECTORS && j + v * LANES < C; ++v) {
+                    float* at = to + r * apart + v * LANES;
+                    store<LANES>(at, load<LANES>(at) + left.worth(first + r, x[v]));
+                }
+            });
+        });
+}
 
 }  // namespace

@@ -10,19 +10,21 @@
 #ifdef CPLXSEP_AMX
 namespace {
 
+// What the registers are told of their shapes; as a constant, for GCC believes that only its first
+// bytes are read.
+struct alignas(64) Shapes {
+    uint8_t palette = 1, begin_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {DEEP, DEEP, DEEP, DEEP, DEEP, DEEP, DEEP, DEEP};
+    uint8_t rows[16] = {SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE};
+};
+static_assert(sizeof(Shapes) == 64);
+constexpr Shapes SHAPES;
+
 // While this lives, the thread's registers have these shapes. Whoever else uses them, as oneDNN,
 // says so for himself each time.
 class InSquares {
   public:
-    InSquares() {
-        struct alignas(64) {
-            uint8_t palette = 1, begin_row = 0, reserved[14] = {};
-            uint16_t row_bytes[16] = {DEEP, DEEP, DEEP, DEEP, DEEP, DEEP, DEEP, DEEP};
-            uint8_t rows[16] = {SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE, SQUARE};
-        } shapes;
-        static_assert(sizeof shapes == 64);
-        _tile_loadconfig(&shapes);
-    }
+    InSquares() { _tile_loadconfig(&SHAPES); }
     InSquares(const InSquares&) = delete;
     ~InSquares() { _tile_release(); }
 };

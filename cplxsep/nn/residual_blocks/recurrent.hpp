@@ -1,0 +1,152 @@
+// The recurrent block: what was before and what comes, along bands or along frames.
+
+#pragma once
+
+#include "position_norm/rows.hpp"
+#include "recurrence/lanes_of_states.hpp"
+#include "residual_blocks/products.hpp"
+
+namespace {
+
+// The weights; matrices are packed, `into` for each direction by itself. `out` takes the states of
+// a vector as real parts and then imaginary ones.
+template <class T>
+struct Recurrent {
+    const float *gain, *norm_bias, *bias, *cosine, *sine;
+    const T *into, *out;
+    int64_t states;
+};
+
+// Rows that are met at once, so that all of it stays in the nearest cache, in whole tiles; and
+// positions of a piece along bands, of the one behind.
+template <class T>
+constexpr int64_t TURN = ROWS<T> * std::max<int64_t>(1, 32 / ROWS<T>);
+constexpr int64_t AT_ONCE = 512;
+
+// `length` positions, `stride` apart in memory, of `side` sequences of maps side by side.
+template <int W, class T>
+class RecurrentPiece {
+  public:
+    // `past`: both directions run forward.
+    RecurrentPiece(float* maps, int64_t length, int64_t side, int64_t stride, int64_t C,
+                   const Recurrent<T>& w, bool past)
+        : maps_(maps), length_(length), side_(side), stride_(stride), C_(C), K_(w.states),
+          wide_(panels(3 * K_) * PANEL), span_(std::max<int64_t>(1, TURN<T> / side)), w_(w),
+          past_(past),
+          seen_(scratch<T, 1>((length * side + SPARE<T>) * C)),
+          given_(scratch<float, 2>((span_ * side + SPARE<T>) * wide_)),
+          found_(scratch<Whole, 3>((length * side + SPARE<T>) * 4 * K_)) {}
+
+    // Adds the block. `last` [2][2][K]: what a single sequence goes on from, and then the latest
+    // states; none is zeros. What the first direction found waits for the second.
+    void add(float* last) {
+        for (int64_t d = 0; d < 2; ++d) {
+            float* state = last ? last + d * 2 * K_ : scratch<float, 4>(side_ * 2 * K_);
+            if (!last) std::fill_n(state, side_ * 2 * K_, 0.0f);
+            const bool back = d && !past_;
+            const int64_t turns = (length_ + span_ - 1) / span_;
+            for (int64_t n = 0; n < turns; ++n) {
+                const int64_t first = (back ? turns - 1 - n : n) * span_;
+                const int64_t count = std::min(span_, length_ - first);
+                if (!d) see(first, count);
+                find(d, back, first, count, state);
+                if (d) {
+                    const Whole* rows = found_ + first * side_ * 4 * K_;
+                    const Left<T> left(rows, 4 * K_, 4 * K_, count * side_);
+                    add_product(left, w_.out, 4 * K_, C_, [&](const auto& add) {
+                        each_tile(first, count, add);
+                    });
+                }
+            }
+        }
+    }
+
+  private:
+    using Whole = typename Left<T>::Whole;
+
+    // Calls body(row of the turn, rows, their place in maps, how far they are apart) by tiles.
+    template <class Body>
+    inline void each_tile(int64_t first, int64_t count, const Body& body) const {
+        float* here = maps_ + first * stride_;
+        for (int64_t p = 0; p < (side_ > 1 ? count : 1); ++p) {
+            const int64_t rows = side_ > 1 ? side_ : count, apart = side_ > 1 ? C_ : stride_;
+            for (int64_t r = 0; r < rows; r += ROWS<T>)
+                body(p * side_ + r, std::min(ROWS<T>, rows - r), here + p * stride_ + r * apart,
+                     apart);
+        }
+    }
+
+    void see(int64_t first, int64_t count) const {
+        T* to = seen_ + first * side_ * C_;
+        each_tile(first, count, [&](int64_t r, int64_t rows, const float* from, int64_t apart) {
+            for (int64_t m = 0; m < rows; ++m)
+                normed<W>(from + m * apart, w_.gain, w_.norm_bias, to + (r + m) * C_, C_);
+        });
+        // What a step of few channels reads, and multiplies by 0.
+        std::fill_n(to + count * side_ * C_, C_, T{});
+    }
+
+    // The states of a direction at `count` positions.
+    void find(int64_t d, bool back, int64_t first, int64_t count, float* state) const {
+        const T* seen = seen_ + first * side_ * C_;
+        const T* panel = w_.into + d * panels(3 * K_) * panel_size<T>(C_);
+        for (int64_t j = 0; j < wide_; j += PANEL, panel += panel_size<T>(C_))
+            each_tile(first, count, [&](int64_t r, int64_t rows, const float*, int64_t) {
+                Tile<T> tile(panel);
+                tile.add(seen + r * C_, C_, panel + HEADER<T>, C_);
+                float* given = given_ + r * wide_ + j;
+                if constexpr (FLOAT_SQUARES<T>)
+                    tile.write(given, wide_);
+                else
+                    tile.each(rows, [&](int64_t m, Lane* x) __attribute__((always_inline)) {
+                        store_row(given + m * wide_, x);
+                    });
+            });
+        const int64_t begin = back ? count - 1 : 0, step = back ? -side_ : side_;
+        Whole* to = found_ + ((first + begin) * side_ * 2 + d) * 2 * K_;
+        for (int64_t k = 0; k < K_; k += LANES) {
+            const Gate<LANES> gate(w_.bias + d * 3 * K_ + k, w_.cosine + d * K_ + k,
+                                   w_.sine + d * K_ + k, K_);
+            for (int64_t s = 0; s < side_; ++s)
+                run_states<LANES>(gate, given_ + (begin * side_ + s) * wide_ + k, step * wide_,
+                                  to + s * 4 * K_ + 2 * k, step * 4 * K_, state + s * 2 * K_ + k,
+                                  K_, count,
+                                  [](Whole* at, const Lane& r, const Lane& i)
+                                      __attribute__((always_inline)) {
+                                          store_two<LANES>(at, r, i);
+                                      });
+        }
+    }
+
+    float* maps_;
+    const int64_t length_, side_, stride_, C_, K_, wide_, span_;
+    const Recurrent<T>& w_;
+    const bool past_;
+    T* seen_;
+    float* given_;
+    Whole* found_;
+};
+
+// `last` [batch][bands][2][2][K], of frames alone.
+template <int W, class T>
+void recurrent(float* maps, const Recurrent<T>& w, float* last, const Maps& m, bool bands,
+               bool past, int threads) {
+    const int64_t C = m.channels, F = m.bands, T_ = m.frames;
+    const int64_t side = bands ? std::max<int64_t>(1, AT_ONCE / (F * ROWS<T>)) * ROWS<T> : 1;
+    const int64_t pieces = bands ? (T_ + side - 1) / side : F;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t n = 0; n < m.batch * pieces; ++n) {
+        const Working<T> working;
+        float* plane = maps + n / pieces * F * T_ * C;
+        const int64_t piece = n % pieces, first = piece * side;
+        if (bands)
+            RecurrentPiece<W, T>(plane + first * C, F, std::min(side, T_ - first), T_ * C, C, w,
+                                 false)
+                .add(nullptr);
+        else
+            RecurrentPiece<W, T>(plane + piece * T_ * C, T_, 1, C, C, w, past)
+                .add(last ? last + n * 4 * w.states : nullptr);
+    }
+}
+
+}  // namespace
