@@ -102,19 +102,26 @@ class RecurrentPiece {
                         store_row(given + m * wide_, x);
                     });
             });
-        const int64_t begin = back ? count - 1 : 0, step = back ? -side_ : side_;
-        Whole* to = found_ + ((first + begin) * side_ * 2 + d) * 2 * K_;
-        for (int64_t k = 0; k < K_; k += LANES) {
-            const Gate<LANES> gate(w_.bias + d * 3 * K_ + k, w_.cosine + d * K_ + k,
-                                   w_.sine + d * K_ + k, K_);
-            for (int64_t s = 0; s < side_; ++s)
-                run_states<LANES>(gate, given_ + (begin * side_ + s) * wide_ + k, step * wide_,
-                                  to + s * 4 * K_ + 2 * k, step * 4 * K_, state + s * 2 * K_ + k,
-                                  K_, count,
-                                  [](Whole* at, const Lane& r, const Lane& i)
-                                      __attribute__((always_inline)) {
-                                          store_two<LANES>(at, r, i);
-                                      });
+        run(d, (first + (back ? count - 1 : 0)) * side_, back ? -1 : 1, count, state,
+            given_ + (back ? count - 1 : 0) * side_ * wide_);
+    }
+
+    // Of the rows from `row` on, as they are given, `count` positions in one direction or the other.
+    void run(int64_t d, int64_t row, int64_t way, int64_t count, float* state,
+             const float* given) const {
+        // Not members: what is written below might be one of these, for all that compilers know.
+        const int64_t K = K_, wide = wide_, side = side_, step = way * side;
+        Whole* to = found_ + (row * 2 + d) * 2 * K;
+        const auto keep = [](Whole* at, const Lane& r, const Lane& i)
+                              __attribute__((always_inline)) { store_two<LANES>(at, r, i); };
+        for (int64_t k = 0; k < K; k += LANES) {
+            const Gate<LANES> gate(w_.bias + d * 3 * K + k, w_.cosine + d * K + k,
+                                   w_.sine + d * K + k, K);
+            const float* from = given + k;
+            float* own = state + k;
+            Whole* at = to + 2 * k;
+            for (int64_t s = 0; s < side; ++s, from += wide, own += 2 * K, at += 4 * K)
+                run_states<LANES>(gate, from, step * wide, at, step * 4 * K, own, K, count, keep);
         }
     }
 
