@@ -61,15 +61,9 @@ struct Squares {
                                                    int64_t K) {
         constexpr int64_t deep = DEEP / sizeof(T);
         asm volatile("" ::: "memory");  // GCC's loads do not say that they read memory
-        for (int64_t k = 0; k < K; k += deep, panel += deep * PANEL) {
-            const T* from = rows + step_begin<T>(k, K);
-            _tile_loadd(4, from, stride * sizeof(T));
-            _tile_loadd(5, from + SQUARE * stride, stride * sizeof(T));
-            // A panel fills the nearest cache, and all else that is there is needed sooner.
-            _tile_stream_loadd(6, panel, DEEP);
-            _tile_stream_loadd(7, panel + SQUARE * deep, DEEP);
-            multiply_squares(panel);
-        }
+        int64_t k = 0;
+        for (; k + deep <= K; k += deep, panel += deep * PANEL) add_step(rows + k, stride, panel);
+        if (k < K) add_step(rows + step_begin<T>(k, K), stride, panel);
     }
 
     template <class Body>
@@ -90,6 +84,16 @@ struct Squares {
             }
             body(m, row);
         }
+    }
+
+    inline __attribute__((always_inline)) void add_step(const T* rows, int64_t stride,
+                                                        const T* panel) {
+        _tile_loadd(4, rows, stride * sizeof(T));
+        _tile_loadd(5, rows + SQUARE * stride, stride * sizeof(T));
+        // A panel fills the nearest cache, and all else that is there is needed sooner.
+        _tile_stream_loadd(6, panel, DEEP);
+        _tile_stream_loadd(7, panel + PANEL / 2 * DEEP / sizeof(T), DEEP);
+        multiply_squares(panel);
     }
 
     // All sums, in rows that begin `apart` values apart.
