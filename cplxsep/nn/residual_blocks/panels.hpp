@@ -103,11 +103,39 @@ struct ByteHeader {
     explicit ByteHeader(const byte* panel)
         : steps(reinterpret_cast<const float*>(panel)), zeros(panel + 4 * PANEL) {}
 
-    inline Whole zero(int64_t column) const { return load<LANES>(zeros + 4 * column); }
     inline Lane worth(int64_t column, Whole sum) const {
-        return __builtin_convertvector(sum, Lane) * load<LANES>(steps + column);
+        return __builtin_convertvector(sum + load<LANES>(zeros + 4 * column), Lane) *
+               load<LANES>(steps + column);
     }
 };
 #endif
+
+// Sums of a tile in memory, as they were in registers.
+template <class T>
+struct Sums {
+    alignas(64) float values[ROWS<T>][PANEL];
+    const T* header;  // of their panel
+
+    // Those of a row.
+    inline __attribute__((always_inline)) void row(int64_t m, Lane* to) const {
+#pragma GCC unroll 16
+        for (int v = 0; v < VECTORS; ++v) {
+            const float* from = values[m] + v * LANES;
+#ifdef CPLXSEP_BYTES
+            if constexpr (sizeof(T) == 1) {
+                const auto sum = *reinterpret_cast<const ByteHeader::Whole*>(from);
+                to[v] = ByteHeader(header).worth(v * LANES, sum);
+                continue;
+            }
+#endif
+            to[v] = load<LANES>(from);
+        }
+    }
+};
+
+// What is to be done while products are under way: nothing.
+struct Nothing {
+    void operator()() const {}
+};
 
 }  // namespace

@@ -35,7 +35,10 @@ class RecurrentPiece {
           past_(past),
           seen_(scratch<T, 1>((length * side + SPARE<T>) * C)),
           given_(scratch<float, 2>((span_ * side + SPARE<T>) * wide_)),
-          found_(scratch<Whole, 3>((length * side + SPARE<T>) * 4 * K_)) {}
+          found_(scratch<Whole, 3>((length * side + SPARE<T>) * 4 * K_)) {
+        // What a step of few channels reads behind a row, and multiplies by 0.
+        if (step<T>(C) > C) std::fill_n(seen_, (length * side + SPARE<T>) * C, T{});
+    }
 
     // Adds the block. `last` [2][2][K]: what a single sequence goes on from, and then the latest
     // states; none is zeros. What the first direction found waits for the second.
@@ -48,7 +51,7 @@ class RecurrentPiece {
             for (int64_t n = 0; n < turns; ++n) {
                 const int64_t first = (back ? turns - 1 - n : n) * span_;
                 const int64_t count = std::min(span_, length_ - first);
-                if (!d) see(first, count);
+                while (!d && position_ < first + count) see();
                 find(d, back, first, count, state);
                 if (d) {
                     const Whole* rows = found_ + first * side_ * 4 * K_;
@@ -76,24 +79,29 @@ class RecurrentPiece {
         }
     }
 
-    void see(int64_t first, int64_t count) const {
-        T* to = seen_ + first * side_ * C_;
-        each_tile(first, count, [&](int64_t r, int64_t rows, const float* from, int64_t apart) {
-            for (int64_t m = 0; m < rows; ++m)
-                normed<W>(from + m * apart, w_.gain, w_.norm_bias, to + (r + m) * C_, C_);
-        });
-        // What a step of few channels reads, and multiplies by 0.
-        std::fill_n(to + count * side_ * C_, C_, T{});
+    // Norms the next row.
+    inline void see() {
+        normed<W>(maps_ + position_ * stride_ + beside_ * C_, w_.gain, w_.norm_bias,
+                  seen_ + (position_ * side_ + beside_) * C_, C_);
+        if (++beside_ == side_) {
+            beside_ = 0;
+            ++position_;
+        }
     }
 
     // The states of a direction at `count` positions.
-    void find(int64_t d, bool back, int64_t first, int64_t count, float* state) const {
+    void find(int64_t d, bool back, int64_t first, int64_t count, float* state) {
         const T* seen = seen_ + first * side_ * C_;
+        const int64_t soon = std::min(first + count + span_, length_);
         const T* panel = w_.into + d * panels(3 * K_) * panel_size<T>(C_);
         for (int64_t j = 0; j < wide_; j += PANEL, panel += panel_size<T>(C_))
             each_tile(first, count, [&](int64_t r, int64_t rows, const float*, int64_t) {
                 Tile<T> tile(panel);
-                tile.add(seen + r * C_, C_, panel + HEADER<T>, C_);
+                // While products are under way, vectors see what comes next.
+                tile.add(seen + r * C_, C_, panel + HEADER<T>, C_, [&] {
+                    if (position_ < soon) see();
+                    if (position_ < soon) see();
+                });
                 float* given = given_ + r * wide_ + j;
                 if constexpr (FLOAT_SQUARES<T>)
                     tile.write(given, wide_);
@@ -132,6 +140,7 @@ class RecurrentPiece {
     T* seen_;
     float* given_;
     Whole* found_;
+    int64_t position_ = 0, beside_ = 0;  // of the next row to see
 };
 
 // `last` [batch][bands][2][2][K], of frames alone.

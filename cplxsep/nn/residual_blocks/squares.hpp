@@ -48,7 +48,6 @@ template <class T>
 struct Squares {
     static_assert(LANES == SQUARE);
     const T* header;
-    alignas(64) float sums[2 * SQUARE][PANEL];  // or whole numbers, once they are collected
 
     explicit Squares(const T* panel) : header(panel) {
         _tile_zero(0);
@@ -57,31 +56,32 @@ struct Squares {
         _tile_zero(3);
     }
 
+    // `meanwhile` is called in each step: products take their time, and vectors have none to do.
+    template <class Meanwhile = Nothing>
     inline __attribute__((always_inline)) void add(const T* rows, int64_t stride, const T* panel,
-                                                   int64_t K) {
+                                                   int64_t K, const Meanwhile& meanwhile = {}) {
         constexpr int64_t deep = DEEP / sizeof(T);
         asm volatile("" ::: "memory");  // GCC's loads do not say that they read memory
         int64_t k = 0;
-        for (; k + deep <= K; k += deep, panel += deep * PANEL) add_step(rows + k, stride, panel);
+        for (; k + deep <= K; k += deep, panel += deep * PANEL) {
+            add_step(rows + k, stride, panel);
+            meanwhile();
+        }
         if (k < K) add_step(rows + step_begin<T>(k, K), stride, panel);
     }
 
+    void collect(Sums<T>& sums) const {
+        write(sums.values[0], PANEL);
+        sums.header = header;
+    }
+
     template <class Body>
-    inline __attribute__((always_inline)) void each(int64_t count, const Body& body) {
-        write(sums[0], PANEL);
+    inline __attribute__((always_inline)) void each(int64_t count, const Body& body) const {
+        Sums<T> sums;
+        collect(sums);
         for (int64_t m = 0; m < count; ++m) {
             Lane row[VECTORS];
-#pragma GCC unroll 16
-            for (int v = 0; v < VECTORS; ++v) {
-                const float* from = sums[m] + v * LANES;
-                if constexpr (sizeof(T) == 1) {
-                    const ByteHeader bytes(header);
-                    const auto sum = *reinterpret_cast<const ByteHeader::Whole*>(from);
-                    row[v] = bytes.worth(v * LANES, sum + bytes.zero(v * LANES));
-                } else {
-                    row[v] = load<LANES>(from);
-                }
-            }
+            sums.row(m, row);
             body(m, row);
         }
     }

@@ -13,9 +13,11 @@ struct Vectors {
 
     explicit Vectors(const T*) {}
 
-    // Add rows (`stride` apart) of K values times K rows of the panel.
+    // Add rows (`stride` apart) of K values times K rows of the panel. Vectors do nothing meanwhile.
+    template <class Meanwhile = Nothing>
     inline __attribute__((always_inline)) void add(const float* rows, int64_t stride,
-                                                   const float* panel, int64_t K) {
+                                                   const float* panel, int64_t K,
+                                                   const Meanwhile& = {}) {
         for (int64_t k = 0; k < K; ++k, panel += PANEL) {
             Lane b[VECTORS];
 #pragma GCC unroll 16
@@ -30,8 +32,10 @@ struct Vectors {
     }
 
 #ifdef __AVX512BF16__
+    template <class Meanwhile = Nothing>
     inline __attribute__((always_inline)) void add(const bf16* rows, int64_t stride,
-                                                   const bf16* panel, int64_t K) {
+                                                   const bf16* panel, int64_t K,
+                                                   const Meanwhile& = {}) {
         for (int64_t k = 0; k < K; k += 2, panel += 2 * PANEL) {
             __m512bh b[VECTORS];
 #pragma GCC unroll 16
@@ -50,6 +54,8 @@ struct Vectors {
     }
 #endif
 
+    void collect(Sums<T>& to) const { std::memcpy(to.values, sums, sizeof to.values); }
+
     // Call body(row, its sums in VECTORS vectors) for the first `count` rows.
     template <class Body>
     inline __attribute__((always_inline)) void each(int64_t count, const Body& body) {
@@ -62,16 +68,15 @@ template <>
 struct Vectors<byte> {
     using Whole = ByteHeader::Whole;
 
-    ByteHeader header;
-    Whole sums[VECTOR_ROWS][VECTORS];
+    const byte* header;
+    Whole sums[VECTOR_ROWS][VECTORS] = {};
 
-    explicit Vectors(const byte* panel) : header(panel) {
-        for (int v = 0; v < VECTORS; ++v)
-            for (int m = 0; m < VECTOR_ROWS; ++m) sums[m][v] = header.zero(v * LANES);
-    }
+    explicit Vectors(const byte* panel) : header(panel) {}
 
+    template <class Meanwhile = Nothing>
     inline __attribute__((always_inline)) void add(const byte* rows, int64_t stride,
-                                                   const byte* panel, int64_t K) {
+                                                   const byte* panel, int64_t K,
+                                                   const Meanwhile& = {}) {
         for (int64_t k = 0; k < K; k += 4, panel += 4 * PANEL) {
             Whole b[VECTORS];
 #pragma GCC unroll 16
@@ -87,12 +92,18 @@ struct Vectors<byte> {
         }
     }
 
+    void collect(Sums<byte>& to) const {
+        to.header = header;
+        std::memcpy(to.values, sums, sizeof to.values);
+    }
+
     template <class Body>
     inline __attribute__((always_inline)) void each(int64_t count, const Body& body) {
         for (int m = 0; m < VECTOR_ROWS && m < count; ++m) {
             Lane row[VECTORS];
 #pragma GCC unroll 16
-            for (int v = 0; v < VECTORS; ++v) row[v] = header.worth(v * LANES, sums[m][v]);
+            for (int v = 0; v < VECTORS; ++v)
+                row[v] = ByteHeader(header).worth(v * LANES, sums[m][v]);
             body(m, row);
         }
     }
