@@ -91,6 +91,7 @@ class JointOrder:
     def __init__(self, talkers: int) -> None:
         self._pairs = list(combinations(range(talkers), 2))
         self._open: list[Passage] = []
+        self._gains: _Exchanges | None = None  # of the open passages in their orders, once found
         # Of passages that are no longer open: what they told of each talker's voice, for how much
         # speech talker i was given as talker j, and how much speech they had.
         self._voices = np.zeros((talkers, 2, DIMENSIONS))
@@ -115,6 +116,7 @@ class JointOrder:
         scores = alike + sum(link.scores[link.earlier.order] for link in links)
         passage = Passage(frames, speech, voices, links, best_permutation(scores))
         self._open.append(passage)
+        self._gains = None
         return passage
 
     def climb(self) -> None:
@@ -128,6 +130,7 @@ class JointOrder:
             there, back = [*self._pairs[pair]], [*reversed(self._pairs[pair])]
             for passage in self._open[exchanges.begins[block] : exchanges.ends[block]]:
                 passage.order[there] = passage.order[back]
+            self._gains = None
 
     def settle(self, passages: Sequence[Passage]) -> list[Settled]:
         """The order in which to give passages of a chunk: talkers keep their names.
@@ -154,6 +157,11 @@ class JointOrder:
         return np.array(heard).reshape(-1, *self._voices.shape)
 
     def _exchanges(self) -> _Exchanges:
+        if self._gains is None:
+            self._gains = self._found_exchanges()
+        return self._gains
+
+    def _found_exchanges(self) -> _Exchanges:
         begins, ends = np.triu_indices(len(self._open) + 1, 1)
         short = ends - begins <= LONGEST
         begins, ends = begins[short], ends[short]
@@ -209,6 +217,7 @@ class JointOrder:
         """Settle for good the oldest passages that were given, beyond so many."""
         while len(self._open) > WINDOW and self._open[0].given is not None:
             oldest = self._open.pop(0)
+            self._gains = None
             self._voices = self._voices + oldest.voices[oldest.order]
             self._agreed = self._agreed + _agreement(oldest)
             self._speech += oldest.speech.sum()
