@@ -68,8 +68,9 @@ class AtRate:
         on_gpu = device.type == "cuda"
         # While a GPU is at one batch, the next one is on its way there.
         turns = 2 if on_gpu else 1
+        # A CPU gains nothing by chunks of several signals: what runs together is no matter of time.
         self._together = Together(
-            lambda chunks: runner(chunks, sources), lambda: runner.batch, turns
+            lambda chunks: runner(chunks, sources), lambda: runner.batch if on_gpu else 1, turns
         )
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE) if on_gpu else None
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from cplxsep.engine.fused.choice import chunks_at_once
 from cplxsep.engine.fused.form import After, Around, Form, Found
 from cplxsep.errors import DeviceError, InputError, first_line
 from cplxsep.nn.device import out_of_memory
@@ -27,7 +28,7 @@ class Runner:
         model: moved to the device and set to evaluation mode.
         dtype: working precision, None for float32.
         batch: chunks at once; halved, for good, whenever memory does not suffice. None chooses:
-            one on a CPU, whose caches hold no more, and what fits the free memory on a GPU.
+            few on a CPU, whose caches hold no more, and what fits the free memory on a GPU.
         samples: length S of a full chunk.
         around, after: as of a `Form`.
 
@@ -47,7 +48,7 @@ class Runner:
     ) -> None:
         self.device = device
         self.dtype = dtype
-        self.batch = batch or 1
+        self.batch = batch or (1 if device.type == "cuda" else chunks_at_once(model, dtype))
         self._after = after
         self._turn = _turns[device.type, device.index or 0]  # "cuda" is the first of them
         try:

@@ -176,7 +176,7 @@ class SeparationModel(nn.Module):
         if self.causal:
             spectra = self.network(self.stft(mixture)).to(mixture.dtype)
             return Estimates(self.stft, mixture.shape[-1], spectra)
-        level = mixture.square().mean(dim=-1, keepdim=True).sqrt()
+        level = _mean_power(mixture).sqrt()
         # A level below the smallest normal float has no usable inverse: treat it as silence.
         audible = level > torch.finfo(level.dtype).tiny * 1e4
         unit = mixture * torch.where(audible, 1 / level.where(audible, level.new_ones(())), 0)
@@ -188,3 +188,12 @@ class SeparationModel(nn.Module):
             spectra = self.network(self.stft(unit)).to(mixture.dtype)
             found.spectra = spectra * level[:, :, None, None]
         return found
+
+
+def _mean_power(signals: Tensor) -> Tensor:
+    """Mean power (B, 1) of signals (B, S); that of one alone is what it is among others.
+
+    A single sum would be taken in as many parts as there are threads.
+    """
+    rows = signals.expand(2, -1) if len(signals) == 1 else signals
+    return rows.square().mean(dim=-1, keepdim=True)[: len(signals)]

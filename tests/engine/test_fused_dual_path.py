@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from native_code import has_bytes, needs_bytes, needs_compiler
+from native_code import has_bytes, needs_bf16, needs_bytes, needs_compiler
 
 from cplxsep.config import ModelConfig
 from cplxsep.engine.fused.choice import choose, working_type
@@ -38,6 +38,11 @@ def trained_like(**shape):
     return model
 
 
+def needs(dtype):
+    """Skip where there is no form of this type."""
+    {None: needs_compiler, torch.int8: needs_bytes, torch.bfloat16: needs_bf16}[dtype]()
+
+
 def snr(expected, found):
     return 10 * torch.log10(expected.square().sum() / (expected - found).square().sum())
 
@@ -56,15 +61,15 @@ def test_it_is_the_network(shape, samples):
     assert snr(model.at(16000)(mixture), choose(model.at(16000), CPU, None)[0](mixture)) > 100
 
 
-@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("samples", [1, 1000, 5003])
 @torch.inference_mode()
-def test_in_bfloat16_it_is_near(shape):
-    needs_compiler()
+def test_in_bfloat16_it_is_near(shape, samples):
+    needs_bf16()
     model = trained_like(**shape)
     form, kind = choose(model, CPU, torch.bfloat16)
-    if kind != NATIVE:
-        pytest.skip("the CPU has no bfloat16 products")
-    mixture = torch.randn(1, 5003)
+    assert kind == NATIVE
+    mixture = torch.randn(2, samples)
     assert snr(model(mixture), form(mixture)) > 30
 
 
@@ -84,10 +89,22 @@ def test_in_bytes_it_is_near(shape, samples):
 def test_in_bytes_a_causal_signal_in_blocks_is_the_whole_signal():
     needs_bytes()
     form, _ = choose(trained_like(**SHAPES[0], causal=True), CPU, torch.int8)
+    assert in_blocks(form) > 60  # a level in another order may round another way
+
+
+@torch.inference_mode()
+def test_in_bfloat16_a_causal_signal_in_blocks_is_the_whole_signal():
+    needs_bf16()
+    form, _ = choose(trained_like(**SHAPES[0], causal=True), CPU, torch.bfloat16)
+    assert in_blocks(form) > 60
+
+
+def in_blocks(form):
+    """How well a signal in blocks agrees with all of it at once."""
     stream, signal = SignalStream(form), torch.randn(1, 5003)
     parts = [stream(part) for part in signal.split(700, dim=-1)]
     found = torch.cat([*parts, stream(signal[:, :0], True)], dim=-1)
-    assert snr(form(signal), found) > 60  # a level in another order may round another way
+    return snr(form(signal), found)
 
 
 @torch.inference_mode()
@@ -103,7 +120,8 @@ def test_in_bytes_what_is_not_finite_is_seen():
 def test_bytes_are_chosen_where_they_can_be(monkeypatch):
     model, odd = trained_like(**SHAPES[0]), trained_like(channels=(18,), blocks=(1,))
     if has_bytes():
-        assert working_type("auto", CPU, model) == torch.int8
+        by_amx = NativeBlocks(torch.bfloat16).amx
+        assert working_type("auto", CPU, model) == (torch.bfloat16 if by_amx else torch.int8)
         assert working_type("int8", CPU, model) == torch.int8
     assert working_type("auto", CPU, odd) != torch.int8
     with pytest.raises(DeviceError, match=r"int8 needs a CPU with VNNI, .* use auto"):
@@ -120,10 +138,10 @@ def test_bytes_are_chosen_where_they_can_be(monkeypatch):
         working_type("int8", CPU, model)
 
 
-@pytest.mark.parametrize("dtype", [None, torch.int8])
+@pytest.mark.parametrize("dtype", [None, torch.int8, torch.bfloat16])
 @torch.inference_mode()
 def test_every_number_of_threads_gives_the_same(dtype):
-    needs_compiler() if dtype is None else needs_bytes()
+    needs(dtype)
     form, _ = choose(trained_like(**SHAPES[1]), CPU, dtype)
     mixture, before, found = torch.randn(2, 5003), torch.get_num_threads(), []
     for threads in (1, 2, 3):
@@ -134,13 +152,16 @@ def test_every_number_of_threads_gives_the_same(dtype):
     assert torch.equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("dtype", [None, torch.int8])
+@pytest.mark.parametrize("dtype", [None, torch.int8, torch.bfloat16])
 @torch.inference_mode()
 def test_an_example_does_not_depend_on_its_batch(dtype):
-    needs_compiler() if dtype is None else needs_bytes()
+    needs(dtype)
     form, _ = choose(trained_like(**SHAPES[0]), CPU, dtype)
-    mixture = torch.randn(3, 4000)
-    assert torch.equal(form(mixture)[1:2], form(mixture[1:2]))
+    mixtures, before = torch.randn(8, 70000), torch.get_num_threads()
+    torch.set_num_threads(2)  # which would take the sum of one long row in two parts
+    together, alone = form(mixtures), torch.cat([form(one[None]) for one in mixtures])
+    torch.set_num_threads(before)
+    assert torch.equal(together, alone)
 
 
 @torch.inference_mode()

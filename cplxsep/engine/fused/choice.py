@@ -12,6 +12,7 @@ from cplxsep.engine.fused import spectral  # noqa: F401 (it registers its forms)
 from cplxsep.engine.fused.dual_path import no_native_code
 from cplxsep.engine.fused.registry import NETWORKS, PLAIN, NetworkForm
 from cplxsep.errors import DeviceError
+from cplxsep.networks.dual_path import DualPathNetwork
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn.device import pick_precision
 
@@ -52,6 +53,14 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
                 "fill vectors: use auto, or fp32 where machines of a cluster differ"
             )
     return pick_precision(precision, device)
+
+
+def chunks_at_once(model: nn.Module, dtype: torch.dtype | None) -> int:
+    """How many chunks are best computed at once on a CPU."""
+    # Its caches hold no more than one. But where bfloat16 is chosen for a network of native blocks,
+    # there is AMX: what has to be done once for a batch takes as long as several products then.
+    fast = dtype == torch.bfloat16 and type(_network(model)) is DualPathNetwork
+    return 2 if fast else 1
 
 
 def _known(model: nn.Module) -> NetworkForm | None:

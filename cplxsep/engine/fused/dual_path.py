@@ -18,12 +18,15 @@ from cplxsep.nn.residual_blocks import NativeBlocks
 def precisions(network: DualPathNetwork) -> tuple[str, ...]:
     """The network's precisions on this CPU, the fastest first.
 
-    Bytes have twice the rate of bfloat16, and the output is as near to that of float32.
+    Bytes have twice the rate of bfloat16, and the output is as near to that of float32. By AMX
+    products take so little time that bytes cannot save what it costs to make them.
     """
-    # Where PyTorch would use AMX, native code does not.
+    # Without blocks, what is native takes vectors alone.
     known = ("bf16", "fp32") if fast_bf16_vectors() else ("fp32", "bf16")
     try:
-        return ("int8", *known) if _fits(network, NativeBlocks(torch.int8)) else known
+        if not _fits(network, NativeBlocks(torch.int8)):
+            return known
+        return ("bf16", "int8", "fp32") if NativeBlocks(torch.bfloat16).amx else ("int8", *known)
     except NoCompilerError:
         return known
 

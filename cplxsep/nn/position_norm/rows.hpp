@@ -59,7 +59,8 @@ struct Moments {
 
 // Of COUNT vectors, which stay in registers.
 template <int W, int COUNT, class T, class U>
-inline __attribute__((noinline)) void normed_vectors(const T* row, const float* gain, const float* bias, U* out) {
+__attribute__((noinline)) void normed_vectors(const T* row, const float* gain, const float* bias,
+                                              U* out) {
     using F = typename Vector<W>::f;
     constexpr float share = 1.0f / (COUNT * W);
     F x[COUNT], sum[2] = {}, square[2] = {};

@@ -43,6 +43,11 @@ class NativeBlocks:
         """Whether this CPU has products of the type."""
         return self.dtype in NAMES and hasattr(self._library, f"local_{NAMES[self.dtype]}")
 
+    @property
+    def amx(self) -> bool:
+        """Whether products of the type are those of AMX."""
+        return self.works and bool(self._function("in_squares")())
+
     def takes(self, channels: int, states: int) -> bool:
         """Whether blocks of so many channels and states can be worked on, in this type."""
         return self.works and channels % self._lanes == 0 and states % self._lanes == 0

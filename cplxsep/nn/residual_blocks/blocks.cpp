@@ -11,6 +11,7 @@
 extern "C" int64_t lanes() { return LANES; }
 
 #define CPLXSEP_EXPORT(T, NAME)                                                                    \
+    extern "C" int64_t in_squares_##NAME() { return IN_SQUARES<T>; }                               \
     extern "C" int64_t packed_##NAME(int64_t N, int64_t K, int64_t parts) {                        \
         return panels(N) * panel_size<T>(K, parts);                                                \
     }                                                                                              \

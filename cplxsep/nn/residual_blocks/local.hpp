@@ -39,7 +39,8 @@ struct Pieces {
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int64_t n = 0; n < m.batch * count * m.bands; ++n) {
             const FlushDenormals flush;
-            const int64_t piece = n / m.bands % count, row = n / m.bands / count * m.bands + n % m.bands;
+            const int64_t piece = n / m.bands % count;
+            const int64_t row = n / m.bands / count * m.bands + n % m.bands;
             for (int64_t j = 0; j < 2; ++j) {
                 T* to = borders + (2 * n + j) * C;
                 const int64_t frame = piece * PIECE<T> - front + j;
@@ -141,8 +142,8 @@ class Activation {
     Whole* to_ = nullptr;
 };
 
-// A piece of a local block. While a panel's products are under way, vectors are busy with what the
-// panel before found, and with the norm of a band that is soon seen.
+// A piece of a local block. With AMX, while a panel's products are under way, vectors are busy with
+// what the panel before found, and with the norm of a band that is soon seen.
 template <int W, class T>
 void local_piece(float* maps, const float* gain, const float* bias, const T* conv, const T* out,
                  const Pieces<T>& p, int64_t b, int64_t piece) {

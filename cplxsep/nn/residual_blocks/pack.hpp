@@ -46,8 +46,8 @@ void pack(byte* to, const float* matrix, int64_t N, int64_t K, int64_t parts) {
     });
     for (int64_t n = 0; n < N; ++n) {
         byte* header = to + n / PANEL * panel_size<byte>(K, parts);
-        std::memcpy(header + 4 * (n % PANEL), &steps[n], sizeof(float));
-        std::memcpy(header + 4 * (PANEL + n % PANEL), &zeros[n], sizeof(int32_t));
+        std::memcpy(&header[4 * (n % PANEL)].bits, &steps[n], sizeof(float));
+        std::memcpy(&header[4 * (PANEL + n % PANEL)].bits, &zeros[n], sizeof(int32_t));
     }
 }
 #endif

@@ -18,18 +18,20 @@ namespace {
 #ifdef CPLXSEP_AMX
 template <class T>
 using Tile = std::conditional_t<IN_SQUARES<T>, Squares<T>, Vectors<T>>;
+template <class T>
+using Registers = std::conditional_t<IN_SQUARES<T>, InSquares, Nothing>;
 #else
 template <class T>
 using Tile = Vectors<T>;
-struct InSquares {};
+template <class T>
+using Registers = Nothing;
 #endif
 
 // How a thread computes, while this lives.
 template <class T>
 class Working {
-    struct Nothing {};
     FlushDenormals flush_;
-    std::conditional_t<IN_SQUARES<T>, InSquares, Nothing> registers_;
+    Registers<T> registers_;
 };
 
 // Memory of one thread for `count` values, kept for its next call.

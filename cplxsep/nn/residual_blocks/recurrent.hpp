@@ -17,10 +17,10 @@ struct Recurrent {
     int64_t states;
 };
 
-// Rows that are met at once, so that all of it stays in the nearest cache, in whole tiles; and
-// positions of a piece along bands, of the one behind.
+// Rows that are met at once, so that all of it stays in the near caches, in whole tiles; and
+// positions of a piece along bands.
 template <class T>
-constexpr int64_t TURN = ROWS<T> * std::max<int64_t>(1, 32 / ROWS<T>);
+constexpr int64_t TURN = IN_SQUARES<T> ? ROWS<T> : 4 * ROWS<T>;
 constexpr int64_t AT_ONCE = 512;
 
 // `length` positions, `stride` apart in memory, of `side` sequences of maps side by side.
@@ -114,7 +114,7 @@ class RecurrentPiece {
             given_ + (back ? count - 1 : 0) * side_ * wide_);
     }
 
-    // Of the rows from `row` on, as they are given, `count` positions in one direction or the other.
+    // Of the rows from `row` on, as they are given: `count` positions one way or the other.
     void run(int64_t d, int64_t row, int64_t way, int64_t count, float* state,
              const float* given) const {
         // Not members: what is written below might be one of these, for all that compilers know.

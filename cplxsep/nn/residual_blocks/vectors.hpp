@@ -13,7 +13,7 @@ struct Vectors {
 
     explicit Vectors(const T*) {}
 
-    // Add rows (`stride` apart) of K values times K rows of the panel. Vectors do nothing meanwhile.
+    // Add rows (`stride` apart) of K values times K rows of the panel. Nothing is done meanwhile.
     template <class Meanwhile = Nothing>
     inline __attribute__((always_inline)) void add(const float* rows, int64_t stride,
                                                    const float* panel, int64_t K,
