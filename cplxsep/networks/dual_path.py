@@ -70,8 +70,8 @@ class DualPathNetwork(nn.Module):
             heard = mixture if level is None else mixture * _inverse(level)
             features = self.features(heard, dtype)
             skip = self.encode(self.stem(features, memory).contiguous(), memory)
-            inner = self.norm(self.level(self.widen(skip), memory))[1]
-            maps = self.decode(self.narrow.added_to(skip, inner), memory)
+            maps = self.level(self.widen(skip), memory)
+            maps = self.decode(self.joined(skip, maps), memory)
             normed = self.head_norm(maps)[1]
             masks = self.spectral(self.head(normed, memory).to(mixture.dtype) + self.head_bias)
             sources = pairs.product(masks, mixture[:, :, :-1])
@@ -80,6 +80,10 @@ class DualPathNetwork(nn.Module):
                 unit = 2 * sources.shape[2] / SCALE
                 sources = sources + more * (unit if level is None else unit * level)
             return F.pad(sources, (0, 0, 0, 1))
+
+    def joined(self, skip: Tensor, maps: Tensor) -> Tensor:
+        """Outer maps (B, F, T, outer) and what the levels made of them, (B, F, T, C)."""
+        return self.narrow.added_to(skip, self.norm(maps)[1])
 
     def level_of(self, mixture: Tensor, memory: Memory | None) -> Tensor | None:
         """Level (B, 1, 1, T) of a mixture (B, 2, F, T) so far, of which a causal network hears it.

@@ -58,12 +58,29 @@ def dual_path(
         # Maps are float32; what goes into the products of the blocks is in their type.
         blocks = NativeBlocks(dtype or torch.float32)
         if _fits(network, blocks):
-            return registry.with_forms(network, blocks), registry.NATIVE
+            return NativeNetwork(network, blocks), registry.NATIVE
         # Sizes that fill no vectors, or bfloat16 that this CPU has no products for.
         enable_native(RECURRENCE, POSITION_NORM)
     except NoCompilerError as error:
         return network, f"{registry.PLAIN}: {error}"
     return network, f"{registry.PLAIN}, its recurrences native code"
+
+
+class NativeNetwork(DualPathNetwork):
+    """The network with blocks in the place of its own; levels are joined in one sweep."""
+
+    def __init__(self, network: DualPathNetwork, blocks: NativeBlocks) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(registry.with_forms(network, blocks).__dict__)
+        self.blocks = blocks
+        self.weights = blocks.normed_weights(
+            (network.norm.gain, network.norm.bias), network.narrow.kernel(torch.float32)
+        )
+
+    def joined(self, skip: Tensor, maps: Tensor) -> Tensor:
+        """As of the network, in place of `skip`."""
+        self.blocks.add_normed(skip, self.weights, maps.contiguous())
+        return skip
 
 
 class InWorkingType(nn.Module):

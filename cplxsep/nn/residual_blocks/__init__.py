@@ -73,6 +73,11 @@ class NativeBlocks:
         turns = out.detach().unflatten(1, (2, 2, -1, self._lanes)).transpose(2, 3).flatten(1)
         return both, self._packed(turns), *norm_weights, bias, theta.cos(), theta.sin()
 
+    def normed_weights(self, norm: tuple[Tensor, Tensor], matrix: Tensor) -> Weights:
+        """Of W norm(x): norm's gain and bias (C,), W (D, C). The matrix is packed."""
+        matrix, *norm_weights = self._normed(norm, matrix)
+        return self._packed(matrix), *norm_weights
+
     def no_past(self, maps: Tensor) -> Tensor:
         """What a causal local block takes as `past` at the beginning of maps (B, F, T, C)."""
         zero = -128 if self.dtype == torch.int8 else 0
@@ -95,6 +100,11 @@ class NativeBlocks:
         way = (along == "bands", along == "past frames")
         sizes = (*maps.shape, weights[-1].shape[1], *way)
         call(self._library, "recurrent", (*weights, maps, last), sizes)
+
+    def add_normed(self, maps: Tensor, weights: Weights, more: Tensor) -> None:
+        """Add W norm(more), of more (B, F, T, C), to maps (B, F, T, D), in place."""
+        sizes = (maps[..., 0].numel(), more.shape[-1], maps.shape[-1])
+        call(self._library, "add_normed", (*weights, more, maps), sizes)
 
     def _normed(self, norm: tuple[Tensor, Tensor], matrix: Tensor) -> tuple[Tensor, ...]:
         """A matrix (..., C) of normed rows, and the norm's gain and bias (C,), which in int8 give

@@ -58,18 +58,22 @@ struct Maps {
 template <class T>
 constexpr int64_t SPARE = ROWS<T> + 4;
 
-// `count` rows as the left side of a product, `stride` apart, of K values.
+// Rows as the left side of a product, `stride` apart.
 template <class T>
-struct Left {
-    using Whole = T;  // type of the rows that it is made of
-
+struct Rows {
     const T* values;
     int64_t stride;
 
-    Left(const T* rows, int64_t stride, int64_t, int64_t) : values(rows), stride(stride) {}
-
     // What a sum with row r stands for.
     inline Lane worth(int64_t, Lane sum) const { return sum; }
+};
+
+// The same of `count` rows of K values as states and activations are.
+template <class T>
+struct Left : Rows<T> {
+    using Whole = T;
+
+    Left(const T* rows, int64_t stride, int64_t, int64_t) : Rows<T>{rows, stride} {}
 };
 
 #ifdef CPLXSEP_BYTES
@@ -102,8 +106,8 @@ inline __attribute__((always_inline)) void store_row(T* to, const Lane* x) {
 
 // Adds a product of K values a row to rows of C values; `each_tile` calls what it is given with
 // the first row, the number of rows, their place and how far they are apart.
-template <class T, class EachTile>
-inline void add_product(const Left<T>& left, const T* matrix, int64_t K, int64_t C,
+template <class T, class Side, class EachTile>
+inline void add_product(const Side& left, const T* matrix, int64_t K, int64_t C,
                         const EachTile& each_tile) {
     for (int64_t j = 0; j < C; j += PANEL, matrix += panel_size<T>(K))
         each_tile([&](int64_t first, int64_t rows, float* maps, int64_t apart) {
