@@ -68,6 +68,7 @@ class AtRate:
         on_gpu = device.type == "cuda"
         # While a GPU is at one batch, the next one is on its way there.
         turns = 2 if on_gpu else 1
+        self.shares_batches = on_gpu
         # A CPU gains nothing by chunks of several signals: what runs together is no matter of time.
         self._together = Together(
             lambda chunks: runner(chunks, sources), lambda: runner.batch if on_gpu else 1, turns
@@ -76,7 +77,7 @@ class AtRate:
 
     @property
     def batch(self) -> int:
-        """Chunks computed at once; chunks of concurrent calls share a batch."""
+        """Chunks computed at once; those of concurrent calls, too, if it `shares_batches`."""
         return self._runner.batch
 
     @property

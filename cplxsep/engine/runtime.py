@@ -129,6 +129,9 @@ class Runner:
             begun = self._form.begin(chunks)
         found = begun()
         if self.dtype is not None and not found.finite:
+            if len(chunks) > 1:  # the others have no part in it
+                each = [self._finite(chunk[None]) for chunk in chunks]
+                return tuple(map(np.concatenate, zip(*each, strict=True)))
             with self._turn:
                 found = self._form.exact(chunks)
         return _checked(found)

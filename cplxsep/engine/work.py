@@ -109,7 +109,8 @@ class Work:
         """Of so many files how many are under way at once, and how many chunks of each."""
         runs = [self.separator.at(rate) for rate in self.rates] if self.separator else []
         batch = max((at_rate.batch for at_rate in runs), default=1)
-        files = 1 if batch == 1 else min(2 * batch, MOST_FILES, max(items, 1))
+        several = batch > 1 and any(at_rate.shares_batches for at_rate in runs)
+        files = min(2 * batch, MOST_FILES, max(items, 1)) if several else 1
         return files, -(-2 * batch // files) if files > 1 else batch
 
     def _do(self, job: Job, chunks: int, watch: WatchJob, cancelled: threading.Event) -> Outcome:

@@ -85,7 +85,7 @@ class STFT(nn.Module):
         """Frames (B, T, window) laid over each other, a hop apart: (B, samples) from the middle of
         the first on.
         """
-        parts = -(-self.window // self.hop)
+        parts, size = -(-self.window // self.hop), self.window + self.hop * (frames.shape[1] - 1)
         whole = F.pad(frames, (0, parts * self.hop - self.window)).unflatten(-1, (parts, -1))
         laid = [F.pad(whole[:, :, i], (0, 0, i, parts - 1 - i)) for i in range(parts)]
-        return sum(laid[1:], laid[0]).flatten(1)[:, self.window // 2 :][:, :samples]
+        return sum(laid[1:], laid[0]).flatten(1)[:, self.window // 2 : size][:, :samples]

@@ -5,7 +5,7 @@ import torch
 from native_code import has_bytes, needs_bf16, needs_bytes, needs_compiler
 
 from cplxsep.config import ModelConfig
-from cplxsep.engine.fused.choice import choose, working_type
+from cplxsep.engine.fused.choice import choose, chunks_at_once, working_type
 from cplxsep.engine.fused.dual_path import InWorkingType
 from cplxsep.engine.fused.form import Form
 from cplxsep.engine.fused.registry import NATIVE, PLAIN
@@ -223,3 +223,16 @@ def test_a_working_type_reaches_the_maps():
     wide, low = (InWorkingType(model.network, d)(spectra) for d in (None, torch.bfloat16))
     assert torch.equal(wide, model.network(spectra))
     assert 30 < snr(wide, low) < 80
+
+
+def test_two_chunks_at_once_are_for_products_by_amx():
+    model = trained_like(**SHAPES[0])
+    assert chunks_at_once(model, None) == chunks_at_once(model, torch.int8) == 1
+    fast = has_bytes() and NativeBlocks(torch.bfloat16).amx
+    assert chunks_at_once(model, torch.bfloat16) == (2 if fast else 1)
+    for slow in (
+        trained_like(**SHAPES[0], causal=True),
+        trained_like(channels=(18,), blocks=(1,)),
+        SeparationModel(ModelConfig()),
+    ):
+        assert chunks_at_once(slow, torch.bfloat16) == 1

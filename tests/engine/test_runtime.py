@@ -36,6 +36,19 @@ def test_memory_shortage_halves_the_batch_for_good():
     assert run.batch == 2
 
 
+def test_a_chunk_has_no_part_in_what_is_wrong_with_another():
+    """Only the one whose output is not finite is computed again, in float32."""
+
+    def low(mixture):
+        inside = torch.is_autocast_enabled("cpu")
+        bad = (mixture[:, :1] > 0) & inside
+        return copies(torch.where(bad, torch.nan, mixture + inside))
+
+    chunks = np.ones((3, 50), np.float32) * [[-1], [1], [-2]]
+    found = runner(low, dtype=torch.bfloat16)(chunks.astype(np.float32), 2)[0]
+    assert found[:, 0, 0].tolist() == [0, 1, -1]
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cplxsep.engine.fused import spectral  # noqa: F401 (it registers its forms)
-from cplxsep.engine.fused.dual_path import no_native_code
+from cplxsep.engine.fused.dual_path import by_amx, no_native_code
 from cplxsep.engine.fused.registry import NETWORKS, PLAIN, NetworkForm
 from cplxsep.errors import DeviceError
 from cplxsep.networks.dual_path import DualPathNetwork
@@ -57,10 +57,11 @@ def working_type(precision: str, device: torch.device, model: nn.Module) -> torc
 
 def chunks_at_once(model: nn.Module, dtype: torch.dtype | None) -> int:
     """How many chunks are best computed at once on a CPU."""
-    # Its caches hold no more than one. But where bfloat16 is chosen for a network of native blocks,
-    # there is AMX: what has to be done once for a batch takes as long as several products then.
-    fast = dtype == torch.bfloat16 and type(_network(model)) is DualPathNetwork
-    return 2 if fast else 1
+    # Its caches hold no more than one. But by AMX products take so little time that what has to be
+    # done once for a batch counts.
+    network = _network(model)
+    fast = dtype == torch.bfloat16 and type(network) is DualPathNetwork and by_amx(network)
+    return 2 if fast and not getattr(model, "causal", False) else 1
 
 
 def _known(model: nn.Module) -> NetworkForm | None:

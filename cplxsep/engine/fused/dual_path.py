@@ -26,9 +26,18 @@ def precisions(network: DualPathNetwork) -> tuple[str, ...]:
     try:
         if not _fits(network, NativeBlocks(torch.int8)):
             return known
-        return ("bf16", "int8", "fp32") if NativeBlocks(torch.bfloat16).amx else ("int8", *known)
     except NoCompilerError:
         return known
+    return ("bf16", "int8", "fp32") if by_amx(network) else ("int8", *known)
+
+
+def by_amx(network: DualPathNetwork) -> bool:
+    """Whether the network's products in bfloat16 are those of AMX."""
+    try:
+        blocks = NativeBlocks(torch.bfloat16)
+    except NoCompilerError:
+        return False
+    return blocks.amx and _fits(network, blocks)
 
 
 def no_native_code() -> str | None:

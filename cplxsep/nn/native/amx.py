@@ -9,7 +9,7 @@ _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18  # of x86-64 Linux: asm/unis
 
 @cache
 def allowed() -> bool:
-    """Whether this process may use AMX, from now on, in all of its threads and children.
+    """Whether this process may use AMX, from now on, in all of its threads and forks.
 
     Where it is asked for a second time, as by oneDNN, nothing changes.
     """

@@ -26,6 +26,9 @@ struct Runs {
     bool back(int64_t direction) const { return direction && !past; }
     int64_t count() const { return outer * inner; }
     int64_t groups() const { return (count() + GROUP - 1) / GROUP; }
+    // Sequences that are run together: those along bands lie side by side in memory, and would one
+    // by one touch a few lines of each of many pages.
+    int64_t side() const { return inner > 1 ? GROUP : 1; }
     // Position of the first element of a sequence, inner ones side by side.
     int64_t begin(int64_t n) const { return n / inner * outer_stride + n % inner; }
 };
@@ -47,27 +50,29 @@ void over_states(int64_t K, const Body& body) {
 template <class T>
 void forward(const T* given, const float* bias, const float* cosine, const float* sine, T* states,
              const Runs& s, int threads) {
-    const int64_t K = s.states;
+    const int64_t K = s.states, side = s.side();
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t n = 0; n < s.count(); ++n) {
+    for (int64_t first = 0; first < s.count(); first += side) {
         const FlushDenormals flush;
         for (int64_t d = 0; d < 2; ++d) {
             const int64_t step = s.back(d) ? -s.step : s.step;
-            std::vector<float> state(2 * K);
-            for (int64_t t = 0; t < s.length; t += BLOCK) {
-                const int64_t at = s.begin(n) + (s.back(d) ? s.length - 1 - t : t) * s.step;
-                over_states(K, [&]<int W>(int64_t k) {
-                    const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k, sine + d * K + k,
-                                       K);
-                    run_states<W>(gate, given + at * 6 * K + d * 3 * K + k, step * 6 * K,
-                                  states + at * 4 * K + d * 2 * K + k, step * 4 * K,
-                                  state.data() + k, K, std::min(BLOCK, s.length - t),
-                                  [&](T* to, const auto& r, const auto& i) {
-                                      store<W>(to, r);
-                                      store<W>(to + K, i);
-                                  });
-                });
-            }
+            std::vector<float> state(side * 2 * K);
+            for (int64_t t = 0; t < s.length; t += BLOCK)
+                for (int64_t n = first; n < std::min(s.count(), first + side); ++n) {
+                    const int64_t at = s.begin(n) + (s.back(d) ? s.length - 1 - t : t) * s.step;
+                    over_states(K, [&]<int W>(int64_t k) {
+                        const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k,
+                                           sine + d * K + k, K);
+                        run_states<W>(gate, given + at * 6 * K + d * 3 * K + k, step * 6 * K,
+                                      states + at * 4 * K + d * 2 * K + k, step * 4 * K,
+                                      state.data() + (n - first) * 2 * K + k, K,
+                                      std::min(BLOCK, s.length - t),
+                                      [&](T* to, const auto& r, const auto& i) {
+                                          store<W>(to, r);
+                                          store<W>(to + K, i);
+                                      });
+                    });
+                }
         }
     }
 }
@@ -132,26 +137,32 @@ template <class T>
 void backward(const T* given, const float* bias, const float* cosine, const float* sine,
               const T* states, const T* grad, T* into, float* into_bias, float* into_theta,
               const Runs& s, int threads) {
-    const int64_t K = s.states;
+    const int64_t K = s.states, side = s.side();
     std::vector<float> sums(s.groups() * 8 * K);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t g = 0; g < s.groups(); ++g) {
         const FlushDenormals flush;
-        for (int64_t n = g * GROUP; n < std::min(s.count(), (g + 1) * GROUP); ++n)
+        const int64_t end = std::min(s.count(), (g + 1) * GROUP);
+        for (int64_t first = g * GROUP; first < end; first += side)
             for (int64_t d = 0; d < 2; ++d) {
-                const int64_t at = s.begin(n) + (s.back(d) ? 0 : (s.length - 1) * s.step);
-                std::vector<float> state(2 * K);
-                const Back<T> all{given + at * 6 * K + d * 3 * K, states + at * 4 * K + d * 2 * K,
-                                  grad + at * 4 * K + d * 2 * K, into + at * 6 * K + d * 3 * K,
-                                  sums.data() + (g * 2 + d) * 4 * K, state.data(),
-                                  s.back(d) ? -s.step : s.step, K};
+                std::vector<float> state(side * 2 * K);
                 for (int64_t t = 0; t < s.length; t += BLOCK)
-                    over_states(K, [&]<int W>(int64_t k) {
-                        const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k,
-                                           sine + d * K + k, K);
-                        backward_lanes<W>(all.at(t), gate, k, std::min(BLOCK, s.length - t),
-                                          t + BLOCK >= s.length);
-                    });
+                    for (int64_t n = first; n < std::min(end, first + side); ++n) {
+                        const int64_t at = s.begin(n) + (s.back(d) ? 0 : (s.length - 1) * s.step);
+                        const Back<T> all{given + at * 6 * K + d * 3 * K,
+                                          states + at * 4 * K + d * 2 * K,
+                                          grad + at * 4 * K + d * 2 * K,
+                                          into + at * 6 * K + d * 3 * K,
+                                          sums.data() + (g * 2 + d) * 4 * K,
+                                          state.data() + (n - first) * 2 * K,
+                                          s.back(d) ? -s.step : s.step, K};
+                        over_states(K, [&]<int W>(int64_t k) {
+                            const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k,
+                                               sine + d * K + k, K);
+                            backward_lanes<W>(all.at(t), gate, k, std::min(BLOCK, s.length - t),
+                                              t + BLOCK >= s.length);
+                        });
+                    }
             }
     }
     for (int64_t d = 0; d < 2; ++d)

@@ -1,7 +1,7 @@
 """Residual blocks of the dual-path network as native code on a CPU, for inference.
 
-Each is one call that reads and writes the maps once: norm, products, what lies between them and
-the residual sum happen in the cache. The blocks themselves are their statement
+Each is one call that goes through the maps piece by piece: norm, products, what lies between them
+and the residual sum happen in the cache. The blocks themselves are their statement
 (`cplxsep.networks.dual_path_blocks`); training takes them operator by operator.
 
 In int8 both sides of a product are whole steps, four times as many at once as in float32, on CPUs

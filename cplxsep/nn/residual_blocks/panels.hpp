@@ -9,7 +9,8 @@
 
 #include "residual_blocks/bytes.hpp"
 
-#if defined(CPLXSEP_AMX_ALLOWED) && defined(__AMX_BF16__) && defined(__AMX_INT8__)
+#if defined(CPLXSEP_AMX_ALLOWED) && defined(__AMX_BF16__) && defined(__AMX_INT8__) &&             \
+    defined(__AVX512F__)
 #define CPLXSEP_AMX
 #endif
 

@@ -6,7 +6,7 @@
 
 namespace {
 
-// ROWS x PANEL sums of products with a panel.
+// VECTOR_ROWS x PANEL sums of products with a panel.
 template <class T>
 struct Vectors {
     Lane sums[VECTOR_ROWS][VECTORS] = {};
