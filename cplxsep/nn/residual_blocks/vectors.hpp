@@ -54,7 +54,7 @@ struct Vectors {
     }
 #endif
 
-    void collect(Sums<T>& to) const { std::memcpy(to.values, sums, sizeof to.values); }
+    void collect(Sums<T>& to) const { std::memcpy(to.values, sums, sizeof sums); }
 
     // Call body(row, its sums in VECTORS vectors) for the first `count` rows.
     template <class Body>
@@ -94,7 +94,7 @@ struct Vectors<byte> {
 
     void collect(Sums<byte>& to) const {
         to.header = header;
-        std::memcpy(to.values, sums, sizeof to.values);
+        std::memcpy(to.values, sums, sizeof sums);
     }
 
     template <class Body>
