@@ -12,6 +12,7 @@ from cplxsep.nn.linear import LinearMap
 from cplxsep.nn.memory import Memory
 from cplxsep.nn.position_norm import ResidualNorm
 from cplxsep.nn.recurrence import Along, continued, recurrence
+from cplxsep.nn.training_blocks import TRAINING_BLOCKS
 
 HEAD_WIDTH = 4  # channels of a band by which an attention head compares frames
 
@@ -50,6 +51,11 @@ class Local(nn.Module):
         self.out = LinearMap(channels, channels, gain=0.5, linearity=linearity)
 
     def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
+        blocks = TRAINING_BLOCKS.form(maps)
+        if blocks is not None and memory is None and blocks.takes(maps):
+            kernels = (part.kernel(torch.float32) for part in (self.conv, self.out))
+            weights = (self.norm.gain, self.norm.bias, *kernels)
+            return blocks.local(maps, weights, self.conv.causal)
         maps, normed = self.norm(maps)
         return self.out.added_to(maps, F.silu(self.conv(normed, memory)))
 
@@ -71,6 +77,12 @@ class Recurrent(nn.Module):
         self.out = LinearMap(4 * states, channels, gain=0.3)
 
     def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
+        goes_on = memory is not None and self.along == "past frames"
+        blocks = TRAINING_BLOCKS.form(maps)
+        if blocks is not None and not goes_on and blocks.takes(maps, self.theta.shape[1]):
+            norm = (self.norm.gain, self.norm.bias)
+            weights = (*norm, self.into.weight, self.bias, self.theta, self.out.weight)
+            return blocks.recurrent(maps, weights, self.along)
         maps, normed = self.norm(maps)
         projection = self.into(normed)
         if memory is not None and self.along == "past frames":

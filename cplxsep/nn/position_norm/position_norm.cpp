@@ -31,7 +31,6 @@ void forward(const T* rows, const float* gain, const float* bias, T* out, int64_
 template <int W, class T>
 void backward(const T* rows, const float* gain, const T* through, const T* grad, T* into,
               float* into_gain, float* into_bias, int64_t P, int64_t C, int threads) {
-    using F = typename Vector<W>::f;
     std::vector<float> sums(tiles(P) * 2 * C);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t t = 0; t < tiles(P); ++t) {
@@ -39,22 +38,8 @@ void backward(const T* rows, const float* gain, const T* through, const T* grad,
         float* own = sums.data() + t * 2 * C;
         for (int64_t p = t * TILE; p < std::min(P, (t + 1) * TILE); ++p) {
             const int64_t at = p * C;
-            const Moments<W> m(rows + at, C);
-            F sum = {}, product = {};
-            for (int64_t c = 0; c < C; c += W) {
-                const F g = load<W>(grad + at + c) * load<W>(gain + c);
-                sum += g;
-                product += g * m.whitened(rows + at + c);
-            }
-            const float mean = total<W>(sum) / C, along = total<W>(product) / C;
-            for (int64_t c = 0; c < C; c += W) {
-                const F given = load<W>(grad + at + c), x = m.whitened(rows + at + c);
-                F out = m.scale * (given * load<W>(gain + c) - mean - x * along);
-                if (through) out += load<W>(through + at + c);
-                store<W>(into + at + c, out);
-                store<W>(own + c, load<W>(own + c) + given * x);
-                store<W>(own + C + c, load<W>(own + C + c) + given);
-            }
+            norm_back<W>(rows + at, gain, through ? through + at : nullptr, grad + at, into + at,
+                         own, own + C, C);
         }
     }
     for (int64_t c = 0; c < C; ++c) {

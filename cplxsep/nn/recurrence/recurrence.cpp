@@ -67,69 +67,13 @@ void forward(const T* given, const float* bias, const float* cosine, const float
                                       states + at * 4 * K + d * 2 * K + k, step * 4 * K,
                                       state.data() + (n - first) * 2 * K + k, K,
                                       std::min(BLOCK, s.length - t),
-                                      [&](T* to, const auto& r, const auto& i) {
+                                      [&](T* to, const auto& r, const auto& i, auto...) {
                                           store<W>(to, r);
                                           store<W>(to + K, i);
                                       });
                     });
                 }
         }
-    }
-}
-
-// Where one direction of one sequence stands on its way back: at the last position and to the
-// front, `step` positions at a time. `sums` [4][K] are of the gradients of z, Re x, Im x and theta,
-// `state` [2][K] is the gradient that has come so far.
-template <class T>
-struct Back {
-    const T *from, *states, *grad;
-    T* into;
-    float *sums, *state;
-    int64_t step, K;
-
-    Back at(int64_t positions) const {
-        const int64_t moved = -positions * step;
-        return {from + moved * 6 * K, states + moved * 4 * K, grad + moved * 4 * K,
-                into + moved * 6 * K, sums, state, step, K};
-    }
-};
-
-// `length` positions of W states from k on; `last`: the front of the sequence is among them.
-template <int W, class T>
-void backward_lanes(Back<T> b, Gate<W> gate, int64_t k, int64_t length, bool last) {
-    using F = typename Vector<W>::f;
-    const int64_t K = b.K;
-    F q_r = load<W>(b.state + k), q_i = load<W>(b.state + K + k);
-    F sum_z = {}, sum_r = {}, sum_i = {}, sum_t = {};
-    for (int64_t t = 0; t < length; ++t) {
-        gate.at(b.from + k, K);
-        q_r += load<W>(b.grad + k);
-        q_i += load<W>(b.grad + K + k);
-        const T* before = b.states - b.step * 4 * K + k;  // of the position before
-        const bool any = !last || t + 1 < length;
-        const F h_r = any ? load<W>(before) : F{}, h_i = any ? load<W>(before + K) : F{};
-        const F p_r = gate.c * h_r - gate.s * h_i, p_i = gate.s * h_r + gate.c * h_i;
-        const F rest = 1.0f - gate.a;
-        const F d_z = gate.a * rest * (q_r * (p_r - gate.x_r) + q_i * (p_i - gate.x_i));
-        const F d_r = rest * q_r, d_i = rest * q_i;
-        sum_z += d_z;
-        sum_r += d_r;
-        sum_i += d_i;
-        sum_t += gate.a * (p_r * q_i - p_i * q_r);
-        store<W>(b.into + k, d_z);
-        store<W>(b.into + K + k, d_r);
-        store<W>(b.into + 2 * K + k, d_i);
-        const F ac = gate.a * gate.c, as = gate.a * gate.s, next = ac * q_r + as * q_i;
-        q_i = ac * q_i - as * q_r;
-        q_r = next;
-        b = b.at(1);
-    }
-    store<W>(b.state + k, q_r);
-    store<W>(b.state + K + k, q_i);
-    float* sums = b.sums + k;
-    for (const F& sum : {sum_z, sum_r, sum_i, sum_t}) {
-        store<W>(sums, load<W>(sums) + sum);
-        sums += K;
     }
 }
 
@@ -146,21 +90,21 @@ void backward(const T* given, const float* bias, const float* cosine, const floa
         for (int64_t first = g * GROUP; first < end; first += side)
             for (int64_t d = 0; d < 2; ++d) {
                 std::vector<float> state(side * 2 * K);
+                float* own = sums.data() + (g * 2 + d) * 4 * K;
+                const int64_t step = s.back(d) ? s.step : -s.step;
                 for (int64_t t = 0; t < s.length; t += BLOCK)
                     for (int64_t n = first; n < std::min(end, first + side); ++n) {
-                        const int64_t at = s.begin(n) + (s.back(d) ? 0 : (s.length - 1) * s.step);
-                        const Back<T> all{given + at * 6 * K + d * 3 * K,
-                                          states + at * 4 * K + d * 2 * K,
-                                          grad + at * 4 * K + d * 2 * K,
-                                          into + at * 6 * K + d * 3 * K,
-                                          sums.data() + (g * 2 + d) * 4 * K,
-                                          state.data() + (n - first) * 2 * K,
-                                          s.back(d) ? -s.step : s.step, K};
+                        const int64_t at = s.begin(n) + (s.back(d) ? t : s.length - 1 - t) * s.step;
                         over_states(K, [&]<int W>(int64_t k) {
                             const Gate<W> gate(bias + d * 3 * K + k, cosine + d * K + k,
                                                sine + d * K + k, K);
-                            backward_lanes<W>(all.at(t), gate, k, std::min(BLOCK, s.length - t),
-                                              t + BLOCK >= s.length);
+                            const int64_t of_states = at * 4 * K + d * 2 * K + k;
+                            const int64_t of_given = at * 6 * K + d * 3 * K + k;
+                            run_back<W>(gate, given + of_given, step * 6 * K, states + of_states,
+                                        grad + of_states, step * 4 * K, K, into + of_given,
+                                        step * 6 * K, own + k,
+                                        state.data() + (n - first) * 2 * K + k, K,
+                                        std::min(BLOCK, s.length - t), t + BLOCK >= s.length);
                         });
                     }
             }

@@ -105,23 +105,25 @@ inline __attribute__((always_inline)) void store_row(T* to, const Lane* x) {
 }
 
 // Adds a product of K values a row to rows of C values; `each_tile` calls what it is given with
-// the first row, the number of rows, their place and how far they are apart.
+// the first row, the number of rows, their place, how far they are apart and, if there is anything,
+// what is to be done meanwhile.
 template <class T, class Side, class EachTile>
 inline void add_product(const Side& left, const T* matrix, int64_t K, int64_t C,
                         const EachTile& each_tile) {
     for (int64_t j = 0; j < C; j += PANEL, matrix += panel_size<T>(K))
-        each_tile([&](int64_t first, int64_t rows, float* maps, int64_t apart) {
+        each_tile([&](int64_t first, int64_t rows, float* maps, int64_t apart,
+                      const auto&... meanwhile) {
             Tile<T> tile(matrix);
             float* to = maps + j;
             const T* values = left.values + first * left.stride;
             if constexpr (FLOAT_SQUARES<T>)
                 if (rows == ROWS<T> && j + PANEL <= C) {
                     tile.read(to, apart);
-                    tile.add(values, left.stride, matrix, K);
+                    tile.add(values, left.stride, matrix, K, meanwhile...);
                     tile.write(to, apart);
                     return;
                 }
-            tile.add(values, left.stride, matrix + HEADER<T>, K);
+            tile.add(values, left.stride, matrix + HEADER<T>, K, meanwhile...);
             tile.each(rows, [&](int64_t r, const Lane* x) __attribute__((always_inline)) {
                 for (int v = 0; v < VECTORS && j + v * LANES < C; ++v) {
                     float* at = to + r * apart + v * LANES;

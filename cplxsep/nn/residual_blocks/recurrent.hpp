@@ -120,7 +120,7 @@ class RecurrentPiece {
         // Not members: what is written below might be one of these, for all that compilers know.
         const int64_t K = K_, wide = wide_, side = side_, step = way * side;
         Whole* to = found_ + (row * 2 + d) * 2 * K;
-        const auto keep = [](Whole* at, const Lane& r, const Lane& i)
+        const auto keep = [](Whole* at, const Lane& r, const Lane& i, auto...)
                               __attribute__((always_inline)) { store_two<LANES>(at, r, i); };
         for (int64_t k = 0; k < K; k += LANES) {
             const Gate<LANES> gate(w_.bias + d * 3 * K + k, w_.cosine + d * K + k,
