@@ -17,7 +17,7 @@ def needs_compiler() -> None:
 
 def has_bytes() -> bool:
     """Whether native code is to multiply bytes here: by what the CPU says."""
-    return _compiles_for("vnni")
+    return compiles_for("vnni")
 
 
 def needs_bytes() -> None:
@@ -28,17 +28,18 @@ def needs_bytes() -> None:
 
 def needs_bf16() -> None:
     """Skip the test where native code cannot multiply bfloat16."""
-    if not _compiles_for("avx512_bf16"):
+    if not compiles_for("avx512_bf16"):
         pytest.skip("no C++ compiler, or a CPU without AVX512-BF16")
 
 
 def needs_amx() -> None:
     """Skip the test where native code cannot use AMX."""
-    if not (_compiles_for("amx_int8") and amx.allowed()):
+    if not (compiles_for("amx_int8") and amx.allowed()):
         pytest.skip("no C++ compiler, or no AMX")
 
 
-def _compiles_for(flag: str) -> bool:
+def compiles_for(flag: str) -> bool:
+    """Whether there are a compiler, and a CPU that says this of itself."""
     try:
         build.find_compiler()
     except build.NoCompilerError:

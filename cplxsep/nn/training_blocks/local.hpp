@@ -30,9 +30,9 @@ struct LocalWeights {
     // The kernel leads from its input to its output, or back.
     LocalWeights(const PlainLocal& w, bool back) : gain(w.gain), bias(w.bias), channels(w.channels) {
         const int64_t C = channels;
-        float* by_taps = scratch<float, 50>(9 * C * C);  // [C][9] rows of C outputs
+        float* by_taps = scratch<float, ORDERED>(9 * C * C);  // [C][9] rows of C outputs
         turn(w.conv, 9 * C, C, 9 * C, by_taps);
-        float* rows = scratch<float, 51>(9 * C * C);
+        float* rows = scratch<float, ORDERED + 1>(9 * C * C);
         for (int64_t tap = 0; tap < 9; ++tap) {
             float* to = rows + tap * C * C;
             if (back)
@@ -41,9 +41,9 @@ struct LocalWeights {
                 for (int64_t c = 0; c < C; ++c)
                     std::copy_n(by_taps + (c * 9 + tap) * C, C, to + c * C);
         }
-        const T* kernel = converted<52, T>(rows, 9 * C * C);
+        const T* kernel = converted<ORDERED + 2, T>(rows, 9 * C * C);
         const int64_t size = panels(C) * panel_size<T>(3 * C, 3);
-        T* packed_kernel = scratch<T, 53>(size);
+        T* packed_kernel = scratch<T, PACKED>(size);
         if (packed_rows<T>(3 * C) != 3 * C || C % PANEL) std::fill_n(packed_kernel, size, T{});
         for (int64_t j = 0; j < C; j += PANEL)
             for (int64_t near = 0; near < 3; ++near)
@@ -54,7 +54,7 @@ struct LocalWeights {
                     .finish();
         conv = packed_kernel;
         if (!back) turn(w.out, C, C, C, rows);
-        out = packed<54>(converted<55, T>(back ? w.out : rows, C * C), C, C);
+        out = packed<PACKED + 1>(converted<ORDERED + 3, T>(back ? w.out : rows, C * C), C, C);
     }
 };
 
@@ -154,7 +154,7 @@ template <int W, class T>
 void local_band(const T* maps, const T* const* bands, const LocalWeights<T>& w, int64_t frames,
                 T* kept, T* to, Normed<W, T>& next) {
     const int64_t C = w.channels, broad = panels(C) * PANEL;
-    T* hidden = scratch<T, 60>((frames + SPARE<T>) * C);
+    T* hidden = scratch<T, HIDDEN>((frames + SPARE<T>) * C);
     Sums<T> sums[2];
     Activated<T> before{};
     int64_t n = 0;
@@ -173,7 +173,7 @@ void local_band(const T* maps, const T* const* bands, const LocalWeights<T>& w, 
                       kept + at, hidden + at};
         }
     before.finish();
-    float* found = scratch<float, 61>(ROWS<T> * broad);
+    float* found = scratch<float, FOUND>(ROWS<T> * broad);
     for (int64_t first = 0; first < frames; first += ROWS<T>) {
         const int64_t rows = std::min(ROWS<T>, frames - first);
         product(hidden + first * C, rows, w.out, C, C, found, broad, [&] { next.some(); });
@@ -194,7 +194,7 @@ void local(const T* maps, const PlainLocal& plain, T* kept, T* to, const Maps& m
 #pragma omp parallel num_threads(threads)
     over_groups(m.batch * m.bands, [&](int64_t, int64_t first, int64_t end) {
         const Working<T> working;
-        const Bands<T, 62, 4> seen(m, front);
+        const Bands<T, BANDS, 4> seen(m, front);
         const auto norm = [&](int64_t n, bool wanted) {
             const bool there = wanted && n >= 0 && n < m.batch * m.bands;
             return Normed<W, T>{maps + n * size, &w, seen.frames(std::max<int64_t>(n, 0)), 0,
@@ -228,10 +228,10 @@ template <class T>
 void activation_back(const T* kept, const T* grad, T* of_kept, int64_t count,
                      const LocalWeights<T>& w, const LocalGradients& sums) {
     const int64_t C = w.channels, broad = panels(C) * PANEL;
-    T* grads = scratch<T, 63>((count + SPARE<T>) * C);
+    T* grads = scratch<T, GRADS>((count + SPARE<T>) * C);
     std::copy_n(grad, count * C, grads);
-    T* hidden = scratch<T, 60>(count * C);
-    float* of_hidden = scratch<float, 61>(ROWS<T> * broad);
+    T* hidden = scratch<T, HIDDEN>(count * C);
+    float* of_hidden = scratch<float, FOUND>(ROWS<T> * broad);
     for (int64_t first = 0; first < count; first += ROWS<T>) {
         const int64_t rows = std::min(ROWS<T>, count - first);
         product(grads + first * C, rows, w.out, C, C, of_hidden, broad);
@@ -244,7 +244,7 @@ void activation_back(const T* kept, const T* grad, T* of_kept, int64_t count,
                              load<LANES>(of_hidden + r * broad + c) * (gate + y * (1.0f - gate)));
             }
     }
-    T* turned = scratch<T, 64>((C + SPARE<T>) * filled<T>(count));
+    T* turned = scratch<T, TURNED>((C + SPARE<T>) * filled<T>(count));
     turn(grads, C, count, C, turned);
     OverPositions<T>(hidden, C, count, C).add(turned, C, sums.out);
 }
@@ -255,7 +255,7 @@ template <int W, class T>
 void conv_back(const T* maps, const T* grad, const T* const* of_kept, const LocalWeights<T>& w,
                int64_t frames, T* to, const LocalGradients& sums) {
     const int64_t C = w.channels, broad = panels(C) * PANEL, size = ROWS<T> * broad;
-    float* of_seen = scratch<float, 65>(2 * size);
+    float* of_seen = scratch<float, FOUND>(2 * size);
     int64_t row = 0, known = 0;
     const auto finish = [&] {
         if (row == known) return;
@@ -283,9 +283,25 @@ void conv_back(const T* maps, const T* grad, const T* const* of_kept, const Loca
     while (row < known) finish();
 }
 
-// Where the gradients of weights go: those of the kernel [3 bands][C outputs][3 frames][C inputs].
+// Where the gradients of weights go, as they lie in tensors.
 struct FoundLocal {
     float *gain, *bias, *conv, *out;
+
+    // Of what was summed, by the threads of a parallel region.
+    void take(const LocalGradients& sums, int64_t C) const {
+#pragma omp for schedule(static)
+        for (int64_t o = 0; o < C; ++o) {
+            for (int64_t near = 0; near < 3; ++near)
+                for (int64_t tap = 0; tap < 3; ++tap) {
+                    const float* from = sums.conv + ((near * C + o) * 3 + tap) * C;
+                    float* to = conv + o * C * 9 + near * 3 + tap;
+                    for (int64_t i = 0; i < C; ++i) to[9 * i] = from[i];
+                }
+            std::copy_n(sums.out + o * C, C, out + o * C);
+            gain[o] = sums.gain[o];
+            bias[o] = sums.bias[o];
+        }
+    }
 };
 
 template <int W, class T>
@@ -294,7 +310,7 @@ void local_back(const T* maps, const PlainLocal& plain, const T* kept, const T* 
     const int64_t C = m.channels, total = LocalGradients::size(C), size = m.frames * C;
     const int64_t positions = m.batch * m.bands * m.frames;
     const LocalWeights<T> w(plain, true);
-    float* sums = scratch<float, 66>(GROUPS * total);
+    float* sums = scratch<float, SUMS>(GROUPS * total);
     const auto of_group = [&](int64_t g) { return LocalGradients(sums + g * total, C); };
 #pragma omp parallel num_threads(threads)
     {
@@ -313,10 +329,10 @@ void local_back(const T* maps, const PlainLocal& plain, const T* kept, const T* 
         over_groups(m.batch * m.bands, [&](int64_t g, int64_t first, int64_t end) {
             const Working<T> working;
             const LocalGradients own = of_group(g);
-            const Bands<T, 67, 3> of_bands(m, 2 - front);
-            const Bands<T, 68, 1> seen(m, front);
+            const Bands<T, BANDS, 3> of_bands(m, 2 - front);
+            const Bands<T, SEEN, 1> seen(m, front);
             const int64_t turned_size = (C + SPARE<T>) * filled<T>(m.frames);
-            T* turned = scratch<T, 69>(3 * turned_size);
+            T* turned = scratch<T, TURNED_BANDS>(3 * turned_size);
             const auto take = [&](int64_t n) {
                 if (n < 0 || n >= m.batch * m.bands) return;
                 std::copy_n(of_kept + n * size, size, of_bands.frames(n));
@@ -340,12 +356,8 @@ void local_back(const T* maps, const PlainLocal& plain, const T* kept, const T* 
             }
         });
         total_groups(sums, total);
+        found.take(of_group(0), C);
     }
-    const LocalGradients all = of_group(0);
-    std::copy_n(all.conv, 9 * C * C, found.conv);
-    std::copy_n(all.out, C * C, found.out);
-    std::copy_n(all.gain, C, found.gain);
-    std::copy_n(all.bias, C, found.bias);
 }
 
 }  // namespace

@@ -63,12 +63,9 @@ class _Local(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         given = ctx.saved_tensors
-        maps, gain, bias, conv, out, kept = given
-        found = [torch.empty_like(part) for part in (kept, maps, gain, bias)]
-        taps = conv.new_empty(3, conv.shape[0], 3, conv.shape[1])
-        found += [taps, torch.empty_like(out)]
+        maps, *weights, kept = given
+        found = [torch.empty_like(part) for part in (kept, maps, *weights)]
         call(ctx.library, "local_back", (*given, grad.contiguous(), *found), ctx.sizes)
-        found[4] = taps.permute(1, 3, 0, 2)
         return None, None, found[1], *_typed(found[2:], ctx.types)
 
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "residual_blocks/products.hpp"
+#include "training_blocks/memory.hpp"
 
 namespace {
 
@@ -122,7 +123,7 @@ class OverPositions {
   public:
     OverPositions(const T* rows, int64_t stride, int64_t count, int64_t N)
         : N_(N), P_(filled<T>(count)), size_(panel_size<T>(P_)),
-          panels_(scratch<T, 20>(panels(N) * size_)),
+          panels_(scratch<T, OVER_POSITIONS>(panels(N) * size_)),
           next_{rows, stride, count, std::min(PANEL, N), P_, panels_} {}
 
     // to [C][N] += the sum of what `turned` [C][filled(count)] has times the rows. Panels pass by

@@ -96,27 +96,27 @@ struct Weights : Recurrent<T> {
 
     Weights(const Plain& w) {
         const int64_t C = w.channels, K = w.states;
-        float* turned = scratch<float, 36>(6 * K * C);
+        float* turned = scratch<float, ORDERED>(6 * K * C);
         turn(w.into, C, 6 * K, C, turned);
-        const T* there = converted<35, T>(turned, 6 * K * C);
-        const T* back = converted<37, T>(w.into, 6 * K * C);
-        float* out = scratch<float, 38>(4 * K * C);
+        const T* there = converted<ORDERED + 2, T>(turned, 6 * K * C);
+        const T* back = converted<ORDERED + 3, T>(w.into, 6 * K * C);
+        float* out = scratch<float, ORDERED + 1>(4 * K * C);
         for (int64_t c = 0; c < C; ++c)
             each_part(K, [&](int64_t from, int64_t to) {
                 std::copy_n(w.out + c * 4 * K + from, LANES, out + c * 4 * K + to);
             });
         turn(out, 4 * K, C, 4 * K, turned);
-        const T* out_rows = converted<39, T>(turned, 4 * K * C);
-        float* turns = scratch<float, 40>(4 * K);
+        const T* out_rows = converted<ORDERED + 4, T>(turned, 4 * K * C);
+        float* turns = scratch<float, ORDERED + 5>(4 * K);
         for (int64_t k = 0; k < 2 * K; ++k) {
             turns[k] = std::cos(w.theta[k]);
             turns[2 * K + k] = std::sin(w.theta[k]);
         }
         static_cast<Recurrent<T>&>(*this) = {
-            w.gain, w.norm_bias, w.bias, turns, turns + 2 * K, packed<31>(there, C, 3 * K, 2),
-            packed<32>(out_rows, 4 * K, C), K};
-        into_back = packed<33>(back, 6 * K, C);
-        out_back = packed<34>(converted<41, T>(out, 4 * K * C), C, 4 * K);
+            w.gain, w.norm_bias, w.bias, turns, turns + 2 * K, packed<PACKED>(there, C, 3 * K, 2),
+            packed<PACKED + 1>(out_rows, 4 * K, C), K};
+        into_back = packed<PACKED + 2>(back, 6 * K, C);
+        out_back = packed<PACKED + 3>(converted<ORDERED + 6, T>(out, 4 * K * C), C, 4 * K);
     }
 };
 
@@ -129,7 +129,7 @@ void recurrent(const T* maps, const Plain& plain, T* to, const Division& d, bool
     for (int64_t n = 0; n < d.pieces; ++n) {
         const Working<T> working;
         const Piece piece(d, n);
-        float* own = scratch<float, 21>(piece.rows() * C);
+        float* own = scratch<float, OWN>(piece.rows() * C);
         piece.take(maps, C, own);
         RecurrentPiece<W, T>(own, piece.length, piece.side, piece.side * C, C, w, past)
             .add(nullptr);
@@ -155,11 +155,11 @@ void piece_back(const Piece& piece, const T* maps, const T* grad, T* to, const W
                 int64_t C, bool past, const Gradients& sums) {
     const int64_t K = w.states, side = piece.side, rows = piece.rows();
     const int64_t wide = panels(3 * K) * PANEL, room = rows + SPARE<T>;
-    T* grads = scratch<T, 22>(room * C);
+    T* grads = scratch<T, GRADS>(room * C);
     piece.take(grad, C, grads);
-    T* seen = scratch<T, 23>(room * C);
-    T* states = scratch<T, 24>(rows * 4 * K);
-    T* of_states = scratch<T, 25>(rows * 4 * K);
+    T* seen = scratch<T, SEEN>(room * C);
+    T* states = scratch<T, STATES>(rows * 4 * K);
+    T* of_states = scratch<T, OF_STATES>(rows * 4 * K);
     Walk norms(piece, C);
     const auto norm = [&] {
         if (!norms.ended())
@@ -174,9 +174,9 @@ void piece_back(const Piece& piece, const T* maps, const T* grad, T* to, const W
     });
     while (!norms.ended()) norm();
 
-    float* given = scratch<float, 28>(room * wide);
-    T* of_given = scratch<T, 26>(room * 6 * K);
-    float* state = scratch<float, 29>(side * 2 * K);
+    float* given = scratch<float, GIVEN>(room * wide);
+    T* of_given = scratch<T, OF_GIVEN>(room * 6 * K);
+    float* state = scratch<float, STATE>(side * 2 * K);
     const auto keep = [&](T* at, const Lane& r, const Lane& i, const float* from, const Lane& gate)
                           __attribute__((always_inline)) {
         store_two<LANES>(at, r, i);
@@ -211,14 +211,14 @@ void piece_back(const Piece& piece, const T* maps, const T* grad, T* to, const W
         }
     }
 
-    T* turned = scratch<T, 27>((C + SPARE<T>) * filled<T>(rows));
+    T* turned = scratch<T, TURNED>((C + SPARE<T>) * filled<T>(rows));
     turn(grads, C, rows, C, turned);
     OverPositions<T>(states, 4 * K, rows, 4 * K).add(turned, C, sums.out);
     turn(seen, C, rows, C, turned);
     OverPositions<T>(of_given, 6 * K, rows, 6 * K).add(turned, C, sums.into);
 
     const int64_t broad = panels(C) * PANEL, size = ROWS<T> * broad;
-    float* of_seen = scratch<float, 30>(2 * size);
+    float* of_seen = scratch<float, FOUND>(2 * size);
     Walk ends(piece, C);
     int64_t known = 0;
     const auto finish = [&] {
@@ -265,7 +265,7 @@ void recurrent_back(const T* maps, const Plain& plain, const T* grad, T* to, con
                     const Division& d, bool past, int threads) {
     const int64_t C = plain.channels, K = plain.states, size = Gradients::size(C, K);
     const Weights<T> w(plain);
-    float* sums = scratch<float, 42>(GROUPS * size);
+    float* sums = scratch<float, SUMS>(GROUPS * size);
 #pragma omp parallel num_threads(threads)
     {
         over_groups(d.pieces, [&](int64_t g, int64_t first, int64_t end) {
