@@ -9,8 +9,10 @@
 
 #include "residual_blocks/bytes.hpp"
 
-#if defined(CPLXSEP_AMX_ALLOWED) && defined(__AMX_BF16__) && defined(__AMX_INT8__) &&             \
-    defined(__AVX512F__)
+// Older versions of Clang have names of their own for these instructions.
+#if defined(CPLXSEP_AMX_ALLOWED) && defined(__AVX512F__) &&                                        \
+    ((defined(__AMX_BF16__) && defined(__AMX_INT8__)) ||                                           \
+     (defined(__AMXBF16__) && defined(__AMXINT8__)))
 #define CPLXSEP_AMX
 #endif
 
