@@ -77,17 +77,17 @@ class Recurrent(nn.Module):
         self.out = LinearMap(4 * states, channels, gain=0.3)
 
     def forward(self, maps: Tensor, memory: Memory | None = None) -> Tensor:
-        goes_on = memory is not None and self.along == "past frames"
+        past = memory if self.along == "past frames" else None
         blocks = TRAINING_BLOCKS.form(maps)
-        if blocks is not None and not goes_on and blocks.takes(maps, self.theta.shape[1]):
+        if blocks is not None and past is None and blocks.takes(maps, self.theta.shape[1]):
             norm = (self.norm.gain, self.norm.bias)
             weights = (*norm, self.into.weight, self.bias, self.theta, self.out.weight)
             return blocks.recurrent(maps, weights, self.along)
         maps, normed = self.norm(maps)
         projection = self.into(normed)
-        if memory is not None and self.along == "past frames":
-            states = continued(projection, self.bias, self.theta, memory.get(self))
-            memory[self] = states[:, :, -1:].clone()
+        if past is not None:
+            states = continued(projection, self.bias, self.theta, past.get(self))
+            past[self] = states[:, :, -1:].clone()
         else:
             states = recurrence(projection, self.bias, self.theta, self.along)
         return self.out.added_to(maps, states)

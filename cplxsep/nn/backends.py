@@ -34,7 +34,7 @@ class Operator(Generic[Form]):
 
     Args:
         name: of its room, and so of its native library.
-        statement: works on every device and in every type.
+        statement: works on every device and in every type; None: the caller states it itself.
         native: makes the form for float32 and bfloat16 on a CPU, given the library.
         triton: imports the form for a GPU, for every type but float64.
         compiled: makes torch.compile's form for a GPU, which compiles when it is first called.

@@ -118,21 +118,61 @@ def test_other_types_are_left_to_operators():
     assert TRAINING_BLOCKS.form(torch.zeros(1, 1, 1, 96, dtype=torch.float64)) is None
 
 
-def test_a_gradient_that_is_not_finite_is_seen(make):
-    block = make(96)
-    maps = torch.randn(1, 3, 5, 96)
-    maps[0, 1, 2, 3] = torch.nan
-    found = block(maps.requires_grad_())
-    assert found.isnan().any()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_finite_is_seen_and_then_forgotten(make, dtype):
+    """Memory is kept from call to call; nothing of it may come back."""
+    if dtype == torch.bfloat16:
+        needs_bf16()
+    block = make(48)
+    before = results(block, (2, 3, 5), dtype)
+    maps = torch.full((2, 7, 70, 48), torch.nan, dtype=dtype, requires_grad=True)
+    found = block(maps)
+    assert found.isnan().all()
     found.sum().backward()
     assert all(weight.grad.isnan().any() for weight in block.parameters())
+    assert all(map(torch.equal, before, results(block, (2, 3, 5), dtype)))
+
+
+def test_a_layout_that_is_not_contiguous_gives_the_same(make):
+    block = make(48)
+    maps, weighting = (torch.randn(2, 5, 4, 48, requires_grad=True) for _ in range(2))
+    turned = maps.detach().transpose(1, 2).contiguous().transpose(1, 2).requires_grad_()
+    turned_weighting = weighting.transpose(1, 2).contiguous().transpose(1, 2)
+    assert torch.equal(block(turned), block(maps))
+    (found,) = torch.autograd.grad(block(turned), turned, turned_weighting)
+    assert torch.equal(found, *torch.autograd.grad(block(maps), maps, weighting))
+
+
+def test_weights_that_are_not_trained_get_no_gradient(make):
+    block = make(48)
+    maps = torch.randn(1, 3, 4, 48, requires_grad=True)
+    (expected,) = torch.autograd.grad(block(maps).sum(), maps)
+    block.requires_grad_(False)
+    block(maps).sum().backward()
+    assert torch.equal(maps.grad, expected)
+    assert all(weight.grad is None for weight in block.parameters())
+    with torch.no_grad():
+        assert not block(maps).requires_grad
+
+
+@pytest.mark.parametrize("kind", ["causal local", "past frames"])
+def test_a_causal_block_goes_on_from_its_memory(kind):
+    block, maps, memory = BLOCKS[kind](48), torch.randn(2, 3, 9, 48), {}
+    with torch.no_grad():
+        parts = [block(part.contiguous(), memory) for part in maps.split([4, 1, 4], dim=2)]
+        torch.testing.assert_close(torch.cat(parts, dim=2), block(maps), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("processor", "vectors"),
-    [("x86-64", "sse2"), ("haswell", "avx2"), ("skylake-avx512", "avx512dq")],
+    ("processor", "vectors", "dtype", "tolerance"),
+    [
+        ("x86-64", "sse2", torch.float32, 1e-5),
+        ("haswell", "avx2", torch.float32, 1e-5),
+        ("skylake-avx512", "avx512dq", torch.float32, 1e-5),
+        ("cooperlake", "avx512_bf16", torch.bfloat16, 2e-2),  # without AMX
+    ],
 )
-def test_vectors_of_every_width(monkeypatch, tmp_path, processor, vectors):
+def test_vectors_of_every_width(monkeypatch, tmp_path, processor, vectors, dtype, tolerance):
     """As compiled for other processors, of which this one does all that they do."""
     if not compiles_for(vectors):
         pytest.skip("no C++ compiler, or a CPU without these vectors")
@@ -143,8 +183,9 @@ def test_vectors_of_every_width(monkeypatch, tmp_path, processor, vectors):
     target = [f"-march={processor}", f"{TRAINING_BLOCKS.name}/blocks.cpp", "-o", "made.so"]
     subprocess.run([*build.find_compiler(), *flags, *target], cwd=tmp_path, check=True)
     blocks = TrainingBlocks(ctypes.CDLL(str(tmp_path / "made.so")))
+    assert blocks.takes(torch.zeros(1, 1, 1, 48, dtype=dtype), 32)
     for make in BLOCKS.values():
         block = make(48)
         expected = by_operators(block, SHAPES[-1], torch.float32, monkeypatch)
         monkeypatch.setattr(TRAINING_BLOCKS, "_enabled", {"cpu": blocks})
-        assert max(error(results(block, SHAPES[-1], torch.float32), expected)) < 1e-5
+        assert max(error(results(block, SHAPES[-1], dtype), expected)) < tolerance

@@ -32,8 +32,8 @@ struct Gate {
 };
 
 // Of `length` positions, which lie so many steps apart; `keep` gets a place in `to` and what
-// belongs there, the real and the imaginary parts, and the gate with where it is from. State [2][K] is of the position before, and
-// afterwards of the last one.
+// belongs there, the real and the imaginary parts, and the gate with the place that it is from.
+// State [2][K] is of the position before, and afterwards of the last one.
 template <int W, class T, class U, class Keep>
 inline __attribute__((always_inline)) void run_states(Gate<W> gate, const T* from,
                                                       int64_t from_step, U* to, int64_t to_step,
@@ -53,7 +53,7 @@ inline __attribute__((always_inline)) void run_states(Gate<W> gate, const T* fro
     store<W>(state + K, i);
 }
 
-// Its gradient, from the last of `length` positions to the first: steps lead to the position before.
+// Its gradient, from the last of `length` positions to the first: steps lead to the one before.
 // `states` and `grad` are real parts, with imaginary ones `imaginary` values behind; `given` and
 // `into` are z, Re x, Im x, each K values behind the other. `sums` [4][K] are of the gradients of
 // these and of theta, `state` [2][K] is the gradient that has come so far. `front`: the front of

@@ -2,7 +2,8 @@
 
 Each is one call that goes through the maps piece by piece: norm, products, what lies between them
 and the residual sum happen in the cache. The blocks themselves are their statement
-(`cplxsep.networks.dual_path_blocks`); training takes them operator by operator.
+(`cplxsep.networks.dual_path_blocks`); training has forms of its own
+(`cplxsep.nn.training_blocks`).
 
 In int8 both sides of a product are whole steps, four times as many at once as in float32, on CPUs
 with VNNI. Rows that a norm made have steps fixed for each channel, other rows and the columns of

@@ -34,6 +34,9 @@ class Working {
     Registers<T> registers_;
 };
 
+// Memory of a thread that the recurrent blocks of inference and of training share.
+enum { SEEN = 1, GIVEN, STATES, STATE };
+
 // Memory of one thread for `count` values, kept for its next call.
 template <class T, int NUMBER>
 T* scratch(int64_t count) {

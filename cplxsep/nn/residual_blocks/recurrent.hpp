@@ -33,9 +33,9 @@ class RecurrentPiece {
         : maps_(maps), length_(length), side_(side), stride_(stride), C_(C), K_(w.states),
           wide_(panels(3 * K_) * PANEL), span_(std::max<int64_t>(1, TURN<T> / side)), w_(w),
           past_(past),
-          seen_(scratch<T, 1>((length * side + SPARE<T>) * C)),
-          given_(scratch<float, 2>((span_ * side + SPARE<T>) * wide_)),
-          found_(scratch<Whole, 3>((length * side + SPARE<T>) * 4 * K_)) {
+          seen_(scratch<T, SEEN>((length * side + SPARE<T>) * C)),
+          given_(scratch<float, GIVEN>((span_ * side + SPARE<T>) * wide_)),
+          found_(scratch<Whole, STATES>((length * side + SPARE<T>) * 4 * K_)) {
         // What a step of few channels reads behind a row, and multiplies by 0.
         if (step<T>(C) > C) std::fill_n(seen_, (length * side + SPARE<T>) * C, T{});
     }
@@ -44,7 +44,7 @@ class RecurrentPiece {
     // states; none is zeros. What the first direction found waits for the second.
     void add(float* last) {
         for (int64_t d = 0; d < 2; ++d) {
-            float* state = last ? last + d * 2 * K_ : scratch<float, 4>(side_ * 2 * K_);
+            float* state = last ? last + d * 2 * K_ : scratch<float, STATE>(side_ * 2 * K_);
             if (!last) std::fill_n(state, side_ * 2 * K_, 0.0f);
             const bool back = d && !past_;
             const int64_t turns = (length_ + span_ - 1) / span_;

@@ -1,4 +1,4 @@
-// What the memory of a thread is for, by its numbers.
+// What the memory of a thread is for, by its numbers, beside that of residual_blocks/products.hpp.
 
 #pragma once
 
@@ -6,11 +6,6 @@ namespace {
 
 // What does not live at a time has one number, so that it stays in the cache from block to block.
 enum Memory {
-    // As `RecurrentPiece` has them.
-    SEEN = 1,
-    GIVEN,
-    STATES,
-    STATE,
     // Of a piece.
     OVER_POSITIONS = 20,
     OWN,

@@ -38,6 +38,14 @@ inline Fours fours(const bf16* rows, int64_t stride, int64_t position, int64_t c
     return position + 1 < count ? first | (Fours)load<LANES>(row + stride) : first;
 }
 
+// Lanes of two vectors of V, unsigned numbers, counted through both. No function: as the argument
+// of a template a vector would forget that it lies at any place.
+#ifdef __clang__
+#define CPLXSEP_CHOSEN(V, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else // GCC has the other from version 12 on
+#define CPLXSEP_CHOSEN(V, a, b, ...) __builtin_shuffle(a, b, V{__VA_ARGS__})
+#endif
+
 // PANEL values of two positions of bfloat16, taken in turns.
 template <int... AT>
 inline void in_turns(const bf16* row, const bf16* next, bf16* first, bf16* second,
@@ -46,10 +54,9 @@ inline void in_turns(const bf16* row, const bf16* next, bf16* first, bf16* secon
     const Whole a = *reinterpret_cast<const Whole*>(row);
     const Whole b = *reinterpret_cast<const Whole*>(next);
     constexpr int wide = 2 * LANES;
-    *reinterpret_cast<Whole*>(first) =
-        __builtin_shufflevector(a, b, (AT % 2 * wide + AT / 2)...);
+    *reinterpret_cast<Whole*>(first) = CPLXSEP_CHOSEN(Whole, a, b, (AT % 2 * wide + AT / 2)...);
     *reinterpret_cast<Whole*>(second) =
-        __builtin_shufflevector(a, b, (AT % 2 * wide + LANES + AT / 2)...);
+        CPLXSEP_CHOSEN(Whole, a, b, (AT % 2 * wide + LANES + AT / 2)...);
 }
 
 // Packs a matrix that lies in memory as `count` rows, `stride` apart, into one panel of K rows, the
@@ -72,8 +79,8 @@ struct PanelOfRows {
                              std::make_integer_sequence<int, 2 * LANES>());
         for (; k < end; k += TOGETHER<T>)
             for (int64_t c = 0; c < columns; c += LANES) {
-                const Fours both = fours(rows + c, stride, k, count);
-                std::memcpy(panel + place<T>(k, c, K), &both, sizeof both);
+                *reinterpret_cast<Fours*>(panel + place<T>(k, c, K)) =
+                    fours(rows + c, stride, k, count);
             }
     }
 
@@ -86,8 +93,8 @@ struct PanelOfRows {
 template <int STEP, int... LANE>
 inline void exchange(Fours& a, Fours& b, std::integer_sequence<int, LANE...>) {
     const Fours first = a, second = b;
-    a = __builtin_shufflevector(first, second, (LANE & STEP ? LANES + LANE - STEP : LANE)...);
-    b = __builtin_shufflevector(first, second, (LANE & STEP ? LANES + LANE : LANE + STEP)...);
+    a = CPLXSEP_CHOSEN(Fours, first, second, (LANE & STEP ? LANES + LANE - STEP : LANE)...);
+    b = CPLXSEP_CHOSEN(Fours, first, second, (LANE & STEP ? LANES + LANE : LANE + STEP)...);
 }
 
 template <int STEP = LANES / 2>
@@ -112,19 +119,20 @@ void turn(const T* rows, int64_t stride, int64_t count, int64_t C, T* to) {
             transpose(square);
 #pragma GCC unroll 16
             for (int m = 0; m < LANES; ++m)
-                std::memcpy(to + (c + m) * P + p, square + m, sizeof square[m]);
+                *reinterpret_cast<Fours*>(to + (c + m) * P + p) = square[m];
         }
 }
 
-// The right side of sums over positions: rows [count][N], `stride` apart. They are packed by and by,
-// each panel while the products of the one before are under way, when they are first used.
+// The right side of sums over positions: rows [count][N], `stride` apart. They are packed by and
+// by, each panel while the products of the one before are under way, when they are first used.
 template <class T>
 class OverPositions {
   public:
     OverPositions(const T* rows, int64_t stride, int64_t count, int64_t N)
         : N_(N), P_(filled<T>(count)), size_(panel_size<T>(P_)),
-          panels_(scratch<T, OVER_POSITIONS>(panels(N) * size_)),
-          next_{rows, stride, count, std::min(PANEL, N), P_, panels_} {}
+          panels_(scratch<T, OVER_POSITIONS>(panels(N) * size_)), next_{rows,  stride,
+                                                                        count, std::min(PANEL, N),
+                                                                        P_,    panels_} {}
 
     // to [C][N] += the sum of what `turned` [C][filled(count)] has times the rows. Panels pass by
     // while rows of `turned` stay in the nearest cache.
@@ -147,8 +155,8 @@ class OverPositions {
         next_.finish();
         const int64_t done = (next_.panel - panels_) / size_ * PANEL + next_.columns;
         if (done < N_)
-            next_ = {next_.rows + PANEL, next_.stride, next_.count, std::min(PANEL, N_ - done), P_,
-                     next_.panel + size_};
+            next_ = {next_.rows + PANEL,         next_.stride, next_.count,
+                     std::min(PANEL, N_ - done), P_,           next_.panel + size_};
         else
             next_.panel = nullptr;  // all are there
     }

@@ -14,7 +14,7 @@ void pack_rows(const T* rows, int64_t stride, int64_t K, int64_t N, T* to) {
         PanelOfRows<T>{rows + j, stride, K, std::min(PANEL, N - j), K, to}.finish();
 }
 
-// The same in memory of this thread, with each `N` of all columns for themselves.
+// The same in memory of this thread, of `parts` matrices that lie side by side, N columns each.
 template <int NUMBER, class T>
 const T* packed(const T* rows, int64_t K, int64_t N, int64_t parts = 1) {
     const int64_t size = panels(N) * panel_size<T>(K);
@@ -32,8 +32,18 @@ T* converted(const float* weights, int64_t count) {
     return to;
 }
 
-// to [rows][apart] = rows [rows][K] times a packed matrix of N columns. Whole tiles of float sums
-// are written.
+// Sums of a tile as `count` rows, `apart` values apart; of float ones all rows are written.
+template <class T, class U>
+inline void write_tile(Tile<T>& tile, int64_t count, U* to, int64_t apart) {
+    if constexpr (FLOAT_SQUARES<T> && sizeof(U) == 4)
+        tile.write(to, apart);
+    else
+        tile.each(count, [&](int64_t m, const Lane* x) __attribute__((always_inline)) {
+            store_row(to + m * apart, x);
+        });
+}
+
+// to [rows][apart] = rows [rows][K] times a packed matrix of N columns, in whole tiles.
 template <class T, class U, class... Meanwhile>
 inline void product(const T* rows, int64_t count, const T* matrix, int64_t K, int64_t N, U* to,
                     int64_t apart, const Meanwhile&... meanwhile) {
@@ -41,12 +51,7 @@ inline void product(const T* rows, int64_t count, const T* matrix, int64_t K, in
         for (int64_t r = 0; r < count; r += ROWS<T>) {
             Tile<T> tile(matrix);
             tile.add(rows + r * K, K, matrix + HEADER<T>, K, meanwhile...);
-            U* at = to + r * apart + j;
-            if constexpr (FLOAT_SQUARES<T> && sizeof(U) == 4)
-                tile.write(at, apart);
-            else
-                tile.each(std::min(ROWS<T>, count - r), [&](int64_t m, const Lane* x) __attribute__(
-                    (always_inline)) { store_row(at + m * apart, x); });
+            write_tile<T>(tile, std::min(ROWS<T>, count - r), to + r * apart + j, apart);
         }
 }
 
