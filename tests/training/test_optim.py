@@ -201,3 +201,53 @@ def test_each_group_has_its_factor_of_the_learning_rate():
     assert [p.item() for p in (slow, fast, alone)] == pytest.approx([-0.05, -0.4, -0.1])
     optimizers.zero_grad()
     assert all(p.grad is None for p in (slow, fast, alone))
+
+
+def with_gradients(optimizer):
+    """A small network, its optimisers, and gradients of which those of turns are huge."""
+    torch.manual_seed(0)
+    shape = {"channels": [8], "blocks": [1], "states": 4, "outer": 8}
+    model = SeparationModel(
+        ModelConfig(network="dual-path", level="network", window=32, hop=16, dual_path=shape)
+    )
+    for name, parameter in model.named_parameters():
+        large = 1e3 if name.endswith("theta") else 1.0
+        parameter.grad = large * torch.randn_like(parameter)
+    return model, build_optimizers(model, OptimConfig(optimizer=optimizer))
+
+
+def norm_of(parameters):
+    return torch.cat([parameter.grad.flatten() for parameter in parameters]).norm()
+
+
+def test_matrices_of_muon_are_clipped_by_their_own_norm():
+    model, optimizers = with_gradients("muon")
+    groups = matrices(model.named_parameters())
+    before = [parameter.grad.clone() for parameter in model.parameters()]
+    total = optimizers.clip(2.0)
+    torch.testing.assert_close(total, torch.cat([grad.flatten() for grad in before]).norm())
+    for group in groups:
+        torch.testing.assert_close(norm_of(group), torch.tensor(2.0), rtol=1e-5, atol=0)
+    for parameter, grad in zip(model.parameters(), before, strict=True):
+        along = torch.cosine_similarity(parameter.grad.flatten(), grad.flatten(), dim=0)
+        assert along > 1 - 1e-5
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_one_optimiser_clips_by_the_norm_of_all(optimizer):
+    model, optimizers = with_gradients(optimizer)
+    twin = copy.deepcopy(model)
+    for parameter, other in zip(model.parameters(), twin.parameters(), strict=True):
+        other.grad = parameter.grad.clone()
+    expected = torch.nn.utils.clip_grad_norm_(twin.parameters(), 2.0)
+    torch.testing.assert_close(optimizers.clip(2.0), expected)
+    for parameter, other in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, other.grad)
+
+
+def test_gradients_below_the_limit_stay():
+    model, optimizers = with_gradients("muon")
+    before = [parameter.grad.clone() for parameter in model.parameters()]
+    optimizers.clip(1e9)
+    for parameter, grad in zip(model.parameters(), before, strict=True):
+        assert torch.equal(parameter.grad, grad)
