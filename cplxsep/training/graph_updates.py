@@ -61,7 +61,7 @@ class Updates:
         """
         for parameter, grad in zip(self.parameters, _owned(grads, self.parameters), strict=True):
             parameter.grad = grad
-        norm = self.state.optimizers.clip(self.clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
         fine = (torch.isfinite(loss) & torch.isfinite(norm)).float() * live
         with self._capturable(1 - fine):
             for name, part in self.state.optimizers.parts.items():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from cplxsep.config import OptimConfig
@@ -43,19 +43,6 @@ class Optimizers:
         for part in self.parts.values():
             part.zero_grad()
 
-    def clip(self, limit: float) -> Tensor:
-        """Bring the norm of each part's gradients down to `limit`; returns that of all before.
-
-        Each for itself, for Muon's matrices would else be scaled by what the other gradients are:
-        where a recurrence remembers long, that for its turns is tens to thousands of times larger,
-        and differs from batch to batch. Scaled so, two halves of 400 mixtures told directions
-        whose cosine was 0.17, by their own norm 0.21 (dce-2spk, batches of 4).
-        """
-        norms = [
-            nn.utils.clip_grad_norm_(parameters_of(part), limit) for part in self.parts.values()
-        ]
-        return torch.stack(norms).square().sum().sqrt()
-
     def step(self) -> None:
         """One update of all parameters."""
         for part in self.parts.values():
@@ -88,13 +75,6 @@ class Optimizers:
             part.load_state_dict(state[name] if len(self.parts) > 1 else state)
             for group, own in zip(part.param_groups, options, strict=True):
                 group.update(own)
-
-
-def parameters_of(part: Optimizer) -> list[nn.Parameter]:
-    """The model's parameters that an optimiser updates."""
-    if isinstance(part, Muon):
-        return [kernel for kernel, _ in part.pairs()]
-    return [parameter for group in part.param_groups for parameter in group["params"]]
 
 
 def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:

@@ -74,7 +74,7 @@ class TrainingStep:
         except BaseException:
             self.restore(buffers)  # what is saved now is of the step before
             raise
-        norm = self.state.optimizers.clip(config.optim.clip).item()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip).item()
         finite = math.isfinite(loss) and math.isfinite(norm)
         if finite:
             self.state.optimizers.step()
