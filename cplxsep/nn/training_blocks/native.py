@@ -35,65 +35,52 @@ class TrainingBlocks:
     def local(self, maps: Tensor, weights: Weights, causal: bool) -> Tensor:
         """x + W SiLU(conv3x3(norm(x))). weights: norm's gain and bias (C,), conv (C, C, 3, 3),
         W (C, C)."""
-        found = _Local.apply(self._library, causal, maps, *weights)
-        assert isinstance(found, Tensor)
-        return found
+        # The convolution's output is kept.
+        return self._block("local", (*maps.shape, causal), 1, maps, weights)
 
     def recurrent(self, maps: Tensor, weights: Weights, along: Along) -> Tensor:
         """x + W recurrence(V norm(x)). weights: norm's gain and bias (C,), V (6K, C), bias (6K,)
         and theta (2, K) of the states, W (C, 4K)."""
-        found = _Recurrent.apply(self._library, along, maps, *weights)
+        states = weights[4].shape[1]
+        way = (along == "bands", along == "past frames")
+        return self._block("recurrent", (*maps.shape, states, *way), 0, maps, weights)
+
+    def _block(
+        self, name: str, sizes: tuple[int, ...], keeps: int, maps: Tensor, weights: Weights
+    ) -> Tensor:
+        found = _Block.apply(self._library, name, sizes, keeps, maps, *weights)
         assert isinstance(found, Tensor)
         return found
 
 
-class _Local(torch.autograd.Function):
+class _Block(torch.autograd.Function):
+    """A block by its name, which keeps so many maps for its gradient."""
+
     @staticmethod
     def forward(
-        ctx: Any, library: ctypes.CDLL, causal: bool, maps: Tensor, *weights: Tensor
+        ctx: Any,
+        library: ctypes.CDLL,
+        name: str,
+        sizes: tuple[int, ...],
+        keeps: int,
+        maps: Tensor,
+        *weights: Tensor,
     ) -> Tensor:
-        given = maps.contiguous(), *map(_plain, weights)
-        kept, found = torch.empty_like(given[0]), torch.empty_like(given[0])
-        ctx.sizes = *maps.shape, causal
-        ctx.library, ctx.types = library, [weight.dtype for weight in weights]
-        ctx.save_for_backward(*given, kept)
-        call(library, "local", (*given, kept, found), ctx.sizes)
+        given = maps.contiguous(), *(weight.float().contiguous() for weight in weights)
+        *kept, found = (torch.empty_like(given[0]) for _ in range(keeps + 1))
+        ctx.library, ctx.name, ctx.sizes, ctx.keeps = library, name, sizes, keeps
+        ctx.types = [weight.dtype for weight in weights]
+        ctx.save_for_backward(*given, *kept)
+        call(library, name, (*given, *kept, found), sizes)
         return found
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        given = ctx.saved_tensors
-        maps, *weights, kept = given
-        found = [torch.empty_like(part) for part in (kept, maps, *weights)]
-        call(ctx.library, "local_back", (*given, grad.contiguous(), *found), ctx.sizes)
-        return None, None, found[1], *_typed(found[2:], ctx.types)
-
-
-class _Recurrent(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, library: ctypes.CDLL, along: Along, maps: Tensor, *weights: Tensor
-    ) -> Tensor:
-        given = maps.contiguous(), *map(_plain, weights)
-        states = weights[4].shape[1]
-        ctx.sizes = *maps.shape, states, along == "bands", along == "past frames"
-        ctx.library, ctx.types = library, [weight.dtype for weight in weights]
-        ctx.save_for_backward(*given)
-        found = torch.empty_like(given[0])
-        call(library, "recurrent", (*given, found), ctx.sizes)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        given = ctx.saved_tensors
-        found = [torch.empty_like(part) for part in given]
-        call(ctx.library, "recurrent_back", (*given, grad.contiguous(), *found), ctx.sizes)
-        return None, None, found[0], *_typed(found[1:], ctx.types)
-
-
-def _plain(weight: Tensor) -> Tensor:
-    return weight.float().contiguous()
-
-
-def _typed(gradients: list[Tensor], types: list[torch.dtype]) -> list[Tensor]:
-    return [part.to(dtype) for part, dtype in zip(gradients, types, strict=True)]
+        saved = ctx.saved_tensors
+        given = saved[: len(saved) - ctx.keeps]
+        of_kept = map(torch.empty_like, saved[len(given) :])
+        of_maps, *of_weights = map(torch.empty_like, given)
+        found = (*of_kept, of_maps, *of_weights)
+        call(ctx.library, f"{ctx.name}_back", (*saved, grad.contiguous(), *found), ctx.sizes)
+        typed = (part.to(dtype) for part, dtype in zip(of_weights, ctx.types, strict=True))
+        return None, None, None, None, of_maps, *typed

@@ -42,7 +42,7 @@ inline Fours fours(const bf16* rows, int64_t stride, int64_t position, int64_t c
 // of a template a vector would forget that it lies at any place.
 #ifdef __clang__
 #define CPLXSEP_CHOSEN(V, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else // GCC has the other from version 12 on
+#else  // GCC has the other from version 12 on
 #define CPLXSEP_CHOSEN(V, a, b, ...) __builtin_shuffle(a, b, V{__VA_ARGS__})
 #endif
 
