@@ -5,14 +5,14 @@ are those of the optimisers and stay where they are: a step without a graph may 
 checkpoint is the same.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from cplxsep.training.optim import Muon, Optimizers
+from cplxsep.training.muon import Muon
+from cplxsep.training.optim import Optimizers
 from cplxsep.training.state import RunState
 
 
@@ -37,8 +37,6 @@ class Updates:
             name: [self._scalar() for _ in part.param_groups] for name, part in parts.items()
         }
         self.weight = self._scalar()  # of the model in the average
-        muon = parts.get("muon")
-        self.muon = BatchedMuon(muon) if isinstance(muon, Muon) else None
 
     def prepare(self, lr: float, step: int) -> None:
         """Set what the next updates, of a 0-based step, go by."""
@@ -65,8 +63,8 @@ class Updates:
         fine = (torch.isfinite(loss) & torch.isfinite(norm)).float() * live
         with self._capturable(1 - fine):
             for name, part in self.state.optimizers.parts.items():
-                if self.muon is not None and name == "muon":
-                    self.muon.step(self.rates[name][0], fine)
+                if isinstance(part, Muon):
+                    part.update(self.rates[name][0], fine)
                 else:
                     part.step()
         for buffer, old in zip(self._buffers, before, strict=True):
@@ -115,69 +113,3 @@ def _owned(grads: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Iter
             grad = torch.empty_like(parameter).copy_(grad)
         seen.add(grad.data_ptr())
         yield grad
-
-
-class BatchedMuon:
-    """The step of a `Muon`, with all matrices of one shape in one product.
-
-    Numbers as in torch.optim.Muon, but for the order of sums in products.
-    """
-
-    def __init__(self, muon: Muon) -> None:
-        self.options = muon.param_groups[0]
-        self.shapes: list[tuple[list[nn.Parameter], list[nn.Parameter], Tensor]] = []
-        groups: dict[torch.Size, list[tuple[nn.Parameter, nn.Parameter]]] = {}
-        for kernel, matrix in muon.pairs():
-            groups.setdefault(matrix.shape, []).append((kernel, matrix))
-        for pairs in groups.values():
-            kernels, matrices = map(list, zip(*pairs, strict=True))
-            momentum = torch.stack([self._momentum(muon, matrix) for matrix in matrices])
-            for matrix, own in zip(matrices, momentum, strict=True):
-                muon.state[matrix]["momentum_buffer"] = own
-            self.shapes.append((kernels, matrices, momentum))
-
-    @torch.no_grad()
-    def step(self, rate: Tensor, fine: Tensor) -> None:
-        """Update from the gradients of the kernels; nothing changes where `fine` is 0 and not 1."""
-        matrices: list[Tensor] = []
-        updates: list[Tensor] = []
-        for kernels, own, momentum in self.shapes:
-            grads = [kernel.grad for kernel in kernels if kernel.grad is not None]
-            if len(grads) < len(kernels):  # its state would be other than the optimiser's own
-                raise RuntimeError("the loss does not reach all kernels")
-            stacked = torch.stack([grad.flatten(1) for grad in grads])
-            found = self._orthogonal(self._followed(stacked, momentum, fine)).float()
-            # "match_rms_adamw" of torch.optim.Muon
-            found *= rate * fine * (-0.2 * math.sqrt(max(stacked.shape[1:])))
-            matrices += own
-            updates += found.unbind()
-        torch._foreach_mul_(matrices, 1 - rate * fine * self.options["weight_decay"])
-        torch._foreach_add_(matrices, updates)
-
-    def _followed(self, grads: Tensor, momentum: Tensor, fine: Tensor) -> Tensor:
-        """What is made orthogonal, after the momentum (n, rows, columns) has followed."""
-        share = self.options["momentum"]
-        grads = torch.where(fine > 0, grads, 0)  # a NaN would stay one, however little it counted
-        momentum.lerp_(grads, fine * (1 - share))
-        return grads.lerp(momentum, share) if self.options["nesterov"] else momentum
-
-    def _orthogonal(self, matrices: Tensor) -> Tensor:
-        """The nearest orthogonal matrices, about, by Newton-Schulz steps in bfloat16."""
-        a, b, c = self.options["ns_coefficients"]
-        tall = matrices.shape[1] > matrices.shape[2]
-        found = matrices.bfloat16()
-        found = (found.mT if tall else found).contiguous()
-        size = torch.linalg.vector_norm(found, dim=(1, 2), keepdim=True)
-        found = found / size.clamp(min=self.options["eps"])
-        for _ in range(self.options["ns_steps"]):
-            gram = found @ found.mT
-            found = torch.baddbmm(
-                found, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), found, beta=a
-            )
-        return found.mT if tall else found
-
-    @staticmethod
-    def _momentum(muon: Muon, matrix: nn.Parameter) -> Tensor:
-        """What a step or a checkpoint has left, or zeros."""
-        found = muon.state[matrix].get("momentum_buffer")
-        return torch.zeros_like(matrix) if found is None else found.detach()

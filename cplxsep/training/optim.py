@@ -1,7 +1,6 @@
 """The optimisers of a run: by their name in the configuration, and together as one."""
 
 import importlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch.optim import Optimizer
 
 from cplxsep.config import OptimConfig
 from cplxsep.errors import UsageError
+from cplxsep.training import muon
 from cplxsep.training.complex_adam import ComplexAdamW
 from cplxsep.training.matrices import matrices
 
@@ -18,9 +18,6 @@ _PACKAGES = {"schedulefree": "schedulefree", "prodigy": "prodigyopt"}
 
 # What a configuration says of each group; torch keeps them with the state too.
 _OPTIONS = ("weight_decay", "betas", "momentum", "nesterov")
-
-# torch's "match_rms_adamw" makes updates of RMS 0.2 lr; AdamW's early ones have lr.
-_MUON_LR = 5.0
 
 
 class Optimizers:
@@ -93,7 +90,7 @@ def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
     part: Optimizer
     if config.optimizer == "muon":
         adamw = torch.optim.AdamW(others, weight_decay=0.0, fused=True, **common)
-        return Optimizers({"muon": Muon(kernels, config), "adamw": adamw}, {"muon": [_MUON_LR]})
+        return Optimizers({"muon": muon.Muon(kernels, config), "adamw": adamw}, {"muon": [muon.LR]})
     if config.optimizer == "sgd":
         # The paper decays everything alike (SPEC section 6).
         part = torch.optim.SGD(
@@ -115,39 +112,6 @@ def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
     else:
         part = torch.optim.AdamW(groups, fused=True, **common)
     return Optimizers({config.optimizer: part})
-
-
-class Muon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024), which makes the momentum of a matrix orthogonal.
-
-    Each part of a complex kernel (out, in, k, k) is one matrix (out, in*k*k), which shares its
-    memory. Its learning rate is `_MUON_LR` times that of AdamW.
-    """
-
-    def __init__(self, kernels: list[nn.Parameter], config: OptimConfig) -> None:
-        self._kernels = kernels
-        super().__init__(
-            [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels],
-            lr=_MUON_LR * config.lr,
-            weight_decay=config.weight_decay / _MUON_LR,
-            momentum=config.momentum,
-            adjust_lr_fn="match_rms_adamw",
-        )
-
-    def pairs(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
-        """Each kernel, and the matrix that shares its memory."""
-        return zip(self._kernels, self.param_groups[0]["params"], strict=True)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:  # noqa: ARG002
-        """Forget the gradients of the kernels."""
-        for kernel in self._kernels:
-            kernel.grad = None
-
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        """One update from the gradients of the kernels."""
-        for kernel, matrix in self.pairs():
-            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
-        super().step()
 
 
 def import_package(config: OptimConfig) -> Any:
