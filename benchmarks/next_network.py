@@ -26,8 +26,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
-
 import numpy as np
 import torch
 from card import cell, markdown
@@ -47,6 +45,7 @@ from cplxsep.model_folder import catalogue
 from cplxsep.model_folder.contents import CONFIG
 from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import backends
+from cplxsep.training.heap import keep_freed_memory
 from cplxsep.training.objective import Objective
 from cplxsep.training.optim import build_optimizers
 
@@ -221,6 +220,7 @@ def table(rows: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    keep_freed_memory()  # as `cplxsep train` does
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("speed")

@@ -22,8 +22,6 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
-
 import torch
 from machine import in_words, machine
 from training import DUAL_PATH
@@ -33,6 +31,7 @@ from cplxsep.networks.model import SeparationModel
 from cplxsep.nn import backends
 from cplxsep.nn.device import flushed_denormals, pick_precision
 from cplxsep.training.distributed import join
+from cplxsep.training.heap import keep_freed_memory
 from cplxsep.training.log import Log
 from cplxsep.training.state import RunContext, RunState
 from cplxsep.training.step import TrainingStep
@@ -42,6 +41,7 @@ WARM_UP = 2  # turns
 
 def work(pipe: Connection, config: Config, threads: int) -> None:
     """Be one process of a training: make as many steps as the pipe asks for; 0 ends it."""
+    keep_freed_memory()  # as `cplxsep train` does
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     with flushed_denormals(), join("cpu") as ranks:

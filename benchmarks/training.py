@@ -25,15 +25,12 @@ mixtures of it: a step must not wait for its data.
 
 import argparse
 import json
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as `cplxsep train` does
 
 import torch
 from limits import demand, measure_limits
@@ -49,6 +46,7 @@ from cplxsep.nn.complex_norm.statement import EPS
 from cplxsep.nn.device import multiplies_bf16_cpu
 from cplxsep.report import table
 from cplxsep.training.examples import load_examples
+from cplxsep.training.heap import keep_freed_memory
 from cplxsep.training.objective import Objective
 
 SMALL = {"unet": {"start_maps": 16, "residual_blocks": 1}}
@@ -217,6 +215,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
+    keep_freed_memory()  # as `cplxsep train` does
     options = arguments()
     device = torch.device(options.device)
     on_gpu = device.type == "cuda"
