@@ -73,18 +73,14 @@ class Muon(torch.optim.Muon):
     def _followed(self, own: list[Tensor], grads: list[Tensor], fine: Tensor | None) -> Tensor:
         """What is made orthogonal (n, rows, columns), after the momentum has followed."""
         group = self.param_groups[0]
+        given, weight = torch.stack(grads), 1 - group["momentum"]
+        if fine is not None:
+            given = torch.where(fine > 0, given, 0)  # a NaN would stay one at any weight
+            weight = fine * weight
         momenta = [self._momentum(matrix) for matrix in own]
-        if fine is None:
-            torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
-        else:
-            # A NaN would stay one, however little it counted.
-            grads = [torch.where(fine > 0, grad, 0) for grad in grads]
-            ahead = torch._foreach_sub(grads, momenta)
-            torch._foreach_mul_(ahead, fine * (1 - group["momentum"]))
-            torch._foreach_add_(momenta, ahead)
-        if group["nesterov"]:
-            return torch.stack(grads).lerp(torch.stack(momenta), group["momentum"])
-        return torch.stack(momenta)
+        momentum = torch.stack(momenta).lerp_(given, weight)
+        torch._foreach_copy_(momenta, momentum.unbind())
+        return given.lerp(momentum, group["momentum"]) if group["nesterov"] else momentum
 
     def _momentum(self, matrix: Tensor) -> Tensor:
         """What a step or a checkpoint has left, or zeros."""
