@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Let a process keep what it frees, for the next step needs it again.
 
     Else a step's larger tensors come from the system and go back to it each time, and for every
-    page of them the kernel is called: a tenth to a fifth of a step on a CPU. In huge pages it takes
+    page of them the kernel is called: up to a fifth of a step on a CPU. In huge pages it takes
     another fifth less; torch reads whether to ask for them when it first allocates, so call this
     before. Other C libraries than glibc are left alone.
     """
