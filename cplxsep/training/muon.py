@@ -49,16 +49,12 @@ class Muon(torch.optim.Muon):
             fine: as a scalar there, 1, or 0 where nothing may change; None is 1.
         """
         share = rate if fine is None else rate * fine
-        group = self.param_groups[0]
-        matrices: list[Tensor] = []
-        updates: list[Tensor] = []
+        decay = 1 - share * self.param_groups[0]["weight_decay"]
         for own, grads in self._shapes():
             found = self._orthogonal(self._followed(own, grads, fine)).float()
             found *= share * (-0.2 * math.sqrt(max(own[0].shape)))  # "match_rms_adamw"
-            matrices += own
-            updates += found.unbind()
-        torch._foreach_mul_(matrices, 1 - share * group["weight_decay"])
-        torch._foreach_add_(matrices, updates)
+            torch._foreach_mul_(own, decay)
+            torch._foreach_add_(own, found.unbind())
 
     def _shapes(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
         """The matrices of each shape that have gradients, and these."""
