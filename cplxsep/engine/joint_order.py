@@ -7,9 +7,9 @@ but what they teach of the voices can.
 
 The likelihood of all orders is that of the voices (two-covariance model of the speaker embedding),
 each the sum of what its passages tell, of what neighbouring chunks share, and of a network that
-may, but rarely does, swap its outputs behind a pause, and more rarely amid speech. It is climbed by
-exchanging two talkers in a block of neighbouring passages, the best block first, for as long as
-that gains: nearly always to the most likely order of all.
+may, but rarely does, swap its outputs behind a pause. It is climbed by exchanging two talkers in a
+block of neighbouring passages, the best block first, for as long as that gains: nearly always to
+the most likely order of all.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,10 +23,9 @@ from cplxsep.engine.voices import evidence
 from cplxsep.metrics.assignment import best_permutation
 from cplxsep.networks.speaker_embedding import DIMENSIONS
 
-WINDOW = 60  # passages whose order stays open; more only where they are held back
-LONGEST = 32  # passages of a block: of long chunks hundreds are open
+WINDOW = 20  # passages whose order stays open; more only where they are held back
+LONGEST = 64  # passages of a block: of long chunks hundreds are open
 STAYS = 2.5  # nats for the order that was, behind a pause within a chunk
-GOES_ON = 6.0  # nats for it amid speech
 HAIR = 1e-3  # nats for the network's own order in a new chunk: it stays where nothing tells
 LEAST = 1e-6  # nats that an exchange must gain: no rounding error
 
@@ -44,19 +43,18 @@ class Link(NamedTuple):
 
 @dataclass(eq=False)
 class Passage:
-    """A passage of a chunk, between pauses, or a stretch of one: all of it has one order.
+    """A passage of a chunk, between pauses.
 
     frames: of its chunk, from the first to the one behind the last. speech: in how many of them
     each source is heard above the others (N,). voices: what each source tells of its talker's
-    (N, 2, D). amid: it begins amid speech, not behind a pause. order: talker i is source order[i],
-    as is most likely so far. given: the order that it was given in, once it was.
+    (N, 2, D). order: talker i is source order[i], as is most likely so far. given: the order that
+    it was given in, once it was.
     """
 
     frames: tuple[int, int]
     speech: np.ndarray
     voices: np.ndarray
     links: list[Link]
-    amid: bool
     order: np.ndarray
     given: np.ndarray | None = None
 
@@ -66,8 +64,7 @@ class Settled(NamedTuple):
 
     order: in which it is given. overlap, voice: nats by which each is for it, against another order
     of this passage alone. lead: of the whole over the best that has this passage otherwise. Of two
-    who are not heard it does not matter who is who; nor is a stretch asked that goes on amid speech
-    in the order of the one before: infinite.
+    who are not heard it does not matter who is who.
     """
 
     order: np.ndarray
@@ -95,7 +92,6 @@ class JointOrder:
         self._pairs = list(combinations(range(talkers), 2))
         self._open: list[Passage] = []
         self._gains: _Exchanges | None = None  # of the open passages in their orders, once found
-        self._known = np.zeros((talkers, 2, DIMENSIONS))  # what all passages tell of each talker
         # Of passages that are no longer open: what they told of each talker's voice, for how much
         # speech talker i was given as talker j, and how much speech they had.
         self._voices = np.zeros((talkers, 2, DIMENSIONS))
@@ -108,19 +104,17 @@ class JointOrder:
         speech: np.ndarray,
         voices: np.ndarray,
         shared: Iterable[tuple[Passage, np.ndarray]],
-        *,
-        amid: bool = False,
     ) -> Passage:
         """Take a passage; `shared`: scores of those of the chunk before, as in `Link`."""
         links = [Link(earlier, scores, True) for earlier, scores in shared if scores.any()]
         if self._open:
             # Another order differs in two places at least.
-            stays = GOES_ON if amid else STAYS if frames[0] else HAIR
-            links.append(Link(self._open[-1], stays / 2 * np.eye(len(voices)), False))
-        alike = evidence(self._known[:, None] + voices) - evidence(self._known)[:, None]
+            stays = (STAYS if frames[0] else HAIR) / 2 * np.eye(len(voices))
+            links.append(Link(self._open[-1], stays, False))
+        known = self._voices + self._heard().sum(axis=0)
+        alike = evidence(known[:, None] + voices) - evidence(known)[:, None]
         scores = alike + sum(link.scores[link.earlier.order] for link in links)
-        passage = Passage(frames, speech, voices, links, amid, best_permutation(scores))
-        self._known = self._known + voices[passage.order]
+        passage = Passage(frames, speech, voices, links, best_permutation(scores))
         self._open.append(passage)
         self._gains = None
         return passage
@@ -136,7 +130,6 @@ class JointOrder:
             there, back = [*self._pairs[pair]], [*reversed(self._pairs[pair])]
             for passage in self._open[exchanges.begins[block] : exchanges.ends[block]]:
                 passage.order[there] = passage.order[back]
-            self._known = self._voices + self._heard().sum(axis=0)
             self._gains = None
 
     def settle(self, passages: Sequence[Passage]) -> list[Settled]:
@@ -154,12 +147,7 @@ class JointOrder:
             passage.given = passage.order[names]
         exchanges = self._exchanges()
         said = self._said(exchanges)
-        found: list[Settled] = []
-        for passage in passages:
-            if found and passage.amid and np.array_equal(passage.order[names], found[-1].order):
-                found.append(Settled(found[-1].order, np.inf, np.inf, np.inf))
-            else:
-                found.append(self._settled(passage, exchanges, said))
+        found = [self._settled(passage, exchanges, said) for passage in passages]
         self._forget()
         return found
 
@@ -177,7 +165,8 @@ class JointOrder:
         begins, ends = np.triu_indices(len(self._open) + 1, 1)
         short = ends - begins <= LONGEST
         begins, ends = begins[short], ends[short]
-        heard, known = self._heard(), self._known
+        heard = self._heard()
+        known = self._voices + heard.sum(axis=0)
         apart = evidence(known)
         links = [(link, passage) for passage in self._open for link in passage.links]
         position = {id(passage): index for index, passage in enumerate(self._open)}
@@ -205,23 +194,15 @@ class JointOrder:
 
     def _settled(self, passage: Passage, exchanges: _Exchanges, said: np.ndarray) -> Settled:
         at, pairs = self._open.index(passage), np.array(self._pairs)
-        end = at + 1  # it goes on to the next pause, in whatever order
-        while end < min(len(self._open), at + LONGEST) and self._open[end].amid:
-            end += 1
         heard = said.T[pairs].any(axis=1)
-        alone = heard & (exchanges.begins == at) & (exchanges.ends == end)
+        alone = heard & (exchanges.begins == at) & (exchanges.ends == at + 1)
         overlaps = [
-            -sum(
-                _if_crossed(link, one, i, j)
-                for one in self._open[at:end]
-                for link in one.links
-                if link.shared
-            )
+            -sum(_if_crossed(link, passage, i, j) for link in passage.links if link.shared)
             for i, j in pairs[alone.any(axis=1)]
         ]
         # To exchange talkers in most of what was said is to exchange them in the rest.
         total = self._speech + sum(each.speech.sum() for each in self._open)
-        rivals = heard & (exchanges.begins <= at) & (end <= exchanges.ends)
+        rivals = heard & (exchanges.begins <= at) & (at < exchanges.ends)
         rivals &= 2 * said.sum(axis=1) <= total
         gains = exchanges.voices + exchanges.links
         assert passage.given is not None

@@ -49,9 +49,9 @@ class Overlap:
         all energy, not correlations of each pair: energy must weigh, or faint leakage, which
         correlates with its origin perfectly, would count as much as the talker.
         """
-        first = max(here[0], there[0] - self.begin)
-        last = max(min(here[1], there[1] - self.begin), first)
+        first, last = here
         at = first + np.flatnonzero(self.spoken[first:last])
+        at = at[(there[0] <= self.begin + at) & (self.begin + at < there[1])]
         energy = np.sqrt(self.energies[:, at].sum(axis=1).prod())
         if energy == 0:
             return np.zeros(self.products.shape[1:])

@@ -1,12 +1,11 @@
-"""Keeps the talkers in one order across chunks, and within them.
+"""Keeps the talkers in one order across chunks, and across pauses within them.
 
 A separation network is free to swap its outputs from one chunk to the next, and it does now and
-then behind a pause, or amid speech where two voices are alike. Two things tell who is who. Where
-neighbouring chunks overlap they hold the same speech; that counts for nothing where nobody speaks:
-a silent overlap matches by chance. And each talker has a voice, learnt as the recording goes on,
-which tells half second by half second. Where neither tells the order stays. What is heard later
-tells more (`joint_order`), so a chunk is held back for a while. Every decision depends on ratios of
-levels only, so that scaling a recording changes none.
+then behind a pause. Two things tell who is who. Where neighbouring chunks overlap they hold the
+same speech; that counts for nothing where nobody speaks: a silent overlap matches by chance. And
+each talker has a voice, learnt as the recording goes on, which tells after a pause. Where neither
+tells the order stays. What is heard later tells more (`joint_order`), so a chunk is held back for
+a while. Every decision depends on ratios of levels only, so that scaling a recording changes none.
 """
 
 import math
@@ -18,24 +17,23 @@ from typing import NamedTuple
 import numpy as np
 
 from cplxsep.audio.level import frame_of
-from cplxsep.engine.joint_order import LEAST, JointOrder, Passage, Settled
+from cplxsep.engine.joint_order import JointOrder, Passage, Settled
 from cplxsep.engine.measured import Measured, measured
 from cplxsep.engine.overlap import Overlap
-from cplxsep.engine.passages import in_orders, passages, stretches
+from cplxsep.engine.passages import in_orders, passages
 from cplxsep.engine.speech_level import SpeechLevel
 from cplxsep.engine.voices import voice_of
 
 VOICE_FRAMES = 8  # frames of speech that a passage needs to tell of a talker
 HELD = 4  # chunks that are heard before the order of one is settled
 PAUSE_FRAMES = 8  # frames without speech (0.26 s) behind which the network may have swapped
-STRETCH_FRAMES = 16  # frames (0.5 s) after which it may have swapped amid speech
-DOMINANT = 4.0  # times the power of all others that a frame of one talker must have
+DOMINANT = 2.0  # times the power of all others that a frame of one talker must have
 WEAK = 0.3  # confidence below which a seam is little more than a guess
 
 
 @dataclass(frozen=True)
 class Seam:
-    """How the order at one seam was found: where a chunk begins, or where it changes within one.
+    """How the order at one seam was found: where a chunk begins, or behind a pause within it.
 
     seconds: position. method: "overlap" or "voice", whichever said more, "kept" where nothing
     told, or "silence" where nobody speaks after the seam, so that any order is right.
@@ -58,7 +56,7 @@ class Seam:
 class Arranged(NamedTuple):
     """A chunk's sources (N, S) in the order of the chunks before.
 
-    seams: its beginning, but for the first one's, and each place within it from which on its order
+    seams: its beginning, but for the first one's, and each pause within it behind which its order
     was changed.
     """
 
@@ -116,41 +114,37 @@ class TalkerOrder:
         if not spoken.any():
             return []
         shared = self._shared(start, sources)
-        between = passages(spoken, PAUSE_FRAMES)
-        own = self._own(found.powers, between)
         followed = []
-        for passage in between:
-            for first, last in stretches(passage, spoken, found.powers.sum(axis=0), STRETCH_FRAMES):
-                voices = _heard(found.embedded[:, first:last], own[:, first:last])
-                loudest = found.powers[:, first:last].argmax(axis=0)[spoken[first:last]]
-                speech = np.bincount(loudest, minlength=len(sources))
-                matches = [
-                    (one, overlap.match(one.frames, (first, last))) for one, overlap in shared
-                ]
-                amid = first > passage[0]
-                followed.append(self._order.add((first, last), speech, voices, matches, amid=amid))
+        for first, last in passages(spoken, PAUSE_FRAMES):
+            heard = self._heard(found.powers[:, first:last], found.embedded[:, first:last])
+            loudest = found.powers[:, first:last].argmax(axis=0)[spoken[first:last]]
+            speech = np.bincount(loudest, minlength=len(sources))
+            matches = [(one, overlap.match(one.frames, (first, last))) for one, overlap in shared]
+            followed.append(self._order.add((first, last), speech, heard, matches))
         self._order.climb()
         return followed
 
-    def _own(self, powers: np.ndarray, between: list[tuple[int, int]]) -> np.ndarray:
-        """Frames (N, T) of each source that tell of its talker's voice.
-
-        Those where nothing that leaks can be; none of a passage in which they are few.
-        """
-        others = powers.sum(axis=0) - powers
-        own = self._level.speaks(powers) & (powers >= DOMINANT * others)
-        for first, last in between:
-            there = own[:, first:last]
-            there &= there.sum(axis=1, keepdims=True) >= VOICE_FRAMES
-        return own
-
     def _shared(self, start: int, sources: np.ndarray) -> list[tuple[Passage, Overlap]]:
-        """Passages of the chunk before that reach into this one, and what it shares with it."""
+        """Passages of the chunk before, and what this one shares with it."""
         if self._last is None or not self._last.passages:
             return []
         begin, before = start - self._last.start, self._last.sources
         overlap = Overlap.between(before, begin, sources, self._frame, self._level)
-        return [(one, overlap) for one in self._last.passages if one.frames[1] > overlap.begin]
+        return [(passage, overlap) for passage in self._last.passages]
+
+    def _heard(self, powers: np.ndarray, embedded: np.ndarray) -> np.ndarray:
+        """What each source of a passage tells of its talker's voice (N, 2, D).
+
+        From the frames that are its own, where nothing that leaks can be; nothing if they are few.
+        """
+        others = powers.sum(axis=0) - powers
+        own = self._level.speaks(powers) & (powers >= DOMINANT * others)
+        return np.stack(
+            [
+                voice_of(there[speaks] if speaks.sum() >= VOICE_FRAMES else there[:0])
+                for there, speaks in zip(embedded, own, strict=True)
+            ]
+        )
 
     def _settled(self) -> Arranged:
         """The chunk that was held for the longest, in the most likely order."""
@@ -164,7 +158,7 @@ class TalkerOrder:
         return Arranged(chunk.start, sources, list(self._seams(chunk.start, begins, settled)))
 
     def _seams(self, start: int, begins: list[int], settled: list[Settled]) -> Iterator[Seam]:
-        """Where a chunk begins, and where its order changes."""
+        """Where a chunk begins, and behind pauses within it."""
         if not settled and start > 0:
             yield Seam(start / self._rate, "silence", 1.0, False)
         before = self._stay
@@ -181,14 +175,9 @@ class TalkerOrder:
                 self._unsure = lead
 
 
-def _heard(embedded: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """What each source's own frames (N, T) tell of its talker's voice (N, 2, D)."""
-    return np.stack([voice_of(there[its]) for there, its in zip(embedded, own, strict=True)])
-
-
 def _method(found: Settled, swapped: bool) -> str:
     """What told of an order."""
-    if found.overlap == 0 and abs(found.voice) < LEAST and not swapped:
+    if found.overlap == found.voice == 0 and not swapped:
         return "kept"
     # Where neither is for it what is heard later is: that is voices.
     return "overlap" if found.overlap > 0 and found.overlap >= found.voice else "voice"

@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 from cplxsep.engine import joint_order
-from cplxsep.engine.joint_order import (
-    GOES_ON,
-    HAIR,
-    LONGEST,
-    STAYS,
-    WINDOW,
-    JointOrder,
-    _crossing,
-)
+from cplxsep.engine.joint_order import HAIR, LONGEST, STAYS, WINDOW, JointOrder, _crossing
 from cplxsep.engine.voices import evidence
 
 DIMENSIONS = 64
@@ -26,20 +18,11 @@ def voice(number, doubt=DOUBT):
     return np.stack([np.full(DIMENSIONS, 1 / doubt), np.full(DIMENSIONS, number / doubt)])
 
 
-def follow(order, *heard, behind=True, amid=False, shared=(), speech=10):
-    """Passages of what the sources tell, of one chunk, or each of a chunk of its own.
-
-    Of one chunk they are behind pauses, or stretches of one passage.
-    """
+def follow(order, *heard, behind=True, shared=(), speech=10):
+    """Passages of what the sources tell, of one chunk, or each of a chunk of its own."""
     frames = [(10 * index if behind else 0, 10 * index + 10) for index in range(len(heard))]
     return [
-        order.add(
-            each,
-            np.broadcast_to(speech, len(voices)),
-            np.stack(voices),
-            shared,
-            amid=amid and each[0] > 0,
-        )
+        order.add(each, np.broadcast_to(speech, len(voices)), np.stack(voices), shared)
         for each, voices in zip(frames, heard, strict=True)
     ]
 
@@ -93,11 +76,8 @@ def test_where_nothing_tells_the_order_stays():
     assert found(*swapped, (SILENCE, SILENCE), behind=False)[2] == [1, 0]
 
 
-@pytest.mark.parametrize(
-    ("where", "stays"),
-    [({"behind": True}, STAYS), ({"behind": False}, HAIR), ({"amid": True}, GOES_ON)],
-)
-def test_no_other_order_of_all_passages_is_likelier(where, stays):
+@pytest.mark.parametrize("behind", [True, False])
+def test_no_other_order_of_all_passages_is_likelier(behind):
     rng, either = np.random.default_rng(0), np.array([[0, 1], [1, 0]])
     for _ in range(20):
         talkers = 0.5 * rng.standard_normal((2, DIMENSIONS))
@@ -105,8 +85,9 @@ def test_no_other_order_of_all_passages_is_likelier(where, stays):
         for _ in range(6):
             mean = talkers[rng.permutation(2)] + np.sqrt(DOUBT) * rng.standard_normal((2, 64))
             heard.append(np.stack([np.full((2, 64), 1 / DOUBT), mean / DOUBT], axis=1))
+        stays = STAYS if behind else HAIR
         best = max(likelihood(heard, either[list(which)], stays) for which in np.ndindex(*[2] * 6))
-        orders = np.array(found(*heard, **where))
+        orders = np.array(found(*heard, behind=behind))
         assert likelihood(heard, orders, stays) == pytest.approx(best)
 
 
@@ -210,28 +191,6 @@ def test_what_tells_of_all_who_are_heard_counts(speech, told):
     (settled,) = order.settle(now)
     assert settled.overlap == pytest.approx(told)
     assert (settled.voice > 10) == (told > 0)
-
-
-def test_stretches_that_go_on_are_not_asked():
-    order = JointOrder(2)
-    stretches = follow(order, *[(voice(1), voice(-1))] * 3, (voice(-1), voice(1)), amid=True)
-    order.climb()
-    first, *same, swapped = order.settle(stretches)
-    assert first.lead > 20
-    assert [each.lead for each in same] == [np.inf] * 2
-    assert swapped.order.tolist() == [1, 0]
-    assert 20 < swapped.lead < np.inf
-
-
-def test_all_of_a_passage_tells_of_its_order():
-    """What the first stretch of a passage tells of the others is nothing of what was before it."""
-    order = JointOrder(2)
-    before = follow(order, (SILENCE, SILENCE))
-    shared = [(before[0], 2 * np.eye(2))]
-    stretches = follow(order, *[(voice(1), voice(-1))] * 4, behind=True, amid=True, shared=shared)
-    settled = order.settle(stretches)[0]
-    assert settled.voice == pytest.approx(0)
-    assert settled.overlap == pytest.approx(4 * 4)
 
 
 def test_what_is_no_number_ends_the_climb():
