@@ -1,30 +1,31 @@
 """Whether talkers keep their output over long recordings with pauses.
 
     python benchmarks/talker_order.py --speech ../shared/data/speech.csv [--model dce-2spk]
-        [--split test] [--minutes 30] [--seed 0] [--chunk 8 16 30] [--json FILE]
+        [--split test] [--minutes 120] [--seed 0] [--chunk 8 16 30] [--json FILE]
 
-Conversations of two talkers of the split, the same two throughout: passages in which one speaks or
-both do, with pauses of 0.5 to 10 s between, over faint noise. Two figures:
+Conversations of two talkers of the split, five minutes each, the same two throughout: passages in
+which one speaks or both do, with pauses of 0.5 to 10 s between, over faint noise. One pair of
+talkers differs from another by many decibels, so that half an hour, six pairs, tells of no change
+of half a decibel. Two figures:
 
 leaky oracle: the true sources with 15 dB of cross-talk, shuffled at random in each chunk; how
 many of the chunks with a word in them come out in the order that most of their conversation has.
 
 checkpoint: SI-SDR of a model's outputs over each whole conversation with one order, beside that of
 what it gives of each chunk alone, in the best order for each. Swaps inside a chunk, the network's
-own, are in both; but they are undone where both voices are known, so that the first may be the
-better one.
+own, are in both; but those behind a pause are undone where both voices are known, so that the first
+may be the better one.
 """
 
 import argparse
-import os
-import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from card import cell
+from machine import in_words, machine
 
 from cplxsep.audio import io
 from cplxsep.audio.atomic import write_text
@@ -36,6 +37,7 @@ from cplxsep.engine.separator import Separator
 from cplxsep.engine.talker_order import Seam, TalkerOrder
 from cplxsep.metrics.assignment import closest
 from cplxsep.metrics.sisdr import si_sdr_matrix
+from cplxsep.metrics.statistics import describe
 from cplxsep.report import to_json
 
 RATE = 8000
@@ -45,6 +47,7 @@ PAUSES = (0.5, 10.0)  # seconds
 LEVEL, NOISE = -26.0, -76.0  # dB re full scale
 LEAST_WORD, FRAME = 0.2, 256  # seconds, samples
 LEAK = from_db(-15.0)
+SCORES = ("si_sdr", "si_sdr_best_order", "si_sdr_as_given")
 SEAM_METHODS = ("overlap", "voice", "kept", "silence")
 
 
@@ -202,10 +205,6 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         print(f"{len(rows)}: {', '.join(talk.talkers)}", file=sys.stderr)
     chunks = sum(row["oracle"]["chunks"] for row in rows)
     right = sum(row["oracle"]["right"] for row in rows)
-    means = {
-        key: float(np.mean([row["checkpoint"][key] for row in rows]))
-        for key in ("si_sdr", "si_sdr_best_order", "si_sdr_as_given")
-    }
     return {
         "split": options.split,
         "seed": options.seed,
@@ -214,11 +213,18 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         "model": str(options.model),
         "chunk": chunk,
         "precision": separator.precision,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "machine": in_words(machine()),
         "oracle": {"chunks": chunks, "right": right, "share": right / chunks},
-        "checkpoint": {**means, "loss": means["si_sdr_best_order"] - means["si_sdr"]},
+        "checkpoint": summary([row["checkpoint"] for row in rows]),
         "rows": rows,
     }
+
+
+def summary(found: list[dict]) -> dict[str, dict]:
+    """Statistics of each score (dB) over conversations, and of what one order loses in each."""
+    scores = {key: [each[key] for each in found] for key in SCORES}
+    loss = np.subtract(scores["si_sdr_best_order"], scores["si_sdr"])
+    return {key: describe(values) for key, values in (*scores.items(), ("loss", loss))}
 
 
 def main() -> None:
@@ -226,7 +232,7 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True, help="manifest CSV")
     parser.add_argument("--model", default="dce-2spk")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--chunk", type=float, nargs="+", default=[8.0], help="seconds")
@@ -241,13 +247,13 @@ def main() -> None:
 
 def tell(result: dict) -> None:
     """Print both figures."""
-    leaky, found = result["oracle"], result["checkpoint"]
+    leaky, talks = result["oracle"], result["conversations"]
+    one, best, given, loss = map(cell, result["checkpoint"].values())
     print(f"chunks of {result['chunk']:g} s")
     print(f"leaky oracle: {leaky['right']} of {leaky['chunks']} chunks right, {leaky['share']:.2%}")
     print(
-        f"{result['model']}: SI-SDR {found['si_sdr']:.2f} dB with one order, "
-        f"{found['si_sdr_best_order']:.2f} dB with the best for each chunk "
-        f"({found['loss']:.2f} dB more), {found['si_sdr_as_given']:.2f} dB as the network has them"
+        f"{result['model']}, {talks} conversations: SI-SDR {one} dB in one order, "
+        f"{best} in the best for each chunk, {loss} more; {given} as the network has them"
     )
 
 

@@ -8,8 +8,12 @@ but what they teach of the voices can.
 The likelihood of all orders is that of the voices (two-covariance model of the speaker embedding),
 each the sum of what its passages tell, of what neighbouring chunks share, and of a network that
 may, but rarely does, swap its outputs behind a pause, and more rarely amid speech. It is climbed by
-exchanging two talkers in a block of neighbouring passages, the best block first, for as long as
+exchanging two talkers in a block of neighbouring stretches, the best block first, for as long as
 that gains: nearly always to the most likely order of all.
+
+A talker sounds a little different in each passage, so that ten stretches of one passage tell little
+more than two: what is heard of a talker in one passage is told in one go. Where a block begins or
+ends amid a passage, what is in it and what is not are told in two.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,42 +23,42 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cplxsep.engine.voices import evidence
+from cplxsep.engine.voices import evidence, told
 from cplxsep.metrics.assignment import best_permutation
 from cplxsep.networks.speaker_embedding import DIMENSIONS
 
-WINDOW = 60  # passages whose order stays open; more only where they are held back
-LONGEST = 32  # passages of a block: of long chunks hundreds are open
+WINDOW = 60  # stretches whose order stays open; more only where they are held back
+LONGEST = 32  # stretches of a block: of long chunks hundreds are open
 STAYS = 2.5  # nats for the order that was, behind a pause within a chunk
-GOES_ON = 6.0  # nats for it amid speech
+GOES_ON = 4.5  # nats for it amid speech
 HAIR = 1e-3  # nats for the network's own order in a new chunk: it stays where nothing tells
 LEAST = 1e-6  # nats that an exchange must gain: no rounding error
 
 
 class Link(NamedTuple):
-    """Scores (N, N), in nats: that source i of an earlier passage and source j here are one talker.
+    """Scores (N, N), in nats: that source i of an earlier stretch and source j here are one talker.
 
     shared: from what two chunks have of the same time.
     """
 
-    earlier: "Passage"
+    earlier: "Stretch"
     scores: np.ndarray
     shared: bool
 
 
 @dataclass(eq=False)
-class Passage:
-    """A passage of a chunk, between pauses, or a stretch of one: all of it has one order.
+class Stretch:
+    """A stretch of a chunk that has one order: a passage between pauses, or a part of one.
 
     frames: of its chunk, from the first to the one behind the last. speech: in how many of them
-    each source is heard above the others (N,). voices: what each source tells of its talker's
-    (N, 2, D). amid: it begins amid speech, not behind a pause. order: talker i is source order[i],
+    each source is heard above the others (N,). heard: of each source (N, D + 1), as `told` takes
+    it. amid: it begins amid speech, not behind a pause. order: talker i is source order[i],
     as is most likely so far. given: the order that it was given in, once it was.
     """
 
     frames: tuple[int, int]
     speech: np.ndarray
-    voices: np.ndarray
+    heard: np.ndarray
     links: list[Link]
     amid: bool
     order: np.ndarray
@@ -62,10 +66,10 @@ class Passage:
 
 
 class Settled(NamedTuple):
-    """How the order of a passage was found.
+    """How the order of a stretch was found.
 
     order: in which it is given. overlap, voice: nats by which each is for it, against another order
-    of this passage alone. lead: of the whole over the best that has this passage otherwise. Of two
+    of this stretch alone. lead: of the whole over the best that has this stretch otherwise. Of two
     who are not heard it does not matter who is who; nor is a stretch asked that goes on amid speech
     in the order of the one before: infinite.
     """
@@ -77,7 +81,7 @@ class Settled(NamedTuple):
 
 
 class _Exchanges(NamedTuple):
-    """What it gains to exchange each pair of talkers in each block of open passages.
+    """What it gains to exchange each pair of talkers in each block of open stretches.
 
     begins, ends (B,): of the blocks. voices, links (pairs, B): nats.
     """
@@ -89,14 +93,16 @@ class _Exchanges(NamedTuple):
 
 
 class JointOrder:
-    """Follows a recording's passages, and says in which order to give them."""
+    """Follows a recording's stretches, and says in which order to give them."""
 
     def __init__(self, talkers: int) -> None:
         self._pairs = list(combinations(range(talkers), 2))
-        self._open: list[Passage] = []
-        self._gains: _Exchanges | None = None  # of the open passages in their orders, once found
-        self._known = np.zeros((talkers, 2, DIMENSIONS))  # what all passages tell of each talker
-        # Of passages that are no longer open: what they told of each talker's voice, for how much
+        self._open: list[Stretch] = []
+        self._gains: _Exchanges | None = None  # of the open stretches in their orders, once found
+        # What all stretches tell of each talker, and what was heard of each in the latest.
+        self._known = np.zeros((talkers, 2, DIMENSIONS))
+        self._latest = np.zeros((talkers, DIMENSIONS + 1))
+        # Of stretches that are no longer open: what they told of each talker's voice, for how much
         # speech talker i was given as talker j, and how much speech they had.
         self._voices = np.zeros((talkers, 2, DIMENSIONS))
         self._agreed = np.zeros((talkers, talkers))
@@ -106,67 +112,77 @@ class JointOrder:
         self,
         frames: tuple[int, int],
         speech: np.ndarray,
-        voices: np.ndarray,
-        shared: Iterable[tuple[Passage, np.ndarray]],
+        heard: np.ndarray,
+        shared: Iterable[tuple[Stretch, np.ndarray]],
         *,
         amid: bool = False,
-    ) -> Passage:
-        """Take a passage; `shared`: scores of those of the chunk before, as in `Link`."""
+    ) -> Stretch:
+        """Take a stretch; `shared`: scores of those of the chunk before, as in `Link`."""
         links = [Link(earlier, scores, True) for earlier, scores in shared if scores.any()]
         if self._open:
             # Another order differs in two places at least.
             stays = GOES_ON if amid else STAYS if frames[0] else HAIR
-            links.append(Link(self._open[-1], stays / 2 * np.eye(len(voices)), False))
-        alike = evidence(self._known[:, None] + voices) - evidence(self._known)[:, None]
+            links.append(Link(self._open[-1], stays / 2 * np.eye(len(heard)), False))
+        alike = evidence(self._known[:, None] + told(heard)) - evidence(self._known)[:, None]
         scores = alike + sum(link.scores[link.earlier.order] for link in links)
-        passage = Passage(frames, speech, voices, links, amid, best_permutation(scores))
-        self._known = self._known + voices[passage.order]
-        self._open.append(passage)
+        stretch = Stretch(frames, speech, heard, links, amid, best_permutation(scores))
+        before = self._latest if amid else np.zeros_like(self._latest)
+        self._latest = before + heard[stretch.order]
+        self._known = self._known - told(before) + told(self._latest)
+        self._open.append(stretch)
         self._gains = None
-        return passage
+        return stretch
 
     def climb(self) -> None:
-        """Exchange talkers in blocks of passages for as long as the likelihood grows."""
-        while self._open:
+        """Exchange talkers in blocks of stretches for as long as the likelihood grows."""
+        # Gains are not differences of one sum where blocks divide passages, so that without an end
+        # to it exchanges might go in a circle.
+        for _ in self._open:
             exchanges = self._exchanges()
             gains = exchanges.voices + exchanges.links
             pair, block = np.unravel_index(gains.argmax(), gains.shape)
             if not gains[pair, block] >= LEAST:  # nor where it is no number
                 return
             there, back = [*self._pairs[pair]], [*reversed(self._pairs[pair])]
-            for passage in self._open[exchanges.begins[block] : exchanges.ends[block]]:
-                passage.order[there] = passage.order[back]
-            self._known = self._voices + self._heard().sum(axis=0)
+            for stretch in self._open[exchanges.begins[block] : exchanges.ends[block]]:
+                stretch.order[there] = stretch.order[back]
+            passages = np.add.reduceat(self._heard(), self._begins())
+            self._latest = passages[-1]
+            self._known = self._voices + told(passages).sum(axis=0)
             self._gains = None
 
-    def settle(self, passages: Sequence[Passage]) -> list[Settled]:
-        """The order in which to give passages of a chunk: talkers keep their names.
+    def settle(self, stretches: Sequence[Stretch]) -> list[Settled]:
+        """The order in which to give stretches of a chunk: talkers keep their names.
 
         Each is called what most of their speech was given as.
         """
-        if not passages:
+        if not stretches:
             return []
         agreed = self._agreed + sum(map(_agreement, self._open))
         if not agreed.any():  # nobody was given a name: the network's own are as good as others
-            agreed = passages[0].order == np.arange(len(agreed))[:, None]
+            agreed = stretches[0].order == np.arange(len(agreed))[:, None]
         names = best_permutation(agreed)
-        for passage in passages:
-            passage.given = passage.order[names]
+        for stretch in stretches:
+            stretch.given = stretch.order[names]
         exchanges = self._exchanges()
         said = self._said(exchanges)
         found: list[Settled] = []
-        for passage in passages:
-            if found and passage.amid and np.array_equal(passage.order[names], found[-1].order):
+        for stretch in stretches:
+            if found and stretch.amid and np.array_equal(stretch.order[names], found[-1].order):
                 found.append(Settled(found[-1].order, np.inf, np.inf, np.inf))
             else:
-                found.append(self._settled(passage, exchanges, said))
+                found.append(self._settled(stretch, exchanges, said))
         self._forget()
         return found
 
     def _heard(self) -> np.ndarray:
-        """What open passages tell of each talker's voice (P, N, 2, D)."""
-        heard = [passage.voices[passage.order] for passage in self._open]
-        return np.array(heard).reshape(-1, *self._voices.shape)
+        """What is heard of each talker in each open stretch (P, N, D + 1)."""
+        heard = [stretch.heard[stretch.order] for stretch in self._open]
+        return np.array(heard).reshape(-1, *self._latest.shape)
+
+    def _begins(self) -> np.ndarray:
+        """Where passages begin among the open stretches."""
+        return np.array([at for at, one in enumerate(self._open) if not (at and one.amid)], int)
 
     def _exchanges(self) -> _Exchanges:
         if self._gains is None:
@@ -177,22 +193,17 @@ class JointOrder:
         begins, ends = np.triu_indices(len(self._open) + 1, 1)
         short = ends - begins <= LONGEST
         begins, ends = begins[short], ends[short]
-        heard, known = self._heard(), self._known
-        apart = evidence(known)
-        links = [(link, passage) for passage in self._open for link in passage.links]
-        position = {id(passage): index for index, passage in enumerate(self._open)}
-        # What lies before the open passages is in no block.
+        parts = _divided(self._heard(), self._begins(), begins, ends)
+        links = [(link, stretch) for stretch in self._open for link in stretch.links]
+        position = {id(stretch): index for index, stretch in enumerate(self._open)}
+        # What lies before the open stretches is in no block.
         ends_of_links = np.array(
             [[position.get(id(one), -1) for one in (link.earlier, here)] for link, here in links],
             dtype=int,
         ).reshape(-1, 2)
         voices, linked = [], []
         for i, j in self._pairs:
-            moved = np.cumsum(heard[:, j] - heard[:, i], axis=0)
-            moved = np.concatenate([np.zeros_like(moved[:1]), moved])
-            moved = moved[ends] - moved[begins]
-            voices.append(evidence(known[i] + moved) + evidence(known[j] - moved))
-            voices[-1] -= apart[i] + apart[j]
+            voices.append(_if_exchanged(self._known, *parts, i, j))
             gains = np.array([_if_crossed(link, here, i, j) for link, here in links])
             linked.append(_crossing(ends_of_links, gains, len(self._open))[begins, ends])
         return _Exchanges(begins, ends, np.stack(voices), np.stack(linked))
@@ -203,8 +214,8 @@ class JointOrder:
         said = np.concatenate([np.zeros_like(said[:1]), said.cumsum(axis=0)])
         return said[exchanges.ends] - said[exchanges.begins]
 
-    def _settled(self, passage: Passage, exchanges: _Exchanges, said: np.ndarray) -> Settled:
-        at, pairs = self._open.index(passage), np.array(self._pairs)
+    def _settled(self, stretch: Stretch, exchanges: _Exchanges, said: np.ndarray) -> Settled:
+        at, pairs = self._open.index(stretch), np.array(self._pairs)
         end = at + 1  # it goes on to the next pause, in whatever order
         while end < min(len(self._open), at + LONGEST) and self._open[end].amid:
             end += 1
@@ -224,46 +235,91 @@ class JointOrder:
         rivals = heard & (exchanges.begins <= at) & (end <= exchanges.ends)
         rivals &= 2 * said.sum(axis=1) <= total
         gains = exchanges.voices + exchanges.links
-        assert passage.given is not None
+        assert stretch.given is not None
         return Settled(
-            passage.given,
+            stretch.given,
             min(overlaps),
             -exchanges.voices[alone].max(),
             -gains[rivals].max(initial=-np.inf),
         )
 
     def _forget(self) -> None:
-        """Settle for good the oldest passages that were given, beyond so many."""
+        """Settle for good the oldest stretches that were given, beyond so many."""
         while len(self._open) > WINDOW and self._open[0].given is not None:
-            oldest = self._open.pop(0)
+            count = int([*self._begins()[1:], len(self._open)][0])
+            self._voices = self._voices + told(self._heard()[:count].sum(axis=0))
             self._gains = None
-            self._voices = self._voices + oldest.voices[oldest.order]
-            self._agreed = self._agreed + _agreement(oldest)
-            self._speech += oldest.speech.sum()
-            oldest.links.clear()  # or each would keep all that were before it
+            for oldest in self._open[:count]:
+                self._agreed = self._agreed + _agreement(oldest)
+                self._speech += oldest.speech.sum()
+                oldest.links.clear()  # or each would keep all that were before it
+            del self._open[:count]
 
 
-def _agreement(passage: Passage) -> np.ndarray | float:
+def _divided(
+    heard: np.ndarray, starts: np.ndarray, begins: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What blocks tell of each talker's voice, and how the rest of all passages then changes.
+
+    Both (B, N, 2, D). Where a block begins or ends amid a passage, the part of it within and that
+    without are told apart. The second is what is told without the block, less what all passages
+    tell as they are.
+
+    Args:
+        heard: of each talker in each stretch (P, N, D + 1).
+        starts: where passages begin.
+        begins, ends: of the blocks (B,).
+    """
+    stops = np.append(starts[1:], len(heard))
+    of = np.searchsorted(starts, np.arange(len(heard)), side="right") - 1  # stretches' passages
+    total = np.concatenate([np.zeros_like(heard[:1]), heard.cumsum(axis=0)])
+    first, last = starts[of], stops[of]
+    passages = told(total[stops] - total[starts])
+    whole = np.concatenate([np.zeros_like(passages[:1]), passages.cumsum(axis=0)])
+    # Of a passage from a stretch on, and up to and with one.
+    head, tail = told(total[last] - total[:-1]), told(total[1:] - total[first])
+    block = (head - whole[of + 1])[begins] + (tail + whole[of])[ends - 1]
+    within = np.flatnonzero(of[begins] == of[ends - 1])
+    block[within] = told(total[ends[within]] - total[begins[within]])
+    # What is left of it before a stretch, and behind one.
+    before, behind = told(total[:-1] - total[first]), told(total[last] - total[1:])
+    rest = (before + whole[of])[begins] + (behind - whole[of + 1])[ends - 1]
+    return block, rest
+
+
+def _if_exchanged(
+    known: np.ndarray, block: np.ndarray, rest: np.ndarray, i: int, j: int
+) -> np.ndarray:
+    """Nats (B,) that voices gain if talkers i and j are exchanged in blocks, from `_divided`.
+
+    `known` (N, 2, D) is what all passages tell of each talker.
+    """
+    mine, its = known[i] + rest[:, i], known[j] + rest[:, j]
+    exchanged = evidence(mine + block[:, j]) + evidence(its + block[:, i])
+    return exchanged - evidence(mine + block[:, i]) - evidence(its + block[:, j])
+
+
+def _agreement(stretch: Stretch) -> np.ndarray | float:
     """Frames of speech for which talker i was given as talker j (N, N)."""
-    if passage.given is None:
+    if stretch.given is None:
         return 0.0
-    return passage.speech[passage.order] * (passage.given[:, None] == passage.order)
+    return stretch.speech[stretch.order] * (stretch.given[:, None] == stretch.order)
 
 
-def _crossing(ends: np.ndarray, gains: np.ndarray, passages: int) -> np.ndarray:
+def _crossing(ends: np.ndarray, gains: np.ndarray, stretches: int) -> np.ndarray:
     """What the links gain, of which one end (L, 2) lies in a block: [first, behind its last]."""
     earlier, here = ends.T
     known = earlier >= 0
-    within = np.zeros((passages + 1, passages + 1))
+    within = np.zeros((stretches + 1, stretches + 1))
     np.add.at(within, (earlier[known], here[known] + 1), gains[known])
     within = within[::-1].cumsum(axis=0)[::-1].cumsum(axis=1)  # links with both ends in a block
-    of_one = np.bincount(here, gains, passages)
-    of_one += np.bincount(earlier[known], gains[known], passages)
+    of_one = np.bincount(here, gains, stretches)
+    of_one += np.bincount(earlier[known], gains[known], stretches)
     of_all = np.concatenate([[0.0], of_one.cumsum()])
     return of_all - of_all[:, None] - 2 * within
 
 
-def _if_crossed(link: Link, here: Passage, i: int, j: int) -> float:
+def _if_crossed(link: Link, here: Stretch, i: int, j: int) -> float:
     """Nats that it gains to exchange talkers i and j at one end of a link."""
     there, order = link.earlier.order, here.order
     exchanged = link.scores[there[i], order[j]] + link.scores[there[j], order[i]]

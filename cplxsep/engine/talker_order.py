@@ -4,7 +4,7 @@ A separation network is free to swap its outputs from one chunk to the next, and
 then behind a pause, or amid speech where two voices are alike. Two things tell who is who. Where
 neighbouring chunks overlap they hold the same speech; that counts for nothing where nobody speaks:
 a silent overlap matches by chance. And each talker has a voice, learnt as the recording goes on,
-which tells half second by half second. Where neither tells the order stays. What is heard later
+which tells second by second. Where neither tells the order stays. What is heard later
 tells more (`joint_order`), so a chunk is held back for a while. Every decision depends on ratios of
 levels only, so that scaling a recording changes none.
 """
@@ -18,17 +18,17 @@ from typing import NamedTuple
 import numpy as np
 
 from cplxsep.audio.level import frame_of
-from cplxsep.engine.joint_order import LEAST, JointOrder, Passage, Settled
+from cplxsep.engine.joint_order import LEAST, JointOrder, Settled, Stretch
 from cplxsep.engine.measured import Measured, measured
 from cplxsep.engine.overlap import Overlap
 from cplxsep.engine.passages import in_orders, passages, stretches
 from cplxsep.engine.speech_level import SpeechLevel
-from cplxsep.engine.voices import voice_of
+from cplxsep.engine.voices import heard_of
 
 VOICE_FRAMES = 8  # frames of speech that a passage needs to tell of a talker
 HELD = 4  # chunks that are heard before the order of one is settled
 PAUSE_FRAMES = 8  # frames without speech (0.26 s) behind which the network may have swapped
-STRETCH_FRAMES = 16  # frames (0.5 s) after which it may have swapped amid speech
+STRETCH_FRAMES = 24  # frames (0.8 s) after which it may have swapped amid speech
 DOMINANT = 4.0  # times the power of all others that a frame of one talker must have
 WEAK = 0.3  # confidence below which a seam is little more than a guess
 
@@ -72,7 +72,7 @@ class _Held(NamedTuple):
 
     start: int
     sources: np.ndarray
-    passages: list[Passage]
+    stretches: list[Stretch]
 
 
 class TalkerOrder:
@@ -109,7 +109,7 @@ class TalkerOrder:
         while self._held:
             yield self._settled()
 
-    def _followed(self, start: int, sources: np.ndarray, found: Measured) -> list[Passage]:
+    def _followed(self, start: int, sources: np.ndarray, found: Measured) -> list[Stretch]:
         """Passages of a chunk, whose order is sought together with that of the ones before."""
         self._level.adapt(found.powers)
         spoken = self._level.spoken(found.powers)
@@ -121,14 +121,14 @@ class TalkerOrder:
         followed = []
         for passage in between:
             for first, last in stretches(passage, spoken, found.powers.sum(axis=0), STRETCH_FRAMES):
-                voices = _heard(found.embedded[:, first:last], own[:, first:last])
+                heard = _heard(found.embedded[:, first:last], own[:, first:last])
                 loudest = found.powers[:, first:last].argmax(axis=0)[spoken[first:last]]
                 speech = np.bincount(loudest, minlength=len(sources))
                 matches = [
                     (one, overlap.match(one.frames, (first, last))) for one, overlap in shared
                 ]
                 amid = first > passage[0]
-                followed.append(self._order.add((first, last), speech, voices, matches, amid=amid))
+                followed.append(self._order.add((first, last), speech, heard, matches, amid=amid))
         self._order.climb()
         return followed
 
@@ -144,19 +144,19 @@ class TalkerOrder:
             there &= there.sum(axis=1, keepdims=True) >= VOICE_FRAMES
         return own
 
-    def _shared(self, start: int, sources: np.ndarray) -> list[tuple[Passage, Overlap]]:
+    def _shared(self, start: int, sources: np.ndarray) -> list[tuple[Stretch, Overlap]]:
         """Passages of the chunk before that reach into this one, and what it shares with it."""
-        if self._last is None or not self._last.passages:
+        if self._last is None or not self._last.stretches:
             return []
         begin, before = start - self._last.start, self._last.sources
         overlap = Overlap.between(before, begin, sources, self._frame, self._level)
-        return [(one, overlap) for one in self._last.passages if one.frames[1] > overlap.begin]
+        return [(one, overlap) for one in self._last.stretches if one.frames[1] > overlap.begin]
 
     def _settled(self) -> Arranged:
         """The chunk that was held for the longest, in the most likely order."""
         chunk = self._held.popleft()
-        settled = self._order.settle(chunk.passages)
-        begins = [passage.frames[0] for passage in chunk.passages]
+        settled = self._order.settle(chunk.stretches)
+        begins = [stretch.frames[0] for stretch in chunk.stretches]
         pieces = [
             (first * self._frame, found.order) for first, found in zip(begins, settled, strict=True)
         ]
@@ -182,8 +182,8 @@ class TalkerOrder:
 
 
 def _heard(embedded: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """What each source's own frames (N, T) tell of its talker's voice (N, 2, D)."""
-    return np.stack([voice_of(there[its]) for there, its in zip(embedded, own, strict=True)])
+    """What is heard of each source in its own frames (N, T), as `heard_of` adds it up."""
+    return np.stack([heard_of(there[its]) for there, its in zip(embedded, own, strict=True)])
 
 
 def _method(found: Settled, swapped: bool) -> str:

@@ -3,7 +3,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from cplxsep.engine import joint_order
+from cplxsep.engine import joint_order, voices
 from cplxsep.engine.joint_order import (
     GOES_ON,
     HAIR,
@@ -12,18 +12,30 @@ from cplxsep.engine.joint_order import (
     WINDOW,
     JointOrder,
     _crossing,
+    _divided,
 )
 from cplxsep.engine.voices import evidence
 
 DIMENSIONS = 64
 DOUBT = 0.5  # variance of what a passage tells of a voice
-SILENCE = np.zeros((2, DIMENSIONS))
+SILENCE = np.zeros(DIMENSIONS + 1)
 TWO = [[2.0, -2.0], [-2.0, 2.0]]  # voices apart from those of `voice`
 
 
+def told(heard):
+    """As if a talker sounded the same in every passage, and doubt were all in how much is heard."""
+    sums, frames = heard[..., :-1], heard[..., -1:]
+    return np.stack([np.broadcast_to(frames, sums.shape), sums], axis=-2)
+
+
+@pytest.fixture(autouse=True)
+def one_sound(monkeypatch):
+    monkeypatch.setattr(joint_order, "told", told)
+
+
 def voice(number, doubt=DOUBT):
-    """What a passage tells of the voice that far from the mean in every dimension."""
-    return np.stack([np.full(DIMENSIONS, 1 / doubt), np.full(DIMENSIONS, number / doubt)])
+    """What is heard of the voice that far from the mean in every dimension."""
+    return np.append(np.full(DIMENSIONS, number / doubt), 1 / doubt)
 
 
 def follow(order, *heard, behind=True, amid=False, shared=(), speech=10):
@@ -55,7 +67,7 @@ def likelihood(heard, orders, stays):
     """Of all passages in some orders, as its definition says."""
     voices = np.stack([each[order] for each, order in zip(heard, orders, strict=True)])
     kept = sum((one == other).sum() for one, other in pairwise(orders))
-    return evidence(voices.sum(0)).sum() + stays / 2 * kept
+    return evidence(told(voices.sum(0))).sum() + stays / 2 * kept
 
 
 def test_the_likelihood_of_voices_is_that_of_two_covariances():
@@ -104,14 +116,14 @@ def test_no_other_order_of_all_passages_is_likelier(where, stays):
         heard = []
         for _ in range(6):
             mean = talkers[rng.permutation(2)] + np.sqrt(DOUBT) * rng.standard_normal((2, 64))
-            heard.append(np.stack([np.full((2, 64), 1 / DOUBT), mean / DOUBT], axis=1))
+            heard.append(np.append(mean, np.ones((2, 1)), axis=1) / DOUBT)
         best = max(likelihood(heard, either[list(which)], stays) for which in np.ndindex(*[2] * 6))
         orders = np.array(found(*heard, **where))
         assert likelihood(heard, orders, stays) == pytest.approx(best)
 
 
 def test_three_talkers_keep_their_places_in_any_order_of_outputs():
-    talkers = [voice(1), voice(-1), np.stack([voice(0)[0], np.tile([2.0, -2.0], 32)])]
+    talkers = [voice(1), voice(-1), np.append(np.tile([2.0, -2.0], 32), 1 / DOUBT)]
     orders = [*permutations(range(3))]
     given = found(*[[talkers[i] for i in order] for order in orders], talkers=3)
     assert given == [np.argsort(order).tolist() for order in orders]
@@ -178,7 +190,7 @@ def test_more_speech_weighs_more_in_a_name():
 def test_those_who_are_silent_do_not_name_anybody():
     """Regression: while one of three spoke the others, taken for each other, kept false names."""
     order = JointOrder(3)
-    one, *others = voice(1.5), *(np.stack([voice(0)[0], np.tile(row, 32)]) for row in TWO)
+    one, *others = voice(1.5), *(np.append(np.tile(row, 32), 1 / DOUBT) for row in TWO)
     (first,) = follow(order, (one, *others), speech=[30, 20, 20])
     order.settle([first])
     (alone,) = follow(order, (one, SILENCE, SILENCE), behind=False, speech=[100, 0, 0])
@@ -237,7 +249,7 @@ def test_all_of_a_passage_tells_of_its_order():
 def test_what_is_no_number_ends_the_climb():
     """Regression: `separate` hung for ever."""
     order = JointOrder(2)
-    follow(order, (voice(1), voice(-1)), (np.full((2, DIMENSIONS), np.nan), SILENCE))
+    follow(order, (voice(1), voice(-1)), (np.full(DIMENSIONS + 1, np.nan), SILENCE))
     order.climb()
 
 
@@ -248,6 +260,39 @@ def test_passages_that_share_nothing_are_not_linked():
     shared = [(passage, np.zeros((2, 2))) for passage in before[:2]] + [(before[2], np.eye(2))]
     (now,) = follow(order, (voice(1), voice(-1)), behind=False, shared=shared)
     assert [link.earlier for link in now.links] == [before[2], before[2]]
+
+
+def test_of_each_passage_what_is_in_a_block_is_told_apart_from_what_is_not(monkeypatch):
+    monkeypatch.setattr(joint_order, "told", voices.told)
+    rng, count = np.random.default_rng(0), 9
+    heard = np.append(
+        rng.standard_normal((count, 2, DIMENSIONS)), rng.integers(20, size=(count, 2, 1)), axis=2
+    )
+    starts = np.array([0, 1, 4, 8])
+    begins, ends = np.triu_indices(count + 1, 1)
+    block, rest = _divided(heard, starts, begins, ends)
+    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        within, without, before = (np.zeros((2, 2, DIMENSIONS)) for _ in range(3))
+        for first, stop in pairwise([*starts, count]):
+            first_in, stop_in = np.clip([begin, end], first, stop)
+            if first_in < stop_in:
+                within += voices.told(heard[first_in:stop_in].sum(axis=0))
+                without += voices.told(heard[first:first_in].sum(axis=0))
+                without += voices.told(heard[stop_in:stop].sum(axis=0))
+                before += voices.told(heard[first:stop].sum(axis=0))
+        np.testing.assert_allclose(block[number], within, atol=1e-9)
+        np.testing.assert_allclose(rest[number], without - before, atol=1e-9)
+
+
+def test_a_long_passage_tells_little_more_than_a_short_one():
+    """Regression: ten stretches of one utterance counted as ten utterances, and half a minute of
+    one talker was given as the other's."""
+    embedded = np.ones((12, DIMENSIONS))
+    stretch = voices.heard_of(embedded)
+    one, ten = voices.told(stretch), voices.told(10 * stretch)
+    assert (ten[0] < 5 * one[0]).all()
+    np.testing.assert_allclose(ten[1] / ten[0], 1)
+    np.testing.assert_allclose(voices.told(voices.heard_of(embedded[:0])), 0)
 
 
 def test_links_count_where_one_end_is_in_a_block():

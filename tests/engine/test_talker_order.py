@@ -264,9 +264,9 @@ def test_talkers_who_change_places_amid_speech_are_put_back(swaps):
         swapped[:, round(begin * RATE) :] = swapped[::-1, round(begin * RATE) :].copy()
     (arranged,) = through([swapped])
     wrong = [np.abs(arranged.sources - each).sum(axis=0) > 0 for each in (right, right[::-1])]
-    assert min(each.mean() for each in wrong) < 0.05 * len(swaps)
+    assert min(each.mean() for each in wrong) < 0.08 * len(swaps)
     assert [seam.swapped for seam in arranged.seams] == [True] * len(swaps)
-    assert [seam.seconds for seam in arranged.seams] == pytest.approx(swaps, abs=0.75)
+    assert [seam.seconds for seam in arranged.seams] == pytest.approx(swaps, abs=1.1)
 
 
 def test_a_voice_is_told_of_by_frames_without_the_others():
