@@ -213,7 +213,7 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         "model": str(options.model),
         "chunk": chunk,
         "precision": separator.precision,
-        "machine": in_words(machine()),
+        "machine": in_words(machine(separator.device)),
         "oracle": {"chunks": chunks, "right": right, "share": right / chunks},
         "checkpoint": summary([row["checkpoint"] for row in rows]),
         "rows": rows,
@@ -248,12 +248,13 @@ def main() -> None:
 def tell(result: dict) -> None:
     """Print both figures."""
     leaky, talks = result["oracle"], result["conversations"]
-    one, best, given, loss = map(cell, result["checkpoint"].values())
+    told = {key: cell(figure) for key, figure in result["checkpoint"].items()}
     print(f"chunks of {result['chunk']:g} s")
     print(f"leaky oracle: {leaky['right']} of {leaky['chunks']} chunks right, {leaky['share']:.2%}")
     print(
-        f"{result['model']}, {talks} conversations: SI-SDR {one} dB in one order, "
-        f"{best} in the best for each chunk, {loss} more; {given} as the network has them"
+        f"{result['model']}, {talks} conversations: SI-SDR {told['si_sdr']} dB in one order, "
+        f"{told['si_sdr_best_order']} in the best for each chunk, {told['loss']} more; "
+        f"{told['si_sdr_as_given']} as the network has them"
     )
 
 
