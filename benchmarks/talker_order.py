@@ -13,8 +13,8 @@ many of the chunks with a word in them come out in the order that most of their 
 
 checkpoint: SI-SDR of a model's outputs over each whole conversation with one order, beside that of
 what it gives of each chunk alone, in the best order for each. Swaps inside a chunk, the network's
-own, are in both; but those behind a pause are undone where both voices are known, so that the first
-may be the better one.
+own, are in the second; where both voices are known they are undone, behind pauses and amid speech,
+so that the first may be the better one.
 """
 
 import argparse

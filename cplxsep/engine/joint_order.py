@@ -10,67 +10,48 @@ each the sum of what its passages tell, of what neighbouring chunks share, and o
 may, but rarely does, swap its outputs behind a pause. It is climbed by exchanging two talkers in a
 block of neighbouring passages, the best block first, for as long as that gains: nearly always to
 the most likely order of all.
+
+A network swaps its outputs amid speech, too. So a passage is followed stretch by stretch: each is
+of the talkers whose voices, as all other passages tell of them, it fits best, and goes on in the
+order of the one before unless much tells that it does not. A talker sounds a little different in
+each passage, by which all stretches of one are alike: so it takes others to tell of their order.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import NamedTuple
 
 import numpy as np
 
-from cplxsep.engine.voices import evidence
+from cplxsep.engine.followed import Link, Passage
+from cplxsep.engine.likely_path import leads, likely_path
+from cplxsep.engine.voices import evidence, told
 from cplxsep.metrics.assignment import best_permutation
 from cplxsep.networks.speaker_embedding import DIMENSIONS
 
 WINDOW = 20  # passages whose order stays open; more only where they are held back
 LONGEST = 64  # passages of a block: of long chunks hundreds are open
 STAYS = 2.5  # nats for the order that was, behind a pause within a chunk
+GOES_ON = 4.5  # nats for it amid speech
+MOST = 5  # talkers who are followed amid speech: of more there are too many orders
 HAIR = 1e-3  # nats for the network's own order in a new chunk: it stays where nothing tells
 LEAST = 1e-6  # nats that an exchange must gain: no rounding error
 
 
-class Link(NamedTuple):
-    """Scores (N, N), in nats: that source i of an earlier passage and source j here are one talker.
-
-    shared: from what two chunks have of the same time.
-    """
-
-    earlier: "Passage"
-    scores: np.ndarray
-    shared: bool
-
-
-@dataclass(eq=False)
-class Passage:
-    """A passage of a chunk, between pauses.
-
-    frames: of its chunk, from the first to the one behind the last. speech: in how many of them
-    each source is heard above the others (N,). voices: what each source tells of its talker's
-    (N, 2, D). order: talker i is source order[i], as is most likely so far. given: the order that
-    it was given in, once it was.
-    """
-
-    frames: tuple[int, int]
-    speech: np.ndarray
-    voices: np.ndarray
-    links: list[Link]
-    order: np.ndarray
-    given: np.ndarray | None = None
-
-
 class Settled(NamedTuple):
-    """How the order of a passage was found.
+    """How the orders of a passage were found.
 
-    order: in which it is given. overlap, voice: nats by which each is for it, against another order
-    of this passage alone. lead: of the whole over the best that has this passage otherwise. Of two
-    who are not heard it does not matter who is who.
+    orders (K, N): of its stretches, in which they are given. overlap, voice: nats by which each is
+    for them, against another order of this passage alone. lead: of the whole over the best that has
+    this passage otherwise. Of two who are not heard it does not matter who is who. leads (K,): as
+    in `Passage`.
     """
 
-    order: np.ndarray
+    orders: np.ndarray
     overlap: float
     voice: float
     lead: float
+    leads: np.ndarray
 
 
 class _Exchanges(NamedTuple):
@@ -90,6 +71,7 @@ class JointOrder:
 
     def __init__(self, talkers: int) -> None:
         self._pairs = list(combinations(range(talkers), 2))
+        self._any = np.array(list(permutations(range(talkers)) if talkers <= MOST else []))
         self._open: list[Passage] = []
         self._gains: _Exchanges | None = None  # of the open passages in their orders, once found
         # Of passages that are no longer open: what they told of each talker's voice, for how much
@@ -101,20 +83,22 @@ class JointOrder:
     def add(
         self,
         frames: tuple[int, int],
+        begins: np.ndarray,
         speech: np.ndarray,
-        voices: np.ndarray,
+        heard: np.ndarray,
         shared: Iterable[tuple[Passage, np.ndarray]],
     ) -> Passage:
         """Take a passage; `shared`: scores of those of the chunk before, as in `Link`."""
         links = [Link(earlier, scores, True) for earlier, scores in shared if scores.any()]
         if self._open:
             # Another order differs in two places at least.
-            stays = (STAYS if frames[0] else HAIR) / 2 * np.eye(len(voices))
+            stays = (STAYS if frames[0] else HAIR) / 2 * np.eye(heard.shape[1])
             links.append(Link(self._open[-1], stays, False))
-        known = self._voices + self._heard().sum(axis=0)
-        alike = evidence(known[:, None] + voices) - evidence(known)[:, None]
-        scores = alike + sum(link.scores[link.earlier.order] for link in links)
-        passage = Passage(frames, speech, voices, links, best_permutation(scores))
+        known = self._known()
+        alike = evidence(known[:, None] + told(heard.sum(axis=0))) - evidence(known)[:, None]
+        scores = alike + sum(link.scores[link.earlier.orders[-1]] for link in links)
+        orders = np.tile(best_permutation(scores), (len(heard), 1))
+        passage = Passage(frames, begins, speech, heard, links, orders)
         self._open.append(passage)
         self._gains = None
         return passage
@@ -127,10 +111,43 @@ class JointOrder:
             pair, block = np.unravel_index(gains.argmax(), gains.shape)
             if not gains[pair, block] >= LEAST:  # nor where it is no number
                 return
-            there, back = [*self._pairs[pair]], [*reversed(self._pairs[pair])]
             for passage in self._open[exchanges.begins[block] : exchanges.ends[block]]:
-                passage.order[there] = passage.order[back]
+                passage.exchange(*self._pairs[pair])
             self._gains = None
+
+    def divide(self) -> None:
+        """Follow talkers amid passages that were not given, each by what all others tell."""
+        if not len(self._any):
+            return
+        waiting = [each for each in self._open if each.given is None and len(each.heard) > 1]
+        while waiting:
+            for scores in self._scores(waiting):
+                passage, path = waiting.pop(0), likely_path(scores, GOES_ON)
+                passage.leads = leads(scores, path, GOES_ON)
+                if (self._any[path] != passage.orders).any():
+                    passage.follow(self._any[path])
+                    self._gains = None
+                    break  # others hear of it
+
+    def _scores(self, passages: Sequence[Passage]) -> list[np.ndarray]:
+        """Nats for each order of each stretch (K, orders), by all that is not of their passage."""
+        counts = [len(passage.heard) for passage in passages]
+        known = self._known() - np.stack([passage.voices for passage in passages])
+        told_of = np.concatenate([passage.stretches for passage in passages])
+        fits = evidence(np.repeat(known, counts, axis=0)[:, :, None] + told_of[:, None])
+        fits -= np.repeat(evidence(known), counts, axis=0)[..., None]
+        talkers = np.arange(len(self._voices))
+        found = np.split(fits[:, talkers, self._any].sum(axis=-1), np.cumsum(counts)[:-1])
+        index = {id(passage): scores for passage, scores in zip(passages, found, strict=True)}
+        for here in self._open:
+            for link in here.links:
+                if id(here) in index:
+                    there = link.earlier.orders[-1]
+                    index[id(here)][0] += link.scores[there, self._any].sum(axis=-1)
+                if id(link.earlier) in index:
+                    there = here.orders[0]
+                    index[id(link.earlier)][-1] += link.scores[self._any, there].sum(axis=-1)
+        return found
 
     def settle(self, passages: Sequence[Passage]) -> list[Settled]:
         """The order in which to give passages of a chunk: talkers keep their names.
@@ -139,12 +156,12 @@ class JointOrder:
         """
         if not passages:
             return []
-        agreed = self._agreed + sum(map(_agreement, self._open))
+        agreed = self._agreed + sum(each.agreement() for each in self._open)
         if not agreed.any():  # nobody was given a name: the network's own are as good as others
-            agreed = passages[0].order == np.arange(len(agreed))[:, None]
+            agreed = passages[0].orders[0] == np.arange(len(agreed))[:, None]
         names = best_permutation(agreed)
         for passage in passages:
-            passage.given = passage.order[names]
+            passage.given = passage.orders[:, names]
         exchanges = self._exchanges()
         said = self._said(exchanges)
         found = [self._settled(passage, exchanges, said) for passage in passages]
@@ -153,8 +170,12 @@ class JointOrder:
 
     def _heard(self) -> np.ndarray:
         """What open passages tell of each talker's voice (P, N, 2, D)."""
-        heard = [passage.voices[passage.order] for passage in self._open]
+        heard = [passage.voices for passage in self._open]
         return np.array(heard).reshape(-1, *self._voices.shape)
+
+    def _known(self) -> np.ndarray:
+        """What all passages tell of each talker's voice (N, 2, D)."""
+        return self._voices + self._heard().sum(axis=0)
 
     def _exchanges(self) -> _Exchanges:
         if self._gains is None:
@@ -166,7 +187,7 @@ class JointOrder:
         short = ends - begins <= LONGEST
         begins, ends = begins[short], ends[short]
         heard = self._heard()
-        known = self._voices + heard.sum(axis=0)
+        known = self._known()
         apart = evidence(known)
         links = [(link, passage) for passage in self._open for link in passage.links]
         position = {id(passage): index for index, passage in enumerate(self._open)}
@@ -182,13 +203,13 @@ class JointOrder:
             moved = moved[ends] - moved[begins]
             voices.append(evidence(known[i] + moved) + evidence(known[j] - moved))
             voices[-1] -= apart[i] + apart[j]
-            gains = np.array([_if_crossed(link, here, i, j) for link, here in links])
+            gains = np.array([link.if_crossed(here, i, j) for link, here in links])
             linked.append(_crossing(ends_of_links, gains, len(self._open))[begins, ends])
         return _Exchanges(begins, ends, np.stack(voices), np.stack(linked))
 
     def _said(self, exchanges: _Exchanges) -> np.ndarray:
         """Frames in which each talker is heard in each block (B, N)."""
-        said = np.array([each.speech[each.order] for each in self._open])
+        said = np.array([each.said.sum(axis=0) for each in self._open])
         said = np.concatenate([np.zeros_like(said[:1]), said.cumsum(axis=0)])
         return said[exchanges.ends] - said[exchanges.begins]
 
@@ -197,7 +218,7 @@ class JointOrder:
         heard = said.T[pairs].any(axis=1)
         alone = heard & (exchanges.begins == at) & (exchanges.ends == at + 1)
         overlaps = [
-            -sum(_if_crossed(link, passage, i, j) for link in passage.links if link.shared)
+            -sum(link.if_crossed(passage, i, j) for link in passage.links if link.shared)
             for i, j in pairs[alone.any(axis=1)]
         ]
         # To exchange talkers in most of what was said is to exchange them in the rest.
@@ -211,6 +232,7 @@ class JointOrder:
             min(overlaps),
             -exchanges.voices[alone].max(),
             -gains[rivals].max(initial=-np.inf),
+            passage.leads,
         )
 
     def _forget(self) -> None:
@@ -218,17 +240,10 @@ class JointOrder:
         while len(self._open) > WINDOW and self._open[0].given is not None:
             oldest = self._open.pop(0)
             self._gains = None
-            self._voices = self._voices + oldest.voices[oldest.order]
-            self._agreed = self._agreed + _agreement(oldest)
+            self._voices = self._voices + oldest.voices
+            self._agreed = self._agreed + oldest.agreement()
             self._speech += oldest.speech.sum()
             oldest.links.clear()  # or each would keep all that were before it
-
-
-def _agreement(passage: Passage) -> np.ndarray | float:
-    """Frames of speech for which talker i was given as talker j (N, N)."""
-    if passage.given is None:
-        return 0.0
-    return passage.speech[passage.order] * (passage.given[:, None] == passage.order)
 
 
 def _crossing(ends: np.ndarray, gains: np.ndarray, passages: int) -> np.ndarray:
@@ -242,10 +257,3 @@ def _crossing(ends: np.ndarray, gains: np.ndarray, passages: int) -> np.ndarray:
     of_one += np.bincount(earlier[known], gains[known], passages)
     of_all = np.concatenate([[0.0], of_one.cumsum()])
     return of_all - of_all[:, None] - 2 * within
-
-
-def _if_crossed(link: Link, here: Passage, i: int, j: int) -> float:
-    """Nats that it gains to exchange talkers i and j at one end of a link."""
-    there, order = link.earlier.order, here.order
-    exchanged = link.scores[there[i], order[j]] + link.scores[there[j], order[i]]
-    return float(exchanged - link.scores[there[i], order[i]] - link.scores[there[j], order[j]])

@@ -20,7 +20,7 @@ class Outcome:
     status: done, skipped, planned or failed. input_level: of what was heard of the input, without
     its offset, dB re full scale. levels: of each source. silent: files of sources too soft to keep.
     gain: that the sources were scaled by not to clip. elapsed: seconds. seams: how the chunks were
-    joined, and where talkers were put back behind a pause. cause: of a failure, not in JSON.
+    joined, and where talkers were put back within one. cause: of a failure, not in JSON.
     """
 
     input: str

@@ -1,4 +1,4 @@
-"""Passages of a chunk, between pauses in which nobody speaks. Numpy only."""
+"""Passages of a chunk, between pauses in which nobody speaks, and their stretches. Numpy only."""
 
 import numpy as np
 
@@ -19,6 +19,29 @@ def passages(speaks: np.ndarray, pause: int) -> list[tuple[int, int]]:
     last, following = spoken[:-1], spoken[1:]
     cuts = ((last + following + 1) // 2)[following - last > pause].tolist()
     return list(zip([0, *cuts], [*cuts, len(speaks)], strict=True))
+
+
+def stretches(
+    passage: tuple[int, int], speaks: np.ndarray, powers: np.ndarray, length: int
+) -> list[tuple[int, int]]:
+    """A passage as stretches with speech in each, half to two times `length`, cut where soft.
+
+    The first and the last have the silence before and after besides.
+
+    Args:
+        passage: its first frame and the one behind its last, as `passages` gives them.
+        speaks: whether anybody speaks in each frame (T,).
+        powers: of all sources together (T,).
+        length: frames, at least twice those of a pause.
+    """
+    first, last = passage
+    spoken = first + np.flatnonzero(speaks[first:last])
+    begin, end, cuts = int(spoken[0]), int(spoken[-1]) + 1, []
+    while end - begin >= 2 * length:
+        begin += length // 2
+        begin += int(powers[begin : begin + length].argmin())
+        cuts.append(begin)
+    return list(zip([first, *cuts], [*cuts, last], strict=True))
 
 
 def in_orders(sources: np.ndarray, pieces: list[Piece], fade: int) -> np.ndarray:

@@ -192,7 +192,7 @@ class Separator:
             above: what becomes of the band above that of `rate_for(sample_rate)`: "drop", or with
                 a model of one source "keep" or "follow", attenuated as the highest band heard.
             seams: a list to which is added how each chunk was joined to the one before, and where
-                talkers who had changed places behind a pause were put back.
+                talkers who had changed places within one were put back.
 
         Raises:
             UsageError: the options make no sense together.

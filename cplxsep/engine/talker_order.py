@@ -1,11 +1,12 @@
-"""Keeps the talkers in one order across chunks, and across pauses within them.
+"""Keeps the talkers in one order across chunks, and within them.
 
 A separation network is free to swap its outputs from one chunk to the next, and it does now and
-then behind a pause. Two things tell who is who. Where neighbouring chunks overlap they hold the
-same speech; that counts for nothing where nobody speaks: a silent overlap matches by chance. And
-each talker has a voice, learnt as the recording goes on, which tells after a pause. Where neither
-tells the order stays. What is heard later tells more (`joint_order`), so a chunk is held back for
-a while. Every decision depends on ratios of levels only, so that scaling a recording changes none.
+then within one, behind a pause or amid speech. Two things tell who is who. Where neighbouring
+chunks overlap they hold the same speech; that counts for nothing where nobody speaks: a silent
+overlap matches by chance. And each talker has a voice, learnt as the recording goes on, which tells
+elsewhere. Where neither tells the order stays. What is heard later tells more (`joint_order`), so a
+chunk is held back for a while. Every decision depends on ratios of levels only, so that scaling a
+recording changes none.
 """
 
 import math
@@ -17,23 +18,25 @@ from typing import NamedTuple
 import numpy as np
 
 from cplxsep.audio.level import frame_of
-from cplxsep.engine.joint_order import JointOrder, Passage, Settled
+from cplxsep.engine.followed import Passage
+from cplxsep.engine.joint_order import JointOrder, Settled
 from cplxsep.engine.measured import Measured, measured
 from cplxsep.engine.overlap import Overlap
-from cplxsep.engine.passages import in_orders, passages
+from cplxsep.engine.passages import in_orders, passages, stretches
 from cplxsep.engine.speech_level import SpeechLevel
-from cplxsep.engine.voices import voice_of
+from cplxsep.engine.voices import heard_of
 
 VOICE_FRAMES = 8  # frames of speech that a passage needs to tell of a talker
 HELD = 4  # chunks that are heard before the order of one is settled
 PAUSE_FRAMES = 8  # frames without speech (0.26 s) behind which the network may have swapped
-DOMINANT = 2.0  # times the power of all others that a frame of one talker must have
+STRETCH_FRAMES = 24  # frames (0.8 s) after which it may have swapped amid speech
+DOMINANT = 4.0  # times the power of all others that a frame of one talker must have
 WEAK = 0.3  # confidence below which a seam is little more than a guess
 
 
 @dataclass(frozen=True)
 class Seam:
-    """How the order at one seam was found: where a chunk begins, or behind a pause within it.
+    """How the order at one seam was found: where a chunk begins, or where it changes within one.
 
     seconds: position. method: "overlap" or "voice", whichever said more, "kept" where nothing
     told, or "silence" where nobody speaks after the seam, so that any order is right.
@@ -56,7 +59,7 @@ class Seam:
 class Arranged(NamedTuple):
     """A chunk's sources (N, S) in the order of the chunks before.
 
-    seams: its beginning, but for the first one's, and each pause within it behind which its order
+    seams: its beginning, but for the first one's, and each place within it from which on its order
     was changed.
     """
 
@@ -114,15 +117,31 @@ class TalkerOrder:
         if not spoken.any():
             return []
         shared = self._shared(start, sources)
+        own = self._own(found.powers)
         followed = []
-        for first, last in passages(spoken, PAUSE_FRAMES):
-            heard = self._heard(found.powers[:, first:last], found.embedded[:, first:last])
-            loudest = found.powers[:, first:last].argmax(axis=0)[spoken[first:last]]
-            speech = np.bincount(loudest, minlength=len(sources))
-            matches = [(one, overlap.match(one.frames, (first, last))) for one, overlap in shared]
-            followed.append(self._order.add((first, last), speech, heard, matches))
+        for passage in passages(spoken, PAUSE_FRAMES):
+            first, last = passage
+            parts = stretches(passage, spoken, found.powers.sum(axis=0), STRETCH_FRAMES)
+            enough = own[:, first:last].sum(axis=1, keepdims=True) >= VOICE_FRAMES
+            heard = [_heard(found.embedded[:, a:b], own[:, a:b] & enough) for a, b in parts]
+            loudest = found.powers.argmax(axis=0)
+            speech = [
+                np.bincount(loudest[a:b][spoken[a:b]], minlength=len(sources)) for a, b in parts
+            ]
+            begins = np.array([begin for begin, _ in parts])
+            matches = [(one, overlap.match(one.frames, passage)) for one, overlap in shared]
+            followed.append(
+                self._order.add(passage, begins, np.stack(speech), np.stack(heard), matches)
+            )
+        self._order.climb()
+        self._order.divide()
         self._order.climb()
         return followed
+
+    def _own(self, powers: np.ndarray) -> np.ndarray:
+        """Frames (N, T) of each source that tell of its talker's voice: nothing that leaks can."""
+        others = powers.sum(axis=0) - powers
+        return np.asarray(self._level.speaks(powers) & (powers >= DOMINANT * others))
 
     def _shared(self, start: int, sources: np.ndarray) -> list[tuple[Passage, Overlap]]:
         """Passages of the chunk before, and what this one shares with it."""
@@ -132,47 +151,47 @@ class TalkerOrder:
         overlap = Overlap.between(before, begin, sources, self._frame, self._level)
         return [(passage, overlap) for passage in self._last.passages]
 
-    def _heard(self, powers: np.ndarray, embedded: np.ndarray) -> np.ndarray:
-        """What each source of a passage tells of its talker's voice (N, 2, D).
-
-        From the frames that are its own, where nothing that leaks can be; nothing if they are few.
-        """
-        others = powers.sum(axis=0) - powers
-        own = self._level.speaks(powers) & (powers >= DOMINANT * others)
-        return np.stack(
-            [
-                voice_of(there[speaks] if speaks.sum() >= VOICE_FRAMES else there[:0])
-                for there, speaks in zip(embedded, own, strict=True)
-            ]
-        )
-
     def _settled(self) -> Arranged:
         """The chunk that was held for the longest, in the most likely order."""
         chunk = self._held.popleft()
         settled = self._order.settle(chunk.passages)
-        begins = [passage.frames[0] for passage in chunk.passages]
         pieces = [
-            (first * self._frame, found.order) for first, found in zip(begins, settled, strict=True)
+            (int(begin) * self._frame, order)
+            for passage, found in zip(chunk.passages, settled, strict=True)
+            for begin, order in zip(passage.begins, found.orders, strict=True)
         ]
         sources = in_orders(chunk.sources, pieces or [(0, self._stay)], self._frame)
-        return Arranged(chunk.start, sources, list(self._seams(chunk.start, begins, settled)))
+        return Arranged(chunk.start, sources, list(self._seams(chunk, settled)))
 
-    def _seams(self, start: int, begins: list[int], settled: list[Settled]) -> Iterator[Seam]:
-        """Where a chunk begins, and behind pauses within it."""
+    def _seams(self, chunk: _Held, settled: list[Settled]) -> Iterator[Seam]:
+        """Where a chunk begins, and where its order changes."""
+        start = chunk.start
         if not settled and start > 0:
             yield Seam(start / self._rate, "silence", 1.0, False)
         before = self._stay
-        for first, found in zip(begins, settled, strict=True):
-            swapped = bool((found.order != before).any())
-            before = found.order
+        for passage, found in zip(chunk.passages, settled, strict=True):
+            first = passage.frames[0]
+            swapped = bool((found.orders[0] != before).any())
+            before = found.orders[-1]
             lead = min(found.lead, self._unsure)
             if swapped or (first == 0 and start > 0):
-                seconds = (start + first * self._frame) / self._rate
-                confidence = round(1 - math.exp(-max(lead, 0.0)), 3)
-                yield Seam(seconds, _method(found, swapped), confidence, swapped)
+                yield self._seam(start, first, _method(found, swapped), lead, swapped)
                 self._unsure = np.inf
             elif start == 0:
                 self._unsure = lead
+            changes = (found.orders[1:] != found.orders[:-1]).any(axis=1)
+            for at in 1 + np.flatnonzero(changes):
+                amid = min(found.lead, found.leads[at])
+                yield self._seam(start, passage.begins[at], "voice", amid, swapped=True)
+
+    def _seam(self, start: int, frame: int, method: str, lead: float, swapped: bool) -> Seam:
+        seconds = (start + int(frame) * self._frame) / self._rate
+        return Seam(seconds, method, round(1 - math.exp(-max(lead, 0.0)), 3), swapped)
+
+
+def _heard(embedded: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """What is heard of each source in its own frames (N, T), as `heard_of` adds it up."""
+    return np.stack([heard_of(there[its]) for there, its in zip(embedded, own, strict=True)])
 
 
 def _method(found: Settled, swapped: bool) -> str:

@@ -7,14 +7,19 @@ from cplxsep.model_folder.voices import load_voices
 from cplxsep.networks import speaker_embedding
 
 
-def voice_of(embedded: np.ndarray) -> np.ndarray:
-    """What embeddings of frames (T, D) of one talker tell of the voice (2, D); zeros if T is 0.
+def heard_of(embedded: np.ndarray) -> np.ndarray:
+    """What embeddings of frames (T, D) of one talker add up to: their sum, and T (D + 1,)."""
+    return np.append(embedded.sum(axis=0), len(embedded)).astype(np.float64)
 
-    What several passages of a talker tell adds up.
+
+def told(heard: np.ndarray) -> np.ndarray:
+    """What so much heard (..., D + 1) of a talker in one go tells of the voice (..., 2, D).
+
+    Nothing where there are no frames. What is told in several goes adds up.
     """
-    mean = torch.from_numpy(embedded.sum(axis=0) / max(len(embedded), 1))
-    frames = torch.tensor(float(len(embedded)))
-    return load_voices(torch.device("cpu")).observed(mean, frames).double().numpy()
+    frames = torch.from_numpy(heard[..., -1])
+    means = torch.from_numpy(heard[..., :-1]) / frames.clamp_min(1)[..., None]
+    return load_voices(torch.device("cpu")).observed(means, frames).numpy()
 
 
 def evidence(voices: np.ndarray) -> np.ndarray:

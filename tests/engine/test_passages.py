@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cplxsep.engine.passages import in_orders, passages
+from cplxsep.engine.passages import in_orders, passages, stretches
 
 STAY, SWAP = np.array([0, 1]), np.array([1, 0])
 
@@ -20,6 +20,37 @@ STAY, SWAP = np.array([0, 1]), np.array([1, 0])
 )
 def test_passages_are_cut_in_the_middle_of_pauses_of_three_frames(speech, expected):
     assert passages(np.array(list(speech)) == "x", 3) == expected
+
+
+def test_stretches_are_the_passage_and_have_speech_each():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        count, pause, length = rng.integers(1, 200), 3, int(rng.integers(6, 12))
+        speaks = rng.random(count) < rng.choice([0.3, 0.6, 0.9])
+        if not speaks.any():
+            continue
+        powers = rng.random(count)
+        for passage in passages(speaks, pause):
+            found = stretches(passage, speaks, powers, length)
+            assert [found[0][0], *(last for _, last in found)] == [
+                *(first for first, _ in found),
+                passage[1],
+            ]
+            assert found[0][0] == passage[0]
+            assert all(speaks[first:last].any() for first, last in found)
+            inner = [last - first for first, last in found[1:-1]]
+            assert all(length // 2 <= each < length // 2 + length for each in inner)
+
+
+def test_stretches_are_cut_where_it_is_softest():
+    powers = np.ones(40)
+    powers[[13, 14, 27]] = 0.5, 0.1, 0.2
+    speaks = np.ones(40, bool)
+    assert stretches((0, 40), speaks, powers, 10) == [(0, 14), (14, 27), (27, 40)]
+    assert stretches((5, 24), speaks, powers, 10) == [(5, 24)]
+    # The silence before and after does not count.
+    speaks[:12] = speaks[31:] = False
+    assert stretches((0, 40), speaks, powers, 10) == [(0, 40)]
 
 
 def test_pieces_are_faded_into_each_other_and_equal_orders_are_not():

@@ -5,11 +5,11 @@ import soundfile
 from cplxsep.audio.level import frame_of
 from cplxsep.audio.resample import resample
 from cplxsep.engine.measured import measured
-from cplxsep.engine.voices import evidence, voice_of
+from cplxsep.engine.voices import evidence, heard_of, told
 
 
 def test_nobody_heard_tells_nothing():
-    nothing = voice_of(np.zeros((0, 64), np.float32))
+    nothing = told(heard_of(np.zeros((0, 64), np.float32)))
     assert nothing.shape == (2, 64)
     assert not nothing.any()
     assert evidence(nothing) == 0
@@ -17,7 +17,7 @@ def test_nobody_heard_tells_nothing():
 
 def test_more_frames_tell_more_and_those_of_one_passage_not_all():
     frames = np.random.default_rng(1).standard_normal((400, 64)).astype(np.float32)
-    few, many, most = (voice_of(frames[:count])[0] for count in (20, 100, 400))
+    few, many, most = (told(heard_of(frames[:count]))[0] for count in (20, 100, 400))
     assert (few < many).all()
     assert (many < most).all()
     assert (most < 4 * many).all()  # four passages tell more than one that lasts four times as long
@@ -31,7 +31,7 @@ def test_two_people_are_told_apart(examples, rate):
         powers, embedded = measured(resample(audio[None], own, rate), rate)
         spoken = embedded[0, powers[0] > np.quantile(powers[0], 0.95) * 10**-2.5]
         assert frame_of(rate) * len(spoken) > 2 * rate
-        halves.append([voice_of(part) for part in np.array_split(spoken, 2)])
+        halves.append([told(heard_of(part)) for part in np.array_split(spoken, 2)])
     (a, b), (c, d) = halves
     together = evidence(a + b) + evidence(c + d)
     assert together > evidence(a) + evidence(b) + evidence(c) + evidence(d)
