@@ -138,15 +138,15 @@ class JointOrder:
         fits -= np.repeat(evidence(known), counts, axis=0)[..., None]
         talkers = np.arange(len(self._voices))
         found = np.split(fits[:, talkers, self._any].sum(axis=-1), np.cumsum(counts)[:-1])
-        index = {id(passage): scores for passage, scores in zip(passages, found, strict=True)}
+        index = dict(zip(passages, found, strict=True))
         for here in self._open:
             for link in here.links:
-                if id(here) in index:
+                if here in index:
                     there = link.earlier.orders[-1]
-                    index[id(here)][0] += link.scores[there, self._any].sum(axis=-1)
-                if id(link.earlier) in index:
+                    index[here][0] += link.scores[there, self._any].sum(axis=-1)
+                if link.earlier in index:
                     there = here.orders[0]
-                    index[id(link.earlier)][-1] += link.scores[self._any, there].sum(axis=-1)
+                    index[link.earlier][-1] += link.scores[self._any, there].sum(axis=-1)
         return found
 
     def settle(self, passages: Sequence[Passage]) -> list[Settled]:

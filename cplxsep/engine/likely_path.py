@@ -5,15 +5,11 @@ import numpy as np
 
 def likely_path(scores: np.ndarray, price: float) -> np.ndarray:
     """The path (K,) whose states' scores (K, S), less `price` for each change, are the most."""
-    total, before = scores[0], []
-    for score in scores[1:]:
-        best = int(total.argmax())
-        stays = total >= total[best] - price
-        before.append(np.where(stays, np.arange(len(total)), best))
-        total = np.where(stays, total, total[best] - price) + score
-    path = [int(total.argmax())]
-    for states in reversed(before):
-        path.append(int(states[path[-1]]))
+    path: list[int] = []
+    for totals in reversed(_totals(scores, price)):
+        best = int(totals.argmax())
+        stays = path and totals[path[-1]] >= totals[best] - price
+        path.append(path[-1] if stays else best)
     return np.array(path[::-1])
 
 

@@ -117,14 +117,14 @@ class TalkerOrder:
         if not spoken.any():
             return []
         shared = self._shared(start, sources)
-        own = self._own(found.powers)
+        own, loudest = self._own(found.powers), found.powers.argmax(axis=0)
+        together = found.powers.sum(axis=0)
         followed = []
         for passage in passages(spoken, PAUSE_FRAMES):
             first, last = passage
-            parts = stretches(passage, spoken, found.powers.sum(axis=0), STRETCH_FRAMES)
+            parts = stretches(passage, spoken, together, STRETCH_FRAMES)
             enough = own[:, first:last].sum(axis=1, keepdims=True) >= VOICE_FRAMES
             heard = [_heard(found.embedded[:, a:b], own[:, a:b] & enough) for a, b in parts]
-            loudest = found.powers.argmax(axis=0)
             speech = [
                 np.bincount(loudest[a:b][spoken[a:b]], minlength=len(sources)) for a, b in parts
             ]
