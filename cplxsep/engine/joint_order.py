@@ -95,10 +95,12 @@ class JointOrder:
             stays = (STAYS if frames[0] else HAIR) / 2 * np.eye(heard.shape[1])
             links.append(Link(self._open[-1], stays, False))
         known = self._known()
-        alike = evidence(known[:, None] + told(heard.sum(axis=0))) - evidence(known)[:, None]
+        voices = told(heard.sum(axis=0))
+        alike = evidence(known[:, None] + voices) - evidence(known)[:, None]
         scores = alike + sum(link.scores[link.earlier.orders[-1]] for link in links)
-        orders = np.tile(best_permutation(scores), (len(heard), 1))
-        passage = Passage(frames, begins, speech, heard, links, orders)
+        order = best_permutation(scores)
+        orders = np.tile(order, (len(heard), 1))
+        passage = Passage(frames, begins, speech, heard, links, orders, voices[order])
         self._open.append(passage)
         self._gains = None
         return passage
@@ -156,12 +158,12 @@ class JointOrder:
         """
         if not passages:
             return []
-        agreed = self._agreed + sum(each.agreement() for each in self._open)
+        agreed = self._agreed + sum(each.agreed for each in self._open)
         if not agreed.any():  # nobody was given a name: the network's own are as good as others
             agreed = passages[0].orders[0] == np.arange(len(agreed))[:, None]
         names = best_permutation(agreed)
         for passage in passages:
-            passage.given = passage.orders[:, names]
+            passage.give(passage.orders[:, names])
         exchanges = self._exchanges()
         said = self._said(exchanges)
         found = [self._settled(passage, exchanges, said) for passage in passages]
@@ -209,7 +211,7 @@ class JointOrder:
 
     def _said(self, exchanges: _Exchanges) -> np.ndarray:
         """Frames in which each talker is heard in each block (B, N)."""
-        said = np.array([each.said.sum(axis=0) for each in self._open])
+        said = np.array([each.said for each in self._open])
         said = np.concatenate([np.zeros_like(said[:1]), said.cumsum(axis=0)])
         return said[exchanges.ends] - said[exchanges.begins]
 
@@ -241,7 +243,7 @@ class JointOrder:
             oldest = self._open.pop(0)
             self._gains = None
             self._voices = self._voices + oldest.voices
-            self._agreed = self._agreed + oldest.agreement()
+            self._agreed = self._agreed + oldest.agreed
             self._speech += oldest.speech.sum()
             oldest.links.clear()  # or each would keep all that were before it
 
