@@ -13,7 +13,7 @@ from cplxsep.audio.level import frame_of
 from cplxsep.audio.resample import change_speed
 from cplxsep.data.cache import open_cache
 from cplxsep.data.manifest import Utterance
-from cplxsep.networks.mel import mel_powers
+from cplxsep.networks.bands import band_powers
 
 RATE = 16000
 FRAME = frame_of(RATE)
@@ -36,9 +36,9 @@ class Heard:
 
 
 def bands_of(audio: np.ndarray) -> np.ndarray:
-    """Powers in mel bands (..., T, BANDS) every half frame of (..., S), in dB, float16."""
+    """Powers in bands (..., T, BANDS) every half frame of (..., S), in dB, float16."""
     frames = torch.from_numpy(np.ascontiguousarray(audio, np.float32)).unfold(-1, FRAME, FRAME // 2)
-    return (10 * torch.log10(mel_powers(frames, RATE) + 1e-9)).half().numpy()
+    return (10 * torch.log10(band_powers(frames, RATE) + 1e-9)).half().numpy()
 
 
 def as_recorded(

@@ -32,7 +32,7 @@ from cplxsep.data.noise import load_noise
 from cplxsep.metrics.statistics import describe
 from cplxsep.model_folder.contents import WEIGHTS
 from cplxsep.model_folder.voices import load_voices
-from cplxsep.networks.mel import bands_within
+from cplxsep.networks.bands import bands_within
 from cplxsep.networks.speaker_embedding import SpeakerEmbedding
 from cplxsep.nn.device import fast_bf16_cpu
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cplxsep.audio.level import frame_of
 from cplxsep.model_folder.voices import load_voices
-from cplxsep.networks.mel import bands_within, mel_powers
+from cplxsep.networks.bands import band_powers, bands_within
 from cplxsep.networks.speaker_embedding import DIMENSIONS
 
 
@@ -37,7 +37,7 @@ def measure(sources: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
     # Ratios alone count, but squares of the largest and the smallest are no float32.
     loudest = sources.abs().amax(-1).clamp_min(torch.finfo(sources.dtype).tiny)
     relative = frames / loudest[..., None, None]
-    return powers, network(mel_powers(relative, sample_rate), bands_within(sample_rate))
+    return powers, network(band_powers(relative, sample_rate), bands_within(sample_rate))
 
 
 def measured(sources: np.ndarray, sample_rate: int) -> Measured:

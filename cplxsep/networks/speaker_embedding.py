@@ -1,6 +1,6 @@
 """Speaker embeddings: what the sound of a source tells, frame by frame, of who it is.
 
-A small network over mel bands, and a model of two covariances (Brümmer and de Villiers, "The
+A small network over powers in bands, and a model of two covariances (Brümmer and de Villiers, "The
 speaker partitioning problem", 2010) of its output's means, trained together by
 benchmarks/voices.py. Only ratios of bands within a frame count, so that no level changes anything.
 """
@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cplxsep.networks.mel import BANDS
+from cplxsep.networks.bands import BANDS
 
-CHANNELS, DIMENSIONS = 128, 64
+CHANNELS, DIMENSIONS = 192, 64
 # Frames that each convolution looks at, and how many lie between two of them: half a second in all.
 KERNELS, DILATIONS = (5, 3, 3), (1, 2, 3)
 DROPPED = 0.2  # share of a layer's output, in training: there are few talkers to learn from
@@ -20,7 +20,7 @@ MIDDLE = 1.2  # about minus the mean of the features, in factors of ten
 
 
 class SpeakerEmbedding(nn.Module):
-    """Embeddings (..., T, DIMENSIONS) of frames from their powers in mel bands (..., T, BANDS).
+    """Embeddings (..., T, DIMENSIONS) of frames from their powers in bands (..., T, BANDS).
 
     Of two talkers' means over many frames each is taken to be drawn from a normal distribution of
     variance 1 in every dimension; what is heard of one differs from it by a variance `session` and

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from cplxsep.networks.mel import BANDS
+from cplxsep.networks.bands import BANDS
 from cplxsep.networks.speaker_embedding import DIMENSIONS, SpeakerEmbedding
 
 
