@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from voice_material import Material
 
-from cplxsep.networks.bands import HIGHEST, bands_within, edges
+from cplxsep.networks.bands import HIGHEST, bands_within, edges, mels
 
 KNOWN, HEARD, LEAST = 120, 60, 8  # frames: the most of each, and the least
 TALKERS = 128
@@ -111,7 +111,7 @@ class Conditions:
         self._wet = ((rng.random(count) < REVERBERANT) * power(rng.uniform(*WET, count)))[:, None]
         self._noisy, self._snr = rng.random(count) < NOISY, rng.uniform(*NOISE_SNR, count)
         self._start = rng.random(count)
-        height = np.log1p(edges()[:, 1] / 700) / np.log1p(HIGHEST / 700)  # 0 to 1, even in mel
+        height = mels(edges()[:, 1]) / mels(np.array(HIGHEST))  # 0 to 1
         slowness = np.outer(1 + np.arange(len(COLOUR)), height)
         colour = (rng.normal(size=(count, len(COLOUR))) * COLOUR) @ np.cos(np.pi * slowness)
         self._colour = power((rng.random(count) < COLOURED)[:, None] * colour)[:, None]

@@ -29,12 +29,17 @@ def bands_within(sample_rate: int) -> int:
 
 def edges() -> np.ndarray:
     """Where each band begins, peaks and ends, in Hz (BANDS, 3)."""
-    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST))
+    low, high = mels(np.array([LOWEST, HIGHEST]))
     mel = 700 * (10 ** (np.linspace(low, high, MEL + 2) / 2595) - 1)
     narrow = APART * np.arange(1, NARROW + 3)
     return np.concatenate(
         [np.stack([hertz[:-2], hertz[1:-1], hertz[2:]], axis=1) for hertz in (narrow, mel)]
     )
+
+
+def mels(hertz: np.ndarray) -> np.ndarray:
+    """Frequencies on the mel scale."""
+    return 2595 * np.log10(1 + hertz / 700)
 
 
 @lru_cache(maxsize=8)
