@@ -14,13 +14,15 @@ many of the chunks with a word in them come out in the order that most of their 
 checkpoint: SI-SDR of a model's outputs over each whole conversation with one order, beside that of
 what it gives of each chunk alone, in the best order for each. Swaps inside a chunk, the network's
 own, are in the second; where both voices are known they are undone, behind pauses and amid speech,
-so that the first may be the better one.
+so that the first may be the better one. And how often what comes behind a joint is in the order of
+most of the conversation, by the confidence that was told of it.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,7 @@ LEAST_WORD, FRAME = 0.2, 256  # seconds, samples
 LEAK = from_db(-15.0)
 SCORES = ("si_sdr", "si_sdr_best_order", "si_sdr_as_given")
 SEAM_METHODS = ("overlap", "voice", "kept", "silence")
+CONFIDENCES = (0.0, 0.3, 0.6, 0.9, 1.0)  # where joints are told apart by theirs
 
 
 @dataclass
@@ -167,7 +170,34 @@ def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> dic
         "si_sdr_best_order": mean_si_sdr(talk.sources, join(best, plan)),
         "si_sdr_as_given": mean_si_sdr(talk.sources, join(chunks, plan)),
         "seams": count(seams),
+        "joints": joints(talk.sources, whole, seams),
     }
+
+
+def joints(truth: np.ndarray, estimate: np.ndarray, seams: list[Seam]) -> list[tuple[float, bool]]:
+    """Of each joint with a word behind it, its confidence, and whether that has the usual order.
+
+    The one of the whole: an estimate (2, S) is of the truth (2, S), up to its order.
+    """
+    usual = closest(truth, estimate)
+    begins = [round(seam.seconds * RATE) for seam in seams]
+    found = []
+    for seam, begin, end in zip(seams, begins, [*begins[1:], truth.shape[1]], strict=True):
+        if _speaks(truth[:, begin:end]):
+            order = closest(truth[:, begin:end], estimate[:, begin:end])
+            found.append((seam.confidence, np.array_equal(order, usual)))
+    return found
+
+
+def by_confidence(found: list[tuple[float, bool]]) -> list[dict]:
+    """Joints, their mean confidence, and the share that is right, between CONFIDENCES."""
+    rows = []
+    for low, high in pairwise(CONFIDENCES):
+        those = [each for each in found if low <= each[0] < high or each[0] == high == 1.0]
+        if those:
+            confidence, right = np.mean(those, axis=0).tolist()
+            rows.append({"from": low, "joints": len(those), "mean": confidence, "right": right})
+    return rows
 
 
 def cut(signal: np.ndarray, plan: ChunkPlan) -> Iterator[tuple[int, np.ndarray]]:
@@ -198,9 +228,11 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
     plan = separator.at(RATE).plan
     rng, rows = np.random.default_rng(options.seed), []
+    told: list[tuple[float, bool]] = []
     for talk in conversations(options.speech, options.split, options.minutes, options.seed):
         leaky = oracle(talk, plan, rng)
         found = checkpoint(talk, plan, separator)
+        told += found.pop("joints")
         rows.append({"talkers": talk.talkers, "oracle": leaky, "checkpoint": found})
         print(f"{len(rows)}: {', '.join(talk.talkers)}", file=sys.stderr)
     chunks = sum(row["oracle"]["chunks"] for row in rows)
@@ -216,6 +248,7 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         "machine": in_words(machine(separator.device)),
         "oracle": {"chunks": chunks, "right": right, "share": right / chunks},
         "checkpoint": summary([row["checkpoint"] for row in rows]),
+        "joints": by_confidence(told),
         "rows": rows,
     }
 
@@ -256,6 +289,8 @@ def tell(result: dict) -> None:
         f"{told['si_sdr_best_order']} in the best for each chunk, {told['loss']} more; "
         f"{told['si_sdr_as_given']} as the network has them"
     )
+    for row in result["joints"]:
+        print(f"joints of confidence {row['mean']:.2f}: {row['joints']}, {row['right']:.1%} right")
 
 
 if __name__ == "__main__":

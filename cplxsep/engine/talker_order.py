@@ -32,6 +32,9 @@ PAUSE_FRAMES = 8  # frames without speech (0.26 s) behind which the network may 
 STRETCH_FRAMES = 24  # frames (0.8 s) after which it may have swapped amid speech
 DOMINANT = 4.0  # times the power of all others that a frame of one talker must have
 WEAK = 0.3  # confidence below which a seam is little more than a guess
+# Share of its nats that a seam's lead is worth: neighbouring frames of a voice tell much the same.
+# So weighed, joints are right about as often as they say (benchmarks/talker_order.py).
+WORTH = 0.3
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Seam:
     seconds: position. method: "overlap" or "voice", whichever said more, "kept" where nothing
     told, or "silence" where nobody speaks after the seam, so that any order is right.
     confidence: 0 (a guess) to 1 that talkers have their own outputs after the seam, and before the
-    first one; a clear overlap with a chunk in doubt is in doubt too. swapped: whether the network's
-    order was changed.
+    first one: of two talkers, twice as likely as not is 1/3. A clear overlap with a chunk in doubt
+    is in doubt too. swapped: whether the network's order was changed.
     """
 
     seconds: float
@@ -186,7 +189,7 @@ class TalkerOrder:
 
     def _seam(self, start: int, frame: int, method: str, lead: float, swapped: bool) -> Seam:
         seconds = (start + int(frame) * self._frame) / self._rate
-        return Seam(seconds, method, round(1 - math.exp(-max(lead, 0.0)), 3), swapped)
+        return Seam(seconds, method, round(1 - math.exp(-WORTH * max(lead, 0.0)), 3), swapped)
 
 
 def _heard(embedded: np.ndarray, own: np.ndarray) -> np.ndarray:
