@@ -36,7 +36,7 @@ from cplxsep.audio.resample import resample
 from cplxsep.data.manifest import Utterance, by_speaker, read_manifest
 from cplxsep.engine.chunks import ChunkPlan, Cutter, Joiner
 from cplxsep.engine.separator import Separator
-from cplxsep.engine.talker_order import Seam, TalkerOrder
+from cplxsep.engine.talker_order import WEAK, Seam, TalkerOrder
 from cplxsep.metrics.assignment import closest
 from cplxsep.metrics.sisdr import si_sdr_matrix
 from cplxsep.metrics.statistics import describe
@@ -51,7 +51,7 @@ LEAST_WORD, FRAME = 0.2, 256  # seconds, samples
 LEAK = from_db(-15.0)
 SCORES = ("si_sdr", "si_sdr_best_order", "si_sdr_as_given")
 SEAM_METHODS = ("overlap", "voice", "kept", "silence")
-CONFIDENCES = (0.0, 0.3, 0.6, 0.9, 1.0)  # where joints are told apart by theirs
+CONFIDENCES = (0.0, WEAK, 0.6, 0.9)  # from which on joints are counted together
 
 
 @dataclass
@@ -155,8 +155,13 @@ def _speaks(sources: np.ndarray) -> bool:
     )
 
 
-def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> dict:
-    """SI-SDR (dB, mean of both talkers) of a model's outputs, one order against the best."""
+def checkpoint(
+    talk: Conversation, plan: ChunkPlan, separator: Separator
+) -> tuple[dict, list[tuple[float, bool]]]:
+    """A model's scores, and its `joints`.
+
+    Scores: SI-SDR (dB, mean of both talkers) of its outputs, one order against the best.
+    """
     mixture = (talk.sources + talk.noise).sum(axis=0)
     seams: list[Seam] = []
     whole = separator(mixture, RATE, seams=seams)
@@ -165,13 +170,13 @@ def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> dic
         (start, sources[closest(talk.sources[:, start : start + sources.shape[1]], sources)])
         for start, sources in chunks
     ]
-    return {
+    scores = {
         "si_sdr": mean_si_sdr(talk.sources, whole),
         "si_sdr_best_order": mean_si_sdr(talk.sources, join(best, plan)),
         "si_sdr_as_given": mean_si_sdr(talk.sources, join(chunks, plan)),
         "seams": count(seams),
-        "joints": joints(talk.sources, whole, seams),
     }
+    return scores, joints(talk.sources, whole, seams)
 
 
 def joints(truth: np.ndarray, estimate: np.ndarray, seams: list[Seam]) -> list[tuple[float, bool]]:
@@ -190,10 +195,10 @@ def joints(truth: np.ndarray, estimate: np.ndarray, seams: list[Seam]) -> list[t
 
 
 def by_confidence(found: list[tuple[float, bool]]) -> list[dict]:
-    """Joints, their mean confidence, and the share that is right, between CONFIDENCES."""
+    """Joints, their mean confidence, and the share that is right, from each of CONFIDENCES on."""
     rows = []
-    for low, high in pairwise(CONFIDENCES):
-        those = [each for each in found if low <= each[0] < high or each[0] == high == 1.0]
+    for low, high in pairwise((*CONFIDENCES, np.inf)):
+        those = [each for each in found if low <= each[0] < high]
         if those:
             confidence, right = np.mean(those, axis=0).tolist()
             rows.append({"from": low, "joints": len(those), "mean": confidence, "right": right})
@@ -228,11 +233,11 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
     plan = separator.at(RATE).plan
     rng, rows = np.random.default_rng(options.seed), []
-    told: list[tuple[float, bool]] = []
+    every_joint: list[tuple[float, bool]] = []
     for talk in conversations(options.speech, options.split, options.minutes, options.seed):
         leaky = oracle(talk, plan, rng)
-        found = checkpoint(talk, plan, separator)
-        told += found.pop("joints")
+        found, its_joints = checkpoint(talk, plan, separator)
+        every_joint += its_joints
         rows.append({"talkers": talk.talkers, "oracle": leaky, "checkpoint": found})
         print(f"{len(rows)}: {', '.join(talk.talkers)}", file=sys.stderr)
     chunks = sum(row["oracle"]["chunks"] for row in rows)
@@ -248,7 +253,7 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         "machine": in_words(machine(separator.device)),
         "oracle": {"chunks": chunks, "right": right, "share": right / chunks},
         "checkpoint": summary([row["checkpoint"] for row in rows]),
-        "joints": by_confidence(told),
+        "joints": by_confidence(every_joint),
         "rows": rows,
     }
 

@@ -3,7 +3,7 @@
 Narrow ones for single harmonics, by which a voice has its pitch, and mel bands over all of speech.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ def band_powers(frames: Tensor, sample_rate: int) -> Tensor:
     return spectra.square().sum(-1) @ bands
 
 
+@cache
 def bands_within(sample_rate: int) -> int:
     """How many of the bands, from the first on, end below half of the sample rate."""
     return int((edges()[:, 2] <= sample_rate / 2 * (1 + 1e-9)).sum())
