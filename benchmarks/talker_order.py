@@ -116,6 +116,7 @@ def _talk(speeches: list[Speech], rng: np.random.Generator) -> np.ndarray:
 
 
 Chunks = list[tuple[int, np.ndarray]]
+Joints = list[tuple[float, bool]]  # of each its confidence, and whether it is right
 
 
 def follow(chunks: Chunks) -> tuple[Chunks, list[Seam]]:
@@ -155,9 +156,7 @@ def _speaks(sources: np.ndarray) -> bool:
     )
 
 
-def checkpoint(
-    talk: Conversation, plan: ChunkPlan, separator: Separator
-) -> tuple[dict, list[tuple[float, bool]]]:
+def checkpoint(talk: Conversation, plan: ChunkPlan, separator: Separator) -> tuple[dict, Joints]:
     """A model's scores, and its `joints`.
 
     Scores: SI-SDR (dB, mean of both talkers) of its outputs, one order against the best.
@@ -179,7 +178,7 @@ def checkpoint(
     return scores, joints(talk.sources, whole, seams)
 
 
-def joints(truth: np.ndarray, estimate: np.ndarray, seams: list[Seam]) -> list[tuple[float, bool]]:
+def joints(truth: np.ndarray, estimate: np.ndarray, seams: list[Seam]) -> Joints:
     """Of each joint with a word behind it, its confidence, and whether that has the usual order.
 
     The one of the whole: an estimate (2, S) is of the truth (2, S), up to its order.
@@ -194,7 +193,7 @@ def joints(truth: np.ndarray, estimate: np.ndarray, seams: list[Seam]) -> list[t
     return found
 
 
-def by_confidence(found: list[tuple[float, bool]]) -> list[dict]:
+def by_confidence(found: Joints) -> list[dict]:
     """Joints, their mean confidence, and the share that is right, from each of CONFIDENCES on."""
     rows = []
     for low, high in pairwise((*CONFIDENCES, np.inf)):
@@ -233,7 +232,7 @@ def measure(options: argparse.Namespace, chunk: float) -> dict:
         raise SystemExit(f"{options.model} is no model of 2 talkers at {RATE} Hz")
     plan = separator.at(RATE).plan
     rng, rows = np.random.default_rng(options.seed), []
-    every_joint: list[tuple[float, bool]] = []
+    every_joint: Joints = []
     for talk in conversations(options.speech, options.split, options.minutes, options.seed):
         leaky = oracle(talk, plan, rng)
         found, its_joints = checkpoint(talk, plan, separator)
