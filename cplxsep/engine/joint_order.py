@@ -18,6 +18,7 @@ each passage, by which all stretches of one are alike: so it takes others to tel
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import combinations, permutations
 from typing import NamedTuple
 
@@ -94,9 +95,8 @@ class JointOrder:
             # Another order differs in two places at least.
             stays = (STAYS if frames[0] else HAIR) / 2 * np.eye(heard.shape[1])
             links.append(Link(self._open[-1], stays, False))
-        known = self._known()
         voices = told(heard.sum(axis=0))
-        alike = evidence(known[:, None] + voices) - evidence(known)[:, None]
+        alike = _fits(self._known()[:, None], voices)
         scores = alike + sum(link.scores[link.earlier.orders[-1]] for link in links)
         order = best_permutation(scores)
         orders = np.tile(order, (len(heard), 1))
@@ -136,8 +136,7 @@ class JointOrder:
         counts = [len(passage.heard) for passage in passages]
         known = self._known() - np.stack([passage.voices for passage in passages])
         told_of = np.concatenate([passage.stretches for passage in passages])
-        fits = evidence(np.repeat(known, counts, axis=0)[:, :, None] + told_of[:, None])
-        fits -= np.repeat(evidence(known), counts, axis=0)[..., None]
+        fits = _fits(np.repeat(known, counts, axis=0)[:, :, None], told_of[:, None])
         talkers = np.arange(len(self._voices))
         found = np.split(fits[:, talkers, self._any].sum(axis=-1), np.cumsum(counts)[:-1])
         index = dict(zip(passages, found, strict=True))
@@ -165,8 +164,8 @@ class JointOrder:
         for passage in passages:
             passage.give(passage.orders[:, names])
         exchanges = self._exchanges()
-        said = self._said(exchanges)
-        found = [self._settled(passage, exchanges, said) for passage in passages]
+        heard, rivals = self._heard_in(exchanges)
+        found = [self._settled(passage, exchanges, heard, rivals) for passage in passages]
         self._forget()
         return found
 
@@ -185,12 +184,9 @@ class JointOrder:
         return self._gains
 
     def _found_exchanges(self) -> _Exchanges:
-        begins, ends = np.triu_indices(len(self._open) + 1, 1)
-        short = ends - begins <= LONGEST
-        begins, ends = begins[short], ends[short]
+        begins, ends = _blocks(len(self._open))
         heard = self._heard()
-        known = self._known()
-        apart = evidence(known)
+        known = self._voices + heard.sum(axis=0)
         links = [(link, passage) for passage in self._open for link in passage.links]
         position = {id(passage): index for index, passage in enumerate(self._open)}
         # What lies before the open passages is in no block.
@@ -199,41 +195,45 @@ class JointOrder:
             dtype=int,
         ).reshape(-1, 2)
         voices, linked = [], []
+        apart = evidence(known)
         for i, j in self._pairs:
             moved = np.cumsum(heard[:, j] - heard[:, i], axis=0)
             moved = np.concatenate([np.zeros_like(moved[:1]), moved])
             moved = moved[ends] - moved[begins]
-            voices.append(evidence(known[i] + moved) + evidence(known[j] - moved))
-            voices[-1] -= apart[i] + apart[j]
+            exchanged = evidence(np.stack([known[i] + moved, known[j] - moved]))
+            voices.append(exchanged.sum(axis=0) - (apart[i] + apart[j]))
             gains = np.array([link.if_crossed(here, i, j) for link, here in links])
             linked.append(_crossing(ends_of_links, gains, len(self._open))[begins, ends])
         return _Exchanges(begins, ends, np.stack(voices), np.stack(linked))
 
-    def _said(self, exchanges: _Exchanges) -> np.ndarray:
-        """Frames in which each talker is heard in each block (B, N)."""
+    def _heard_in(self, exchanges: _Exchanges) -> tuple[np.ndarray, np.ndarray]:
+        """In which blocks one of each pair is heard (pairs, B), and that of at most half of all."""
         said = np.array([each.said for each in self._open])
         said = np.concatenate([np.zeros_like(said[:1]), said.cumsum(axis=0)])
-        return said[exchanges.ends] - said[exchanges.begins]
+        total = self._speech + said[-1].sum()
+        said = said[exchanges.ends] - said[exchanges.begins]
+        heard = said.T[np.array(self._pairs)].any(axis=1)
+        # To exchange talkers in most of what was said is to exchange them in the rest.
+        return heard, heard & (2 * said.sum(axis=1) <= total)
 
-    def _settled(self, passage: Passage, exchanges: _Exchanges, said: np.ndarray) -> Settled:
-        at, pairs = self._open.index(passage), np.array(self._pairs)
-        heard = said.T[pairs].any(axis=1)
+    def _settled(
+        self, passage: Passage, exchanges: _Exchanges, heard: np.ndarray, rivals: np.ndarray
+    ) -> Settled:
+        at = self._open.index(passage)
         alone = heard & (exchanges.begins == at) & (exchanges.ends == at + 1)
         overlaps = [
             -sum(link.if_crossed(passage, i, j) for link in passage.links if link.shared)
-            for i, j in pairs[alone.any(axis=1)]
+            for (i, j), its in zip(self._pairs, alone.any(axis=1), strict=True)
+            if its
         ]
-        # To exchange talkers in most of what was said is to exchange them in the rest.
-        total = self._speech + sum(each.speech.sum() for each in self._open)
-        rivals = heard & (exchanges.begins <= at) & (at < exchanges.ends)
-        rivals &= 2 * said.sum(axis=1) <= total
+        others = rivals & (exchanges.begins <= at) & (at < exchanges.ends)
         gains = exchanges.voices + exchanges.links
         assert passage.given is not None
         return Settled(
             passage.given,
             min(overlaps),
             -exchanges.voices[alone].max(),
-            -gains[rivals].max(initial=-np.inf),
+            -gains[others].max(initial=-np.inf),
             passage.leads,
         )
 
@@ -246,6 +246,20 @@ class JointOrder:
             self._agreed = self._agreed + oldest.agreed
             self._speech += oldest.speech.sum()
             oldest.links.clear()  # or each would keep all that were before it
+
+
+def _fits(known: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Nats that more (..., M, 2, D) is of a talker of whom so much is known (..., 1, 2, D)."""
+    found = evidence(known + np.concatenate([more, np.zeros_like(more[..., :1, :, :])], axis=-3))
+    return found[..., :-1] - found[..., -1:]
+
+
+@lru_cache(maxsize=32)
+def _blocks(passages: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first passage of each block (B,) of so many, and the one behind its last."""
+    begins, ends = np.triu_indices(passages + 1, 1)
+    short = ends - begins <= LONGEST
+    return begins[short], ends[short]
 
 
 def _crossing(ends: np.ndarray, gains: np.ndarray, passages: int) -> np.ndarray:

@@ -37,7 +37,7 @@ class Overlap:
         spoken = [level.spoken(each / frame) for each in powers]
         return cls(
             begin // frame,
-            np.einsum("its,jts->tij", old, new, optimize=True),
+            old.swapaxes(0, 1) @ new.transpose(1, 2, 0),
             np.stack([each.sum(axis=0) for each in powers]),
             spoken[0] & spoken[1],
         )

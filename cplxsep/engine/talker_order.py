@@ -120,31 +120,33 @@ class TalkerOrder:
         if not spoken.any():
             return []
         shared = self._shared(start, sources)
-        own, loudest = self._own(found.powers), found.powers.argmax(axis=0)
         together = found.powers.sum(axis=0)
-        followed = []
-        for passage in passages(spoken, PAUSE_FRAMES):
-            first, last = passage
-            parts = stretches(passage, spoken, together, STRETCH_FRAMES)
-            enough = own[:, first:last].sum(axis=1, keepdims=True) >= VOICE_FRAMES
-            heard = [_heard(found.embedded[:, a:b], own[:, a:b] & enough) for a, b in parts]
-            speech = [
-                np.bincount(loudest[a:b][spoken[a:b]], minlength=len(sources)) for a, b in parts
-            ]
-            begins = np.array([begin for begin, _ in parts])
+        frames = passages(spoken, PAUSE_FRAMES)
+        parts = [stretches(passage, spoken, together, STRETCH_FRAMES) for passage in frames]
+        begins = np.array([begin for each in parts for begin, _ in each])
+        heard = heard_of(found.embedded, self._own(found.powers, frames), begins)
+        loudest = np.arange(len(sources))[:, None] == found.powers.argmax(axis=0)
+        speech = np.add.reduceat(loudest & spoken, begins, axis=1, dtype=int).T
+        followed, end = [], 0
+        for passage, each in zip(frames, parts, strict=True):
+            its = slice(end, end := end + len(each))
             matches = [(one, overlap.match(one.frames, passage)) for one, overlap in shared]
-            followed.append(
-                self._order.add(passage, begins, np.stack(speech), np.stack(heard), matches)
-            )
+            followed.append(self._order.add(passage, begins[its], speech[its], heard[its], matches))
         self._order.climb()
         self._order.divide()
         self._order.climb()
         return followed
 
-    def _own(self, powers: np.ndarray) -> np.ndarray:
-        """Frames (N, T) of each source that tell of its talker's voice: nothing that leaks can."""
+    def _own(self, powers: np.ndarray, frames: list[tuple[int, int]]) -> np.ndarray:
+        """Frames (N, T) of each source that tell of its talker's voice: nothing that leaks can.
+
+        None in passages, of those `frames`, where there are too few.
+        """
         others = powers.sum(axis=0) - powers
-        return np.asarray(self._level.speaks(powers) & (powers >= DOMINANT * others))
+        own = self._level.speaks(powers) & (powers >= DOMINANT * others)
+        begins, ends = np.array(frames).T
+        enough = np.add.reduceat(own, begins, axis=1, dtype=int) >= VOICE_FRAMES
+        return np.asarray(own & enough.repeat(ends - begins, axis=1))
 
     def _shared(self, start: int, sources: np.ndarray) -> list[tuple[Passage, Overlap]]:
         """Passages of the chunk before, and what this one shares with it."""
@@ -190,11 +192,6 @@ class TalkerOrder:
     def _seam(self, start: int, frame: int, method: str, lead: float, swapped: bool) -> Seam:
         seconds = (start + int(frame) * self._frame) / self._rate
         return Seam(seconds, method, round(1 - math.exp(-WORTH * max(lead, 0.0)), 3), swapped)
-
-
-def _heard(embedded: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """What is heard of each source in its own frames (N, T), as `heard_of` adds it up."""
-    return np.stack([heard_of(there[its]) for there, its in zip(embedded, own, strict=True)])
 
 
 def _method(found: Settled, swapped: bool) -> str:

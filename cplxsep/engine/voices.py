@@ -7,9 +7,18 @@ from cplxsep.model_folder.voices import load_voices
 from cplxsep.networks import speaker_embedding
 
 
-def heard_of(embedded: np.ndarray) -> np.ndarray:
-    """What embeddings of frames (T, D) of one talker add up to: their sum, and T (D + 1,)."""
-    return np.append(embedded.sum(axis=0), len(embedded)).astype(np.float64)
+def heard_of(embedded: np.ndarray, own: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """What embeddings of frames (N, T, D) add up to in the frames that are a talker's own (N, T).
+
+    Of each stretch, which begins at frame `begins` (K,) and ends where the next does: the sum, and
+    the number of frames (K, N, D + 1).
+    """
+    counted = own[:, None].astype(embedded.dtype)
+    ends = [*begins[1:], own.shape[1]]
+    sums = [counted[..., a:b] @ embedded[:, a:b] for a, b in zip(begins, ends, strict=True)]
+    frames = np.add.reduceat(own, begins, axis=1, dtype=int)[..., None]
+    heard = np.concatenate([np.concatenate(sums, axis=1), frames], axis=-1, dtype=np.float64)
+    return heard.swapaxes(0, 1)
 
 
 def told(heard: np.ndarray) -> np.ndarray:
