@@ -186,7 +186,7 @@ class JointOrder:
     def _found_exchanges(self) -> _Exchanges:
         begins, ends = _blocks(len(self._open))
         heard = self._heard()
-        known = self._voices + heard.sum(axis=0)
+        known = self._known()
         links = [(link, passage) for passage in self._open for link in passage.links]
         position = {id(passage): index for index, passage in enumerate(self._open)}
         # What lies before the open passages is in no block.
