@@ -77,6 +77,8 @@ class DualPathConfig(Section):
     states: int = Field(64, ge=1)  # complex ones of each direction of a recurrence
     heads: int = Field(0, ge=0)  # of attention from frame to frame after each block; 0: none
     correction: bool = False  # a spectrum that is added to what the masks make of the mixture's
+    # Masks of an STFT of half the hop, of which the network has every second frame.
+    half_hop: bool = False
     # No frame of the outputs depends on a later one of the mixture: a window is all that the
     # network looks ahead, and it can run live.
     causal: bool = False
@@ -100,6 +102,9 @@ class DualPathConfig(Section):
                 "causal: a level of half the frames looks at later ones, so channels and blocks "
                 "must have one number"
             )
+        if self.half_hop and (self.causal or self.correction):
+            other = "causal" if self.causal else "correction"
+            raise ValueError(f"half_hop and {other} exclude each other: set one of them to false")
         return self
 
 
@@ -186,6 +191,8 @@ class ModelConfig(Section):
             for name in ("window", "hop"):
                 if getattr(self, name) * rate % self.sample_rate:
                     raise ValueError(f"{name} is no whole number of samples at {rate} Hz")
+            if shape.half_hop and self.hop * rate // self.sample_rate % 2:
+                raise ValueError(f"dual_path.half_hop: hop must be even, it is odd at {rate} Hz")
             window = self.window * rate // self.sample_rate
             if window % (2 * bins):
                 raise ValueError(

@@ -132,17 +132,18 @@ class SeparationModel(nn.Module):
         if config.network == "conv-tasnet":
             self.network = TasNet(config)
         elif config.network == "dual-path":
-            self.stft = STFT(config.window, config.hop, "zeros")
+            steps = 2 if config.dual_path.half_hop else 1
+            self.stft = STFT(config.window, config.hop // steps, "zeros", steps)
             self.network = DualPathNetwork(config)
         else:
             self.network = SpectralNetwork(config)
 
     @property
     def hop(self) -> int:
-        """Samples between frames: of the STFT, or of Conv-TasNet's own encoder."""
+        """Samples between the network's frames: of the STFT, or of Conv-TasNet's own encoder."""
         if self.config.network == "conv-tasnet":
             return self.config.tasnet.kernel // 2
-        return self.stft.hop
+        return self.stft.stride
 
     def with_network(self, network: nn.Module) -> Self:
         """A copy of this model, which is left as it is, around another network."""
@@ -160,7 +161,7 @@ class SeparationModel(nn.Module):
         stft = self.stft
         if rate != self.sample_rate:
             window, hop = (length * rate // self.sample_rate for length in (stft.window, stft.hop))
-            other.stft = STFT(window, hop, stft.edges).to(stft.hann.device)
+            other.stft = STFT(window, hop, stft.edges, stft.steps).to(stft.hann.device)
         return other
 
     def forward(self, mixture: Tensor) -> Tensor:

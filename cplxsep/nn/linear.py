@@ -17,21 +17,24 @@ from cplxsep.nn.memory import Memory, with_past
 
 
 class LinearMap(nn.Module):
-    """A matrix (out, in), or a kernel (out, in, size, size) of a convolution that keeps F and T.
+    """A matrix (out, in), or a kernel (out, in, bands, frames) of a convolution that keeps F.
+
+    It keeps T, too, or has one frame less, those half way, where its frames are even.
 
     Args:
         given, found: channels before and after.
-        size: side of the kernel, odd; 0 is a matrix.
+        size: of the kernel: both sides, odd, or an odd number of bands and one of frames; 0 is a
+            matrix.
         gain: factor on the initial standard deviation, 1/sqrt(fan in).
         linearity: "real" or "complex"; complex needs even channels.
-        causal: the kernel's last column, not its middle, is at the frame itself.
+        causal: the kernel's last column, not its middle, is at the frame itself; odd frames.
     """
 
     def __init__(
         self,
         given: int,
         found: int,
-        size: int = 0,
+        size: int | tuple[int, int] = 0,
         *,
         gain: float = 1.0,
         linearity: Linearity = "real",
@@ -39,7 +42,7 @@ class LinearMap(nn.Module):
     ) -> None:
         super().__init__()
         self.linearity, self.causal = linearity, causal
-        side = (size, size) if size else ()
+        side = size if isinstance(size, tuple) else (size, size) if size else ()
         std = gain / math.sqrt(given * math.prod(side))
         if linearity == "complex":
             shape = (found // 2, given // 2, *side)
@@ -60,10 +63,10 @@ class LinearMap(nn.Module):
         if kernel.dim() == 2:
             return F.linear(maps, kernel)
         kernel = kernel.contiguous(memory_format=torch.channels_last)
-        side = kernel.shape[-1]
-        padding = (side // 2, 0 if self.causal else side // 2)
+        bands, frames = kernel.shape[2:]
+        padding = (bands // 2, 0 if self.causal else (frames - 1) // 2)
         if self.causal:
-            maps = with_past(maps, side - 1, self, memory)
+            maps = with_past(maps, frames - 1, self, memory)
         return F.conv2d(maps.permute(0, 3, 1, 2), kernel, padding=padding).permute(0, 2, 3, 1)
 
     def added_to(self, maps: Tensor, more: Tensor) -> Tensor:

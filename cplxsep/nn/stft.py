@@ -22,19 +22,23 @@ class STFT(nn.Module):
         hop: samples between frames; at most half the window.
         edges: what is beyond the audio. "reflect" follows SPEC section 2: one hop of zeros is
             appended, then half a window is mirrored at each end, so T = 1 + (S + hop) // hop.
-            "zeros" (TEMPORAL.md section 2): zeros up to a multiple of the hop and half a window
-            at each end, so T = 1 + ceil(S / hop).
+            "zeros" (TEMPORAL.md section 2): zeros up to a multiple of the stride and half a window
+            at each end, so T = 1 + steps * ceil(S / stride).
+        steps: hops to a stride, with "zeros"; every so many frames are an STFT of that hop.
     """
 
     hann: Tensor
 
-    def __init__(self, window: int = 256, hop: int = 128, edges: Edges = "reflect") -> None:
+    def __init__(
+        self, window: int = 256, hop: int = 128, edges: Edges = "reflect", steps: int = 1
+    ) -> None:
         super().__init__()
         if not 0 < hop <= window // 2:
             raise ValueError(f"hop {hop} must be positive and at most half the window {window}")
         self.window = window
         self.hop = hop
         self.edges = edges
+        self.steps = steps
         self.register_buffer("hann", torch.hann_window(window), persistent=False)
 
     @property
@@ -42,17 +46,22 @@ class STFT(nn.Module):
         """Number of frequency bins F."""
         return self.window // 2 + 1
 
+    @property
+    def stride(self) -> int:
+        """Samples of all steps together."""
+        return self.steps * self.hop
+
     def frames(self, samples: int) -> int:
         """Number of frames T of a signal of ``samples``."""
         if self.edges == "zeros":
-            return 1 - (-samples // self.hop)
+            return 1 - self.steps * (-samples // self.stride)
         return 1 + (samples + self.hop) // self.hop
 
     def forward(self, audio: Tensor) -> Tensor:
         """Maps (B, 2, F, T) of audio (B, S)."""
         edge = self.window // 2
         if self.edges == "zeros":
-            padded = F.pad(audio, (edge, edge - audio.shape[-1] % -self.hop))
+            padded = F.pad(audio, (edge, edge - audio.shape[-1] % -self.stride))
         else:
             padded = F.pad(audio, (0, self.hop))
             # Reflection needs more samples than it mirrors; very short signals get zeros for the

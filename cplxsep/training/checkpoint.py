@@ -22,7 +22,7 @@ CORRUPT = "checkpoint.corrupt.pt"
 KEYS = {"step", "model", "optimizer", "average", "progress", "config"}
 LATER = {"parent"}  # of newer checkpoints only
 # The state of the run means nothing under another value of these.
-_FIXED = ("model", "optim.optimizer")
+_FIXED = ("model", "optim.optimizer", "optim.only")
 _SCORES = ("best", "history")  # of the validations so far
 
 

@@ -1,5 +1,6 @@
 """Adam that treats a complex weight as one number: an experiment."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,19 +21,19 @@ class ComplexAdamW(Optimizer):
     Norms and biases get AdamW's steps without decay.
 
     Args:
-        model: its parameters `weight_real` and `weight_imag` of one module belong together.
+        named: parameters by name; `weight_real` and `weight_imag` of one module belong together.
         lr, betas, eps, weight_decay: as AdamW's.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        named: Iterable[tuple[str, nn.Parameter]],
         lr: float,
         betas: tuple[float, float],
         weight_decay: float,
         eps: float = 1e-8,
     ) -> None:
-        named = [(f".{name}", parameter) for name, parameter in model.named_parameters()]
+        named = [(f".{name}", parameter) for name, parameter in named]
         real, imag = ([p for name, p in named if name.endswith(part)] for part in _PARTS)
         kernels, others = matrices((name, p) for name, p in named if not name.endswith(_PARTS))
         paired = [part for pair in zip(real, imag, strict=True) for part in pair]

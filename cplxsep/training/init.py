@@ -23,8 +23,8 @@ def start(source: str, model: SeparationModel, say: Callable[[str], None]) -> di
 
     Weights of any floating-point type become those of the model. Parts that `grown` of a
     dual-path network names may be missing: their last maps are set to zero, so that the model
-    gives what the source gives. Its head and what corrects that begin anew where they are of
-    another number of sources.
+    gives what the source gives, or nearly so. Its head and what adds to that begin anew where they
+    are of another number of sources.
 
     Args:
         source: name of a shipped model, a model folder, or a .safetensors file.
@@ -108,9 +108,9 @@ def _other_head(model: SeparationModel, weights: dict[str, Tensor]) -> tuple[str
     bias, own = weights.get("network.head_bias"), model.network.head_bias
     if bias is None or bias.shape == own.shape or bias.numel() % (2 * model.network.group):
         return ()
-    head = ("network.head.", "network.head_bias")
-    # What corrects the sources is a map for each of them, too.
-    return head if model.network.correction is None else (*head, "network.correction.")
+    # Masks half way, and what corrects the sources, are maps for each of them, too.
+    more = (name for name in ("correction.", "midway.") if name in model.network.grown())
+    return ("network.head.", "network.head_bias", *(f"network.{name}" for name in more))
 
 
 def _compare(

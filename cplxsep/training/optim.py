@@ -77,10 +77,16 @@ class Optimizers:
 def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
     """The optimisers of a configuration; weight decay only of matrices.
 
+    Of a model that is trained in part, the other parameters ask for no gradients from then on.
+
     Raises:
-        UsageError: their package is not installed, or the network has nothing for them.
+        UsageError: their package is not installed, or the network has nothing for them, or no such
+            parts as are to be trained.
     """
-    kernels, others = matrices(model.named_parameters())
+    if config.only:
+        _leave_others(model, config.only)
+    named = [(name, part) for name, part in model.named_parameters() if part.requires_grad]
+    kernels, others = matrices(named)
     # Decay is given by group: Prodigy prints a line where it is among the defaults.
     groups: list[dict[str, Any]] = [
         {"params": kernels, "weight_decay": config.weight_decay},
@@ -89,8 +95,12 @@ def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
     common: dict[str, Any] = {"lr": config.lr, "betas": config.betas}
     part: Optimizer
     if config.optimizer == "muon":
-        adamw = torch.optim.AdamW(others, weight_decay=0.0, fused=True, **common)
-        return Optimizers({"muon": muon.Muon(kernels, config), "adamw": adamw}, {"muon": [muon.LR]})
+        parts: dict[str, Optimizer] = {}
+        if kernels:
+            parts["muon"] = muon.Muon(kernels, config)
+        if others:
+            parts["adamw"] = torch.optim.AdamW(others, weight_decay=0.0, fused=True, **common)
+        return Optimizers(parts, {"muon": [muon.LR]})
     if config.optimizer == "sgd":
         # The paper decays everything alike (SPEC section 6).
         part = torch.optim.SGD(
@@ -101,9 +111,9 @@ def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
             weight_decay=config.weight_decay,
         )
     elif config.optimizer == "complex-adamw":
-        if not any(name.endswith("weight_imag") for name, _ in model.named_parameters()):
+        if not any(name.endswith("weight_imag") for name, _ in named):
             raise UsageError("optim.optimizer = 'complex-adamw' needs a complex network")
-        part = ComplexAdamW(model, weight_decay=config.weight_decay, **common)
+        part = ComplexAdamW(named, weight_decay=config.weight_decay, **common)
     elif config.optimizer == "schedulefree":
         part = import_package(config).AdamWScheduleFree(groups, **common)
     elif config.optimizer == "prodigy":
@@ -112,6 +122,22 @@ def build_optimizers(model: nn.Module, config: OptimConfig) -> Optimizers:
     else:
         part = torch.optim.AdamW(groups, fused=True, **common)
     return Optimizers({config.optimizer: part})
+
+
+def _leave_others(model: nn.Module, only: tuple[str, ...]) -> None:
+    """Leave parameters of other parts of a model's network out of training.
+
+    Raises UsageError where there is no such part.
+    """
+    places = [f"network.{part}." for part in only]
+    for part, place in zip(only, places, strict=True):
+        if not any(f"{name}.".startswith(place) for name, _ in model.named_parameters()):
+            known = {name.split(".")[1]: None for name, _ in model.named_parameters()}
+            raise UsageError(
+                f"optim.only: the network has no part '{part}'; it has: {', '.join(known)}"
+            )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(f"{name}.".startswith(tuple(places)))
 
 
 def import_package(config: OptimConfig) -> Any:

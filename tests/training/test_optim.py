@@ -43,7 +43,7 @@ def test_turning_gradients_turns_the_steps(phase):
     gradients = torch.randn(5, 4, 3, 3, 3, dtype=torch.complex128)
     turn = complex(math.cos(phase), math.sin(phase))
     makers = {
-        "complex": lambda layer: ComplexAdamW(layer, 1e-2, (0.9, 0.98), 0.0),
+        "complex": lambda layer: ComplexAdamW(layer.named_parameters(), 1e-2, (0.9, 0.98), 0.0),
         "plain": lambda layer: torch.optim.AdamW(layer.parameters(), 1e-2, weight_decay=0.0),
     }
     error = {}
@@ -59,7 +59,9 @@ def test_turning_gradients_turns_the_steps(phase):
 def test_the_first_step_of_a_complex_weight_has_modulus_lr():
     layer = a_layer()
     gradient = torch.randn(1, 4, 3, 3, 3, dtype=torch.complex128)
-    steps = complex_steps(ComplexAdamW(layer, 1e-2, (0.9, 0.98), 0.0), layer, gradient)
+    steps = complex_steps(
+        ComplexAdamW(layer.named_parameters(), 1e-2, (0.9, 0.98), 0.0), layer, gradient
+    )
     torch.testing.assert_close(steps.abs(), torch.full_like(steps.abs(), 1e-2), rtol=1e-6, atol=0)
 
 
@@ -68,7 +70,7 @@ def test_the_rest_gets_the_steps_of_adamw():
     torch.manual_seed(0)
     mine, theirs = torch.nn.Conv2d(2, 3, 3), torch.nn.Conv2d(2, 3, 3)
     theirs.load_state_dict(mine.state_dict())
-    own = ComplexAdamW(mine, 1e-2, (0.9, 0.98), 0.1)
+    own = ComplexAdamW(mine.named_parameters(), 1e-2, (0.9, 0.98), 0.1)
     oracle = torch.optim.AdamW(
         [{"params": [theirs.weight]}, {"params": [theirs.bias], "weight_decay": 0.0}],
         1e-2,

@@ -116,6 +116,15 @@ def test_a_grown_network_starts_as_what_it_grew_from(tmp_path, grown, first):
     pytest.fail("no new part learns")
 
 
+def test_masks_half_way_start_as_means_of_what_it_grew_from(tmp_path):
+    source = published(tmp_path / "parent", of_shape())
+    model, _, said = started(tmp_path / "parent", of_shape(half_hop=True))
+    assert "1 tensor not there, parts that add nothing at first: network.midway.weight" in said[1]
+    assert not model.network.midway.weight.any()
+    fine, plain = (one.estimate(sound()).as_spectra() for one in (model, source))
+    torch.testing.assert_close(fine[..., ::2], plain, rtol=0, atol=1e-6)
+
+
 def test_what_the_source_has_of_a_part_is_kept(tmp_path):
     """A level that was trained keeps its last map when attention is added to it."""
     shape = {"channels": (16, 8), "blocks": (2, 1)}
@@ -142,17 +151,17 @@ def test_options_that_change_no_shape_are_the_runs_own(tmp_path):
     assert model.rates == (8000, 16000)
 
 
-@pytest.mark.parametrize("correction", [False, True])
-def test_another_number_of_sources_leaves_the_head_alone(tmp_path, correction):
+@pytest.mark.parametrize("options", [{}, {"correction": True}, {"half_hop": True}])
+def test_another_number_of_sources_leaves_the_head_alone(tmp_path, options):
     """A trunk that separates talkers is a start for one that enhances."""
-    two = of_shape(correction=correction)
+    two = of_shape(**options)
     source = published(tmp_path / "parent", two)
     one = Config(model={**two.model.model_dump(), "sources": 1})
     torch.manual_seed(0)
     fresh = SeparationModel(one.model).state_dict()
     model, _, said = started(tmp_path / "parent", one)
     for name, value in model.state_dict().items():
-        is_head = name.startswith(("network.head.", "network.head_bias", "network.correction."))
+        is_head = name.split(".")[1] in ("head", "head_bias", "correction", "midway")
         assert torch.equal(value, (fresh if is_head else source.state_dict())[name]), name
     assert said[-1].endswith("of another number of sources, so the head begins anew")
     assert model(sound()).shape == (1, 1, 23 * 128)
