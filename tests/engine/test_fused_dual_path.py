@@ -23,6 +23,7 @@ SHAPES = [
     {"outer": 32, "channels": (32, 16), "blocks": (3, 1), "states": 32, "group": 2},
     {"outer": 16, "channels": (32,), "blocks": (1,), "states": 16, "heads": 2},
     {"outer": 16, "channels": (32,), "blocks": (1,), "states": 16, "linearity": "complex"},
+    {"outer": 16, "channels": (32,), "blocks": (1,), "states": 16, "half_hop": True},
 ]
 
 

@@ -153,10 +153,10 @@ def test_the_complex_norm_and_its_gradients(dtype, enabled):
         assert_near(found, expected, 3 * TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("edges", ["reflect", "zeros"])
-def test_the_stft_and_back(edges):
+@pytest.mark.parametrize("sizes", [(128, "reflect"), (128, "zeros"), (64, "zeros", 2)])
+def test_the_stft_and_back(sizes):
     audio = torch.randn(2, 3001)
-    here, there = STFT(256, 128, edges), STFT(256, 128, edges).cuda()
+    here, there = STFT(256, *sizes), STFT(256, *sizes).cuda()
     maps = there(audio.cuda())
     assert_near(maps, here(audio), 1e-5)
     assert_near(there.inverse(maps, 3001)[:, 0], audio, 1e-5)
@@ -172,6 +172,11 @@ NETWORKS = {
         network="dual-path",
         level="network",
         dual_path=DualPathConfig(outer=8, channels=(16,), blocks=(2,), states=8, causal=True),
+    ),
+    "half hop": ModelConfig(
+        network="dual-path",
+        level="network",
+        dual_path=DualPathConfig(outer=8, channels=(16,), blocks=(2,), states=8, half_hop=True),
     ),
     "u-net": ModelConfig(start_maps=4, levels=2, transformations=2),
     "conv-tasnet": ModelConfig(

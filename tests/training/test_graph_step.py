@@ -57,6 +57,14 @@ CAUSAL = {
         "dual_path": {**DUAL_PATH["model"]["dual_path"], "causal": True},
     },
 }
+HEAD = {
+    **DUAL_PATH,
+    "model": {
+        **DUAL_PATH["model"],
+        "dual_path": {**DUAL_PATH["model"]["dual_path"], "half_hop": True},
+    },
+    "optim": {**DUAL_PATH["optim"], "only": ["head_norm", "head", "midway"]},
+}
 COMPLEX = {
     **BATCH_NORM,
     "model": {
@@ -127,9 +135,10 @@ def assert_alike(found, expected, tolerance):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_twenty_steps_of_two_shapes_in_turn(device):
+@pytest.mark.parametrize("values", [DUAL_PATH, HEAD], ids=["all parts", "some parts"])
+def test_twenty_steps_of_two_shapes_in_turn(device, values):
     """One of them is not finite."""
-    config = Config.model_validate(DUAL_PATH)
+    config = Config.model_validate(values)
     (plain, expected), (state, log) = (
         (state, log)
         for state, step, log in (begin(config, kind, device) for kind in (TrainingStep, GraphStep))
