@@ -39,6 +39,11 @@ NETWORKS = {
         level="network",
         dual_path=DualPathConfig(outer=16, channels=(32,), blocks=(2,), states=16),
     ),
+    "half hop": ModelConfig(
+        network="dual-path",
+        level="network",
+        dual_path=DualPathConfig(outer=16, channels=(32,), blocks=(2,), states=16, half_hop=True),
+    ),
     "u-net": ModelConfig(start_maps=8, levels=2, transformations=2),
     "conv-tasnet": ModelConfig(
         network="conv-tasnet",

@@ -57,6 +57,7 @@ SPEEDS, REPORT = RESULTS / "next_network_speed.json", RESULTS / "next_network"
 GROWN_HOURS, FRESH_HOURS = 1.0, 0.35
 COMMON = ["train.batch=2", "train.accumulate=1", "train.workers=1", "train.precision=fp32"]
 COMMON += ["data.train_split=train,extra"]
+COMMON += ["model.dual_path.half_hop=false"]  # which the published one has had since
 COMMON += ["train.save_every=100", "train.valid_every=1000", "optim.ema=0.999"]
 HEADS = ["model.dual_path.heads=4"]
 HALF = ["model.dual_path.channels=[96, 192]", "model.dual_path.blocks=[8, 2]"]

@@ -31,7 +31,8 @@ class OptimConfig(Section):
     warmup_share: Share = _SHARES[0]  # trapezoid: instead of warmup_steps and decay_steps
     decay_share: float = Field(_SHARES[1], gt=0, le=1)
     final_lr: float = Field(0.02, ge=0, le=1)  # fraction of lr that is left at the end
-    # Parts of the network that are trained, as `head`; all else stays as it was. Empty: all of it.
+    # Parts of the network whose parameters are trained, as `head`; others stay as they are. Empty:
+    # all of it.
     only: tuple[str, ...] = ()
     clip: Positive = 1.0  # global gradient norm
     ema: float = Field(0.0, ge=0, lt=1)  # decay; 0 is off
