@@ -23,7 +23,8 @@ class StopSignals:
     """While entered, notes SIGINT and SIGTERM instead of ending the process.
 
     A second signal some seconds later ends it at once, as it would have before, unless
-    `ignore_second`: among several processes one must not leave the others alone.
+    `ignore_second`: among several processes one must not leave the others alone. One that an error
+    ends then goes on to take no notice, to tell of it: torchrun signals as soon as another ended.
     """
 
     def __init__(self, *, ignore_second: bool = False) -> None:
@@ -37,7 +38,9 @@ class StopSignals:
             self._before = {number: signal.signal(number, self._note) for number in INTERRUPTS}
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        if self._ignore_second and kind is not None:
+            return
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

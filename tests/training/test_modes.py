@@ -126,6 +126,25 @@ def test_a_stop_signal_that_comes_twice_is_one_wish_but_a_later_one_is_not(monke
     assert asked()
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_a_process_that_an_error_ends_tells_of_it_before_a_signal_ends_it():
+    """torchrun signals the others as soon as one has ended: often before its error is told."""
+    from cplxsep.training.stop import StopSignals
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(ZeroDivisionError), StopSignals(ignore_second=True) as asked:
+            raise ZeroDivisionError
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert asked.name == "SIGTERM"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(ZeroDivisionError), StopSignals():
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_patience_ends_a_run(tiny_config, tmp_path):
     """A learning rate too small to change a score: the first validation stays the best."""
     changes = [*QUICK, "train.steps=100", "train.valid_every=1", "train.patience=2"]
