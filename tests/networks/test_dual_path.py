@@ -84,8 +84,9 @@ def test_a_gain_passes_through(factor):
     torch.testing.assert_close(separate(factor * mixture), expected, rtol=0, atol=1e-5 * scale)
 
 
-def test_native_code_gives_what_the_statement_gives():
-    separate, mixture = stirred(model({"heads": 2})), torch.randn(2, 992)
+@pytest.mark.parametrize("options", [{"heads": 2}, {"half_hop": True}])
+def test_native_code_gives_what_the_statement_gives(options):
+    separate, mixture = stirred(model(options)), torch.randn(2, 992)
     expected = separate(mixture)
     reason = backends.enable("cpu")
     try:
