@@ -35,6 +35,7 @@ RUNS, REPORT = Path("runs/forms"), Path("benchmarks/results/enhancement_forms")
 COMMON = ["train.steps=1000", "train.batch=2", "train.accumulate=1", "train.workers=1"]
 COMMON += ["train.seed=31", "train.precision=fp32", "optim.lr=2e-4", "optim.weight_decay=0.01"]
 COMMON += ["optim.decay_share=0.35", "optim.final_lr=0.02", "noise.coded=0.1"]
+COMMON += ["model.dual_path.half_hop=false"]  # a correction goes without masks half way
 # Changes to what all have in common; what the others are compared with comes first.
 FORMS = {
     "as it was trained": [],

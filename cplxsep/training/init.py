@@ -24,7 +24,8 @@ def start(source: str, model: SeparationModel, say: Callable[[str], None]) -> di
     Weights of any floating-point type become those of the model. Parts that `grown` of a
     dual-path network names may be missing: their last maps are set to zero, so that the model
     gives what the source gives, or nearly so. Its head and what adds to that begin anew where they
-    are of another number of sources.
+    are of another number of sources. Masks half way between frames are left out where the network
+    makes none: a causal one starts from the weights of one that has them.
 
     Args:
         source: name of a shipped model, a model folder, or a .safetensors file.
@@ -44,12 +45,17 @@ def start(source: str, model: SeparationModel, say: Callable[[str], None]) -> di
         raise ModelError(f"--init {source}: cannot read {path}: {error}") from None
     new = _grown(model, weights)
     head = _other_head(model, weights)
-    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(head)}
+    unused = _without_masks_half_way(model, weights)
+    leave = (*head, *unused)
+    weights = {name: tensor for name, tensor in weights.items() if not name.startswith(leave)}
     _compare(source, model, weights, new | set(head))
     model.load_state_dict(weights, strict=False)
     say(f"--init {source}: {_list(list(weights), 'taken')}")
     if head:
         say(f"--init {source}: of another number of sources, so the head begins anew")
+    if unused:
+        what = "left out, as this run's network makes no masks half way (model.dual_path.half_hop)"
+        say(f"--init {source}: {_list(unused, what)}")
     if new:
         assert isinstance(model.network, DualPathNetwork)
         for prefix, last in model.network.grown().items():
@@ -111,6 +117,16 @@ def _other_head(model: SeparationModel, weights: dict[str, Tensor]) -> tuple[str
     # Masks half way, and what corrects the sources, are maps for each of them, too.
     more = (name for name in ("correction.", "midway.") if name in model.network.grown())
     return ("network.head.", "network.head_bias", *(f"network.{name}" for name in more))
+
+
+def _without_masks_half_way(model: SeparationModel, weights: dict[str, Tensor]) -> list[str]:
+    """Names of the weights that make masks half way, where a dual-path network has no such masks.
+
+    The masks of its own frames do not depend on them.
+    """
+    if not isinstance(model.network, DualPathNetwork) or model.network.midway is not None:
+        return []
+    return [name for name in weights if name.startswith("network.midway.")]
 
 
 def _compare(

@@ -125,6 +125,17 @@ def test_masks_half_way_start_as_means_of_what_it_grew_from(tmp_path):
     torch.testing.assert_close(fine[..., ::2], plain, rtol=0, atol=1e-6)
 
 
+def test_masks_half_way_are_left_out_of_a_network_that_makes_none(tmp_path):
+    source = published(tmp_path / "parent", of_shape(half_hop=True))
+    model, _, said = started(tmp_path / "parent", of_shape())
+    assert "1 tensor left out" in said[1]
+    assert said[1].endswith("(model.dual_path.half_hop): network.midway.weight")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, source.state_dict()[name]), name
+    plain, fine = (one.estimate(sound()).as_spectra() for one in (model, source))
+    torch.testing.assert_close(plain, fine[..., ::2], rtol=0, atol=1e-6)
+
+
 def test_what_the_source_has_of_a_part_is_kept(tmp_path):
     """A level that was trained keeps its last map when attention is added to it."""
     shape = {"channels": (16, 8), "blocks": (2, 1)}
